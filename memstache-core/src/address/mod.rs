@@ -1,0 +1,245 @@
+//! Where an entry lives: tenant, keyspace and name, and the key under which stores keep it.
+
+mod namer;
+mod space;
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
+
+pub use self::{
+    namer::{Namer, PlainNamer},
+    space::Space,
+};
+use crate::error::{Error, Result};
+
+/// Longest name of an entry, in bytes.
+pub const MAX_NAME: usize = 1024;
+
+/// An entry's place, made once at the top of a stack; nobody below rewrites it.
+///
+/// Near caches, stores and invalidations use [`stored`](Self::stored); associated data and data sources use the parts.
+/// Cheap to clone. Equality and hash are those of the parts, so an address is found by its borrowed [`Parts`].
+/// `Debug` shows a hash that is stable within the process, never a name.
+#[derive(Clone)]
+pub struct Address {
+    /// `tenant:keyspace:name`.
+    parts: Arc<[u8]>,
+    /// Only when the namer hides the names.
+    stored: Option<Arc<[u8]>>,
+    space_len: u8,
+    tenant_len: u8,
+}
+
+impl Address {
+    /// Creates an address under the plain stored key `tenant:keyspace:name`.
+    ///
+    /// The name is any 1 to 1,024 bytes; else the error is [`Invalid`](crate::ErrorKind::Invalid).
+    pub fn plain(space: &Space, name: impl AsRef<[u8]>) -> Result<Self> {
+        Ok(Parts::new(space, name.as_ref())?.to_address(&PlainNamer))
+    }
+
+    /// Returns the tenant's name; `None` for the shared space.
+    pub fn tenant(&self) -> Option<&str> {
+        (self.tenant_len > 0).then(|| space::text(&self.parts[..usize::from(self.tenant_len)]))
+    }
+
+    /// Returns the keyspace's name.
+    pub fn keyspace(&self) -> &str {
+        space::text(&self.parts[usize::from(self.tenant_len) + 1..usize::from(self.space_len) - 1])
+    }
+
+    /// Returns the entry's name, any bytes.
+    pub fn name(&self) -> &[u8] {
+        &self.parts[usize::from(self.space_len)..]
+    }
+
+    /// Returns the key under which stores keep the entry: unique for each (tenant, keyspace, name).
+    pub fn stored(&self) -> &Arc<[u8]> {
+        self.stored.as_ref().unwrap_or(&self.parts)
+    }
+
+    /// Returns whether [`stored`](Self::stored) is other than the plain parts.
+    pub fn is_blind(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// Returns `tenant:keyspace:`, the identity of the space that the entry belongs to.
+    pub fn space_key(&self) -> &[u8] {
+        &self.parts[..usize::from(self.space_len)]
+    }
+
+    /// Returns the space that the entry belongs to.
+    pub fn space(&self) -> Space {
+        Space::from_key(self.space_key().into(), self.tenant_len)
+    }
+
+    /// Returns the tenant's part of the space, empty for the shared one.
+    pub(crate) fn tenant_key(&self) -> &[u8] {
+        &self.parts[..usize::from(self.tenant_len)]
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        // The two lengths matter: without them nothing says where a name begins.
+        self.space_len == other.space_len && self.parts == other.parts
+    }
+}
+
+impl Eq for Address {}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.space_key());
+        state.write(self.name());
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Keyed by the process, so that a log cannot be searched for known names.
+        static KEY: OnceLock<foldhash::quality::RandomState> = OnceLock::new();
+        let key = KEY.get_or_init(foldhash::quality::RandomState::default);
+        write!(f, "Address(#{:016x})", key.hash_one(self))
+    }
+}
+
+/// An [`Address`] not yet built: what a near cache is asked with, so that a hit allocates nothing.
+///
+/// It hashes like the address that it would become.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    space: &'a Space,
+    name: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Checks the name's length and borrows both.
+    ///
+    /// The name is any 1 to 1,024 bytes; else the error is [`Invalid`](crate::ErrorKind::Invalid).
+    pub fn new(space: &'a Space, name: &'a [u8]) -> Result<Self> {
+        if name.is_empty() || name.len() > MAX_NAME {
+            let given = format_args!("{} bytes", name.len());
+            return Err(Error::invalid("key", format_args!("1 to {MAX_NAME} bytes long"), given));
+        }
+        Ok(Self { space, name })
+    }
+
+    /// Returns the space.
+    pub fn space(&self) -> &'a Space {
+        self.space
+    }
+
+    /// Returns the entry's name.
+    pub fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// Builds the address; one allocation under a plain namer.
+    pub fn to_address(&self, namer: &(impl Namer + ?Sized)) -> Address {
+        Address {
+            parts: join(self.space.key(), self.name),
+            stored: namer.stored(self),
+            space_len: u8::try_from(self.space.key().len()).expect("two labels of at most 64 bytes"),
+            tenant_len: self.space.tenant_len(),
+        }
+    }
+
+    /// Returns whether `address` is what these parts would become.
+    pub fn matches(&self, address: &Address) -> bool {
+        self.space.key() == address.space_key() && self.name == address.name()
+    }
+}
+
+impl Hash for Parts<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.space.key());
+        state.write(self.name);
+    }
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("name_len", &self.name.len()).finish_non_exhaustive()
+    }
+}
+
+/// Joins in one allocation: short keys over the stack, long ones by an exact-size iterator.
+fn join(head: &[u8], tail: &[u8]) -> Arc<[u8]> {
+    const SHORT: usize = 192;
+    let len = head.len() + tail.len();
+    if len > SHORT {
+        return head.iter().chain(tail).copied().collect();
+    }
+    let mut buffer = [0; SHORT];
+    buffer[..head.len()].copy_from_slice(head);
+    buffer[head.len()..len].copy_from_slice(tail);
+    buffer[..len].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::name::{KeyspaceName, TenantId};
+
+    fn space(tenant: &str, keyspace: &str) -> Space {
+        let tenant = (!tenant.is_empty()).then(|| TenantId::new(tenant).unwrap());
+        Space::new(tenant.as_ref(), &KeyspaceName::new(keyspace).unwrap())
+    }
+
+    #[test]
+    fn parts_come_back_out() {
+        let address = Address::plain(&space("acme", "users"), b"a:b\0\xff").unwrap();
+        assert_eq!(address.tenant(), Some("acme"));
+        assert_eq!(address.keyspace(), "users");
+        assert_eq!(address.name(), b"a:b\0\xff");
+        assert_eq!(&**address.stored(), b"acme:users:a:b\0\xff");
+        let shared = Address::plain(&space("", "users"), "k").unwrap();
+        assert_eq!(shared.tenant(), None);
+        assert_eq!(&**shared.stored(), b":users:k");
+    }
+
+    #[test]
+    fn debug_shows_no_name() {
+        let text = format!("{:?}", Address::plain(&space("acme", "users"), "secret").unwrap());
+        assert!(text.starts_with("Address(#") && !text.contains("secret") && !text.contains("acme"));
+    }
+
+    #[test]
+    fn name_limits() {
+        let space = space("", "k");
+        assert!(Address::plain(&space, "").is_err());
+        assert!(Address::plain(&space, [0; MAX_NAME]).is_ok());
+        let error = Address::plain(&space, [0; MAX_NAME + 1]).unwrap_err();
+        assert_eq!(error.to_string(), "key must be 1 to 1024 bytes long, but 1025 bytes was given");
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_places_share_a_stored_key(
+            a in ("[a-z.]{0,3}", "[a-z:.]{1,3}", prop::collection::vec(any::<u8>(), 1..5)),
+            b in ("[a-z.]{0,3}", "[a-z:.]{1,3}", prop::collection::vec(any::<u8>(), 1..5)),
+        ) {
+            prop_assume!(!a.1.contains(':') && !b.1.contains(':'));
+            let x = Address::plain(&space(&a.0, &a.1), &a.2).unwrap();
+            let y = Address::plain(&space(&b.0, &b.1), &b.2).unwrap();
+            prop_assert_eq!(a == b, x.stored() == y.stored());
+            prop_assert_eq!(a == b, x == y);
+        }
+
+        #[test]
+        fn borrowed_parts_hash_and_match_alike(name in prop::collection::vec(any::<u8>(), 1..400)) {
+            let space = space("t", "k");
+            let parts = Parts::new(&space, &name).unwrap();
+            let address = parts.to_address(&PlainNamer);
+            let state = foldhash::fast::FixedState::default();
+            prop_assert_eq!(state.hash_one(parts), state.hash_one(&address));
+            prop_assert!(parts.matches(&address));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Time, injected: nothing in memstache asks the operating system directly.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
+
+/// A boxed future, `Send`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A point on a [`Clock`]'s monotonic line, in whole milliseconds since its origin.
+///
+/// Ticks of different clocks must not be compared; every part of one stack shares one clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tick(u64);
+
+impl Tick {
+    /// A tick that is never reached.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// Creates a tick from milliseconds since the clock's origin.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Returns the milliseconds since the clock's origin.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the tick `span` later; [`Tick::NEVER`] when it overflows.
+    #[must_use]
+    pub const fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
+    }
+
+    /// Returns the tick `span` earlier; the origin when there is none.
+    #[must_use]
+    pub const fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
+    }
+
+    /// Returns how long it is from `earlier` to this tick; zero if it is not later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Whole milliseconds of a span, rounded up so that no positive lifetime becomes zero, saturating.
+pub(crate) const fn millis(span: Duration) -> u64 {
+    let nanos = span.as_nanos();
+    let millis = nanos.div_ceil(1_000_000);
+    if millis > u64::MAX as u128 { u64::MAX } else { millis as u64 }
+}
+
+/// Where time comes from.
+///
+/// `now` is monotonic and cheap; `wall` is only for instants that a caller gives as wall-clock time; `sleep_until`
+/// ends when `now` has reached the tick.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// Returns the current tick.
+    fn now(&self) -> Tick;
+
+    /// Returns the current wall-clock time.
+    fn wall(&self) -> SystemTime;
+
+    /// Completes once [`now`](Self::now) has reached `tick`. Dropping the future cancels the timer.
+    fn sleep_until(&self, tick: Tick) -> BoxFuture<'static, ()>;
+}
+
+/// The operating system's clock, by way of tokio's timers.
+///
+/// All of a process's system clocks share one origin. Under `tokio::time::pause` it follows tokio's paused time.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct SystemClock;
+
+impl SystemClock {
+    /// Creates the system clock.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+/// The process-wide origin of [`SystemClock`]'s ticks.
+fn origin() -> tokio::time::Instant {
+    static ORIGIN: OnceLock<tokio::time::Instant> = OnceLock::new();
+    *ORIGIN.get_or_init(tokio_now)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the operating system is asked")]
+fn tokio_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Tick {
+        let since = tokio_now().saturating_duration_since(origin());
+        Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place where the operating system is asked")]
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep_until(&self, tick: Tick) -> BoxFuture<'static, ()> {
+        match origin().checked_add(Duration::from_millis(tick.0)) {
+            Some(instant) => Box::pin(tokio::time::sleep_until(instant)),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_round_up_and_saturate() {
+        assert_eq!(millis(Duration::from_nanos(1)), 1);
+        assert_eq!(millis(Duration::from_millis(5)), 5);
+        assert_eq!(Tick::from_millis(5).after(Duration::MAX), Tick::NEVER);
+        assert_eq!(Tick::from_millis(5).before(Duration::from_secs(1)), Tick::default());
+        assert_eq!(Tick::from_millis(5).since(Tick::from_millis(9)), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn system_clock_follows_paused_time_to_the_tick() {
+        let clock = SystemClock::new();
+        let start = clock.now();
+        let until = start.after(Duration::from_secs(3600));
+        clock.sleep_until(until).await;
+        assert!(clock.now() >= until);
+        assert!(clock.now() < until.after(Duration::from_secs(1)));
+    }
+}

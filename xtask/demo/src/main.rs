@@ -1,0 +1,3 @@
+//! The demo of the workspace.
+
+fn main() {}

@@ -12,12 +12,18 @@ pub const MAX_TAG: usize = 128;
 
 fn label(field: &'static str, text: &str) -> Result<Arc<str>> {
     if text.is_empty() || text.len() > MAX_LABEL {
-        return Err(Error::invalid(field, format_args!("1 to {MAX_LABEL} bytes long"), format_args!("{} bytes", text.len())));
+        return Err(Error::invalid(
+            field,
+            format_args!("1 to {MAX_LABEL} bytes long"),
+            format_args!("{} bytes", text.len()),
+        ));
     }
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     match text.bytes().position(|byte| !good(byte)) {
         None => Ok(text.into()),
-        Some(at) => Err(Error::invalid(field, "made of A-Z a-z 0-9 . _ -", format_args!("another character at byte {at}"))),
+        Some(at) => {
+            Err(Error::invalid(field, "made of A-Z a-z 0-9 . _ -", format_args!("another character at byte {at}")))
+        }
     }
 }
 
@@ -94,7 +100,11 @@ name_type!(Tag, "tag", tag, "A label by which entries are invalidated together: 
 
 fn tag(field: &'static str, text: &str) -> Result<Arc<str>> {
     if text.is_empty() || text.len() > MAX_TAG {
-        return Err(Error::invalid(field, format_args!("1 to {MAX_TAG} bytes long"), format_args!("{} bytes", text.len())));
+        return Err(Error::invalid(
+            field,
+            format_args!("1 to {MAX_TAG} bytes long"),
+            format_args!("{} bytes", text.len()),
+        ));
     }
     Ok(text.into())
 }

@@ -1,0 +1,67 @@
+//! Who holds how much of a store, told as it changes.
+
+use std::fmt;
+
+use crate::error::Result;
+
+/// Watches and limits what each tenant holds in a store, exactly.
+///
+/// Called inside the store's critical sections: be short, never block, never call the store.
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use memstache_core::{Accountant, Charge, Error, ErrorKind, Result};
+///
+/// /// Lets all tenants together hold at most a hundred entries.
+/// #[derive(Debug, Default)]
+/// struct Hundred(AtomicUsize);
+///
+/// impl Accountant for Hundred {
+///     fn charge(&self, _: Option<&str>, _: Charge) -> Result<()> {
+///         let free = |held| (held < 100).then_some(held + 1);
+///         let full = |_| Error::new(ErrorKind::Overloaded, "the store holds a hundred entries");
+///         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).map_err(full)?;
+///         Ok(())
+///     }
+///     fn release(&self, _: Option<&str>, charge: Charge) {
+///         self.0.fetch_sub(charge.entries, Ordering::Relaxed);
+///     }
+/// }
+/// ```
+pub trait Accountant: fmt::Debug + Send + Sync + 'static {
+    /// Takes note that a tenant (`None`: the shared space) is about to hold more; an error refuses the write.
+    fn charge(&self, tenant: Option<&str>, charge: Charge) -> Result<()>;
+
+    /// Takes note that a tenant holds less.
+    fn release(&self, tenant: Option<&str>, charge: Charge);
+}
+
+/// What one entry takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Charge {
+    /// Bytes: key, value, tags and the store's overhead.
+    pub bytes: usize,
+    /// Entries.
+    pub entries: usize,
+}
+
+impl Charge {
+    /// Creates the charge of one entry.
+    pub const fn entry(bytes: usize) -> Self {
+        Self { bytes, entries: 1 }
+    }
+}
+
+/// Charges nobody.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct NoAccountant;
+
+impl Accountant for NoAccountant {
+    fn charge(&self, _: Option<&str>, _: Charge) -> Result<()> {
+        Ok(())
+    }
+
+    fn release(&self, _: Option<&str>, _: Charge) {}
+}

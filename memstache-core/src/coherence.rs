@@ -1,0 +1,70 @@
+//! Where a near cache learns what has changed below it.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+
+use crate::{
+    address::{Address, Space},
+    entry::Sequence,
+    name::{Tag, TenantId},
+};
+
+/// One change below a near cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Invalidation {
+    /// This entry changed or went.
+    Address(Address),
+    /// The entry with this stored key changed or went: all that a remote store can tell.
+    Stored(Arc<[u8]>),
+    /// A tag of a space was invalidated.
+    Tag(Space, Tag, Sequence),
+    /// A space was cleared.
+    Space(Space, Sequence),
+    /// All of a tenant's spaces were cleared.
+    Tenant(TenantId, Sequence),
+    /// Changes were missed; nothing that is held can be trusted.
+    Gap,
+    /// The line to the authority is cut: from here on copies are unverified.
+    Lost,
+    /// The line is back and nothing was missed: what is held is verified again.
+    Restored,
+}
+
+/// A subscriber's view of the changes, in order. Its end means that the authority is gone.
+pub struct InvalidationStream(Pin<Box<dyn Stream<Item = Invalidation> + Send>>);
+
+impl InvalidationStream {
+    /// Wraps any stream of changes.
+    pub fn new(stream: impl Stream<Item = Invalidation> + Send + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+}
+
+impl std::fmt::Debug for InvalidationStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InvalidationStream").finish_non_exhaustive()
+    }
+}
+
+impl Stream for InvalidationStream {
+    type Item = Invalidation;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Invalidation>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+/// A leaf that tells what changes in it.
+///
+/// The stream is ordered and bounded: a subscriber that falls behind gets [`Invalidation::Gap`] instead of what it
+/// missed. A change is sent before the call that made it returns, and may be received later.
+pub trait Coherence {
+    /// Subscribes; every change made after this returns is seen.
+    fn subscribe(&self) -> InvalidationStream;
+}

@@ -1,0 +1,45 @@
+//! JSON, by serde_json.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::Format;
+use crate::{
+    entry::FormatId,
+    error::{Error, ErrorKind, Result},
+};
+
+/// JSON (RFC 8259): readable by everything, larger and slower than binary formats.
+///
+/// ```
+/// use memstache_core::{Format, Json};
+///
+/// let bytes = Json.encode(&("tea", 3))?;
+/// assert_eq!(&bytes[..], br#"["tea",3]"#);
+/// assert_eq!(Json.decode::<(String, u32)>(&bytes)?, ("tea".to_owned(), 3));
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a unit that is written as `Json`")]
+pub struct Json;
+
+impl Format for Json {
+    fn id(&self) -> FormatId {
+        FormatId::JSON
+    }
+
+    fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Bytes> {
+        match serde_json::to_vec(value) {
+            // Boxed, so that no spare capacity is kept for as long as the entry lives.
+            Ok(bytes) => Ok(bytes.into_boxed_slice().into()),
+            Err(error) => {
+                Err(Error::new(ErrorKind::Unsupported, "the value cannot be written as JSON").with_source(error))
+            }
+        }
+    }
+
+    fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
+        // The cause is left out: serde's messages quote the value.
+        serde_json::from_slice(bytes).map_err(|_| Error::new(ErrorKind::Rejected, "the stored value is not this JSON"))
+    }
+}

@@ -1,0 +1,27 @@
+//! What a call asks of every layer: until when, from whom, how old.
+
+use std::time::Duration;
+
+use crate::clock::Tick;
+
+/// From whom a read may be answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Consistency {
+    /// From the nearest copy that is not known to be outdated.
+    #[default]
+    Near,
+    /// From the authority for the key: near caches and copies are passed by.
+    Authority,
+}
+
+/// What a call asks of every layer that it passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// When the caller gives up. Default: never.
+    pub deadline: Option<Tick>,
+    /// From whom a read may be answered. Default: the nearest copy.
+    pub consistency: Consistency,
+    /// How long ago the answer may have last been confirmed by its authority. Default: any time.
+    pub max_staleness: Option<Duration>,
+}

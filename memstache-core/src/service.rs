@@ -1,0 +1,117 @@
+//! What memstache accepts as a stack, and the one place where its type is erased.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower_service::Service;
+
+use crate::{
+    address::Parts,
+    clock::{BoxFuture, Tick},
+    entry::Entry,
+    error::{Error, Result},
+    request::{Request, Response, Scope},
+    util::oneshot,
+};
+
+/// Every stack that memstache accepts: an alias for a tower service with a blanket impl, never implemented by hand.
+pub trait CacheService:
+    Service<Request, Response = Response, Error: Into<Error> + Send, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> CacheService for S where
+    S: Service<Request, Response = Response, Error: Into<Error> + Send, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+/// A tier that can answer a hit at once: no future, no box, no allocation.
+pub trait TryHit: Send + Sync + 'static {
+    /// Returns the fresh, verified entry that a request would be answered with, if it is held here.
+    ///
+    /// Counts as a read: recency and sliding windows move. Never answers an `Authority` read.
+    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry>;
+}
+
+/// A whole stack behind `&self`: the only type erasure, made once, at the handle.
+///
+/// Cloning costs one reference count. Readiness is awaited inside the call, so the master copy never holds a permit.
+#[derive(Clone)]
+pub struct ErasedService(Arc<dyn Dispatch>);
+
+trait Dispatch: Send + Sync {
+    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>>;
+    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry>;
+}
+
+struct Erase<S, N> {
+    service: S,
+    near: Option<N>,
+}
+
+impl<S: CacheService, N: TryHit> Dispatch for Erase<S, N> {
+    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>> {
+        Box::pin(oneshot(self.service.clone(), request))
+    }
+
+    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
+        self.near.as_ref()?.try_hit(parts, scope, now)
+    }
+}
+
+/// The tier of a stack that has none.
+struct NoNear;
+
+impl TryHit for NoNear {
+    fn try_hit(&self, _: &Parts<'_>, _: &Scope, _: Tick) -> Option<Entry> {
+        None
+    }
+}
+
+impl ErasedService {
+    /// Erases a stack.
+    pub fn new(service: impl CacheService) -> Self {
+        Self(Arc::new(Erase::<_, NoNear> { service, near: None }))
+    }
+
+    /// Erases a stack that contains `near`, whose hits are answered without going through the stack.
+    pub fn with_try_hit(service: impl CacheService, near: impl TryHit) -> Self {
+        Self(Arc::new(Erase { service, near: Some(near) }))
+    }
+
+    /// Sends a request through the stack. At most one allocation of its own.
+    ///
+    /// # Cancellation
+    /// Dropping the future drops the request wherever it is; a write may or may not have happened.
+    pub fn dispatch(&self, request: impl Into<Request>) -> BoxFuture<'static, Result<Response>> {
+        self.0.dispatch(request.into())
+    }
+
+    /// Returns what the near tier would answer a read with, if there is one and it holds a fresh entry.
+    pub fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
+        self.0.try_hit(parts, scope, now)
+    }
+}
+
+impl fmt::Debug for ErasedService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErasedService").finish_non_exhaustive()
+    }
+}
+
+impl Service<Request> for ErasedService {
+    type Response = Response;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.dispatch(request)
+    }
+}

@@ -1,0 +1,67 @@
+//! What a place to keep bytes must do.
+
+mod service;
+
+use std::future::Future;
+
+pub use self::service::StoreService;
+use crate::{
+    error::Result,
+    request::{Found, Get, Invalidate, Invalidated, Remove, Removed, Set, Stored, Touch, Touched},
+};
+
+/// A place to keep bytes; implement it with plain `async fn`.
+///
+/// Every method answers item by item, in the order asked, and is `Err` as a whole only when nothing was attempted. All
+/// rules that a store must keep are in the conformance suite (`testing::conformance`, feature `test-util`):
+///
+/// - `get` never answers an expired, removed or invalidated entry. A missing key is leased to one caller at a time when
+///   leases are asked for; a stale one is answered with a lease to one caller and without to the others.
+/// - A lease lives for its `ttl` after it was granted or last renewed. `set` and `remove` of its key end it. A clear of
+///   its space or tenant supersedes it: the next caller is granted a new one.
+/// - `set` under [`When::IfLease`](crate::When::IfLease) is refused once the lease ended, and is recognised when it is
+///   repeated. The entry is stored with the sequence that the lease captured.
+/// - `invalidate` is O(1): it raises the space's (or the tenant's) sequence, and readers drop entries with an older one.
+///
+/// ```
+/// use memstache_core::{Error, ErrorKind, Found, Get, Invalidate, Invalidated, Lookup, Remove, Removed, Result, Set,
+///     Store, Stored, Touch, Touched};
+///
+/// /// Keeps nothing.
+/// #[derive(Debug)]
+/// struct Hole;
+///
+/// impl Store for Hole {
+///     async fn get(&self, op: Get) -> Result<Found> {
+///         Ok(op.items.map(|_| Ok(Lookup::Miss)))
+///     }
+///     async fn set(&self, op: Set) -> Result<Stored> {
+///         Ok(op.items.map(|_| Err(Error::new(ErrorKind::TooLarge, "nothing fits"))))
+///     }
+///     async fn remove(&self, op: Remove) -> Result<Removed> {
+///         Ok(op.items.map(|_| Ok(false)))
+///     }
+///     async fn touch(&self, op: Touch) -> Result<Touched> {
+///         Ok(op.items.map(|_| Ok(false)))
+///     }
+///     async fn invalidate(&self, op: Invalidate) -> Result<Invalidated> {
+///         Ok(op.items.map(|_| Err(Error::new(ErrorKind::Unsupported, "nothing to invalidate"))))
+///     }
+/// }
+/// ```
+pub trait Store: Send + Sync + 'static {
+    /// Reads entries, and grants leases on missing ones.
+    fn get(&self, op: Get) -> impl Future<Output = Result<Found>> + Send;
+
+    /// Writes entries.
+    fn set(&self, op: Set) -> impl Future<Output = Result<Stored>> + Send;
+
+    /// Removes entries.
+    fn remove(&self, op: Remove) -> impl Future<Output = Result<Removed>> + Send;
+
+    /// Looks at, prolongs or ends entries and leases.
+    fn touch(&self, op: Touch) -> impl Future<Output = Result<Touched>> + Send;
+
+    /// Invalidates tags, spaces or tenants.
+    fn invalidate(&self, op: Invalidate) -> impl Future<Output = Result<Invalidated>> + Send;
+}

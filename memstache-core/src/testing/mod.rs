@@ -1,0 +1,5 @@
+//! Parts for tests (feature `test-util`).
+
+mod clock;
+
+pub use self::clock::ManualClock;

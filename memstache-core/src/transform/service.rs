@@ -1,0 +1,59 @@
+use std::{
+    mem,
+    task::{Context, Poll},
+};
+
+use tower_service::Service;
+
+use super::{Step, Transform, TransformFuture};
+use crate::{
+    error::{Error, Result},
+    request::{Request, Response},
+};
+
+/// A stack whose requests and responses are rewritten.
+#[derive(Clone, Debug)]
+pub struct Transformed<S, T> {
+    inner: S,
+    transform: T,
+}
+
+impl<S, T> Transformed<S, T> {
+    /// Creates the service.
+    pub const fn new(inner: S, transform: T) -> Self {
+        Self { inner, transform }
+    }
+
+    /// Returns the inner service.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, T> Service<Request> for Transformed<S, T>
+where
+    S: Service<Request, Response = Response, Error: Into<Error>> + Clone,
+    T: Transform,
+{
+    type Response = Response;
+    type Error = Error;
+    type Future = TransformFuture<S, T>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let transform = self.transform.clone();
+        match self.transform.request(request) {
+            Step::Now(Ok((request, pending))) => TransformFuture::calling(self.inner.call(request), pending, transform),
+            Step::Now(Err(error)) => TransformFuture::done(Err(error)),
+            Step::Answer(response) => TransformFuture::done(Ok(response)),
+            Step::Wait(wait) => {
+                // The readied service goes into the future; its unready clone stays behind.
+                let clone = self.inner.clone();
+                TransformFuture::waiting(wait, mem::replace(&mut self.inner, clone), transform)
+            }
+        }
+    }
+}

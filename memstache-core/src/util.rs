@@ -1,0 +1,43 @@
+//! Small futures that several modules need.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use crate::{
+    clock::{Clock, Tick},
+    error::{Error, Result},
+    request::{Request, Response},
+    service::CacheService,
+};
+
+/// Readies a clone and calls it.
+pub(crate) async fn oneshot<S: CacheService>(mut service: S, request: Request) -> Result<Response> {
+    poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+    service.call(request).await.map_err(Into::into)
+}
+
+/// Runs a future until `deadline`; `None` when it passed first.
+///
+/// The timer is made only once the future is pending, so a call that is answered at once costs none.
+pub(crate) async fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Option<Tick>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut timer = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        let Some(deadline) = deadline else { return Poll::Pending };
+        let timer = timer.get_or_insert_with(|| clock.sleep_until(deadline));
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// The error of a call whose deadline passed.
+pub(crate) fn timed_out(what: &'static str) -> Error {
+    Error::new(crate::error::ErrorKind::Timeout, what)
+}

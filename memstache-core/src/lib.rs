@@ -5,6 +5,7 @@
 mod accountant;
 mod address;
 mod clock;
+mod coalesce;
 mod coherence;
 mod entry;
 mod error;
@@ -25,6 +26,7 @@ pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
     clock::{BoxFuture, Clock, SystemClock, Tick},
+    coalesce::{Coalesce, Joined},
     coherence::{Coherence, Invalidation, InvalidationStream},
     entry::{
         Content, Encoding, Entry, EntryOptions, FormatId, MAX_TAGS, Meta, NewEntry, Schema, Sequence, Tags, Version,

@@ -43,7 +43,7 @@ fn dependencies(ws: &Workspace, steps: &mut Steps) {
     tool(steps, "licences and sources", tools::subcommand(ws, "deny", &deny));
     match database(ws) {
         Ok(folder) => {
-            let args = ["--no-fetch", "--stale", "--quiet", "--db"];
+            let args = ["--no-fetch", "--stale", "--db"];
             let audit = tools::subcommand(ws, "audit", &args).map(|mut audit| {
                 audit.arg(folder);
                 audit
@@ -58,9 +58,14 @@ fn dependencies(ws: &Workspace, steps: &mut Steps) {
 fn compile(ws: &Workspace, names: &[String], packages: &[&Package], steps: &mut Steps) {
     let everything: Vec<_> = selection(names).into_iter().chain(["--all-features"]).collect();
     let mut clippy = ws.cargo(["clippy", "--all-targets"]);
-    steps.run("clippy", clippy.args(&everything).args(["--", "-D", "warnings"]));
+    let sound = steps.run("clippy", clippy.args(&everything).args(["--", "-D", "warnings"]));
     let mut doc = ws.cargo(["doc", "--no-deps"]);
     steps.run("docs", doc.args(&everything).env("RUSTDOCFLAGS", "-D warnings"));
+    if !sound {
+        // Else the same complaints would come once a feature.
+        steps.skip("each crate and feature alone", "clippy must pass first");
+        return;
+    }
     // Clippy and not check: it compares to check in time, and can refuse warnings without building dependencies anew.
     for alone in packages.iter().flat_map(|package| features::alone(package)) {
         let mut clippy = ws.cargo(["clippy"]);

@@ -1,7 +1,7 @@
 //! The chores of the workspace, one verb each: `cargo xtask --help`.
 
 #![allow(clippy::disallowed_methods, reason = "a tool that people wait for measures real time")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks on them")]
+#![allow(clippy::print_stderr, reason = "a command-line tool says there what went wrong")]
 
 mod bench;
 mod ci;
@@ -9,6 +9,7 @@ mod demo;
 mod features;
 mod lint;
 mod process;
+mod screen;
 mod setup;
 mod steps;
 mod test;

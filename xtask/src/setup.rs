@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     process,
+    screen::say,
     steps::Steps,
     tools::{self, TOOLS, Tool},
     workspace::Workspace,
@@ -38,7 +39,7 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
         wheels(ws, &mut steps);
         // Not a reason to stop: the table says what that leaves missing.
         if let Err(err) = steps.finish("install") {
-            println!("{err:#}");
+            say(format_args!("{err:#}"));
         }
     }
     report(ws, args.check)
@@ -93,7 +94,7 @@ fn report(ws: &Workspace, check: bool) -> Result<()> {
     let mut lacking = Vec::new();
     for tool in TOOLS {
         let found = locate(ws, tool);
-        println!("{}", line(tool, found.as_deref()));
+        say(line(tool, found.as_deref()));
         if found.is_none() && tool.required {
             lacking.push(tool.program);
         }
@@ -102,7 +103,7 @@ fn report(ws: &Workspace, check: bool) -> Result<()> {
         let cure = if check { "; `cargo xtask setup` installs what it can" } else { "" };
         bail!("required and missing: {}{cure}", lacking.join(", "));
     }
-    println!("everything that is required is there");
+    say("everything that is required is there");
     Ok(())
 }
 

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::process::{self, Ended};
+use crate::{
+    process::{self, Ended},
+    screen::say,
+};
 
 /// Runs steps one after the other; a failed step does not keep the next from running.
 #[derive(Debug)]
@@ -40,8 +43,8 @@ impl Steps {
     /// Runs a command whose output is worth watching, and returns its lines.
     pub(crate) fn watch(&mut self, name: &str, command: &mut Command) -> Vec<String> {
         let started = Instant::now();
-        println!("---- {name}: {}", process::describe(command));
-        let result = process::run(command, |line| println!("{line}"));
+        say(format_args!("---- {name}: {}", process::describe(command)));
+        let result = process::run(command, |line| say(line));
         self.end(name, started, result, false).map(|ended| ended.lines).unwrap_or_default()
     }
 
@@ -56,37 +59,40 @@ impl Steps {
 
     /// Notes a step that could not be run, for a reason that is not a fault.
     pub(crate) fn skip(&mut self, name: &str, reason: &str) {
-        println!("skip {name}: {reason}");
+        say(format_args!("skip {name}: {reason}"));
         self.skipped.push(name.to_owned());
     }
 
     /// Notes a step that failed before it could start, or that explains itself.
     pub(crate) fn fail(&mut self, name: &str, reason: &str) {
-        println!("FAIL {name}: {reason}");
+        say(format_args!("FAIL {name}: {reason}"));
         self.failed.push(name.to_owned());
     }
 
     /// Sums up; an error if any step failed.
     pub(crate) fn finish(self, verb: &str) -> Result<()> {
-        println!("{}", self.summary(verb, self.started.elapsed()));
+        say(self.summary(verb, self.started.elapsed()));
         if !self.failed.is_empty() {
-            bail!("{verb} failed: {}", self.failed.join(", "));
+            bail!("{verb} failed");
         }
         Ok(())
     }
 
     fn summary(&self, verb: &str, took: Duration) -> String {
-        let mut out = format!("{verb}: {} steps passed, {} failed", self.passed, self.failed.len());
-        if !self.skipped.is_empty() {
-            out += &format!(", {} skipped ({})", self.skipped.len(), self.skipped.join(", "));
+        let total = self.passed + self.failed.len() + self.skipped.len();
+        let mut out = format!("{verb}: {} of {total} steps passed", self.passed);
+        for (names, how) in [(&self.failed, "failed"), (&self.skipped, "skipped")] {
+            if !names.is_empty() {
+                out += &format!(", {how}: {}", names.join(", "));
+            }
         }
-        format!("{out}, in {}", Seconds(took))
+        format!("{out} ({})", Seconds(took))
     }
 
     /// Says that the step runs: a spinner for a person, a line for a log.
     fn begin(&self, name: &str, command: &Command) -> ProgressBar {
         if !self.terminal {
-            println!("  .. {name}: {}", process::describe(command));
+            say(format_args!("  .. {name}: {}", process::describe(command)));
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {msg}").expect("a valid template");
@@ -103,7 +109,7 @@ impl Steps {
             }
             Ok(ended) => {
                 if quiet {
-                    ended.lines.iter().for_each(|line| println!("     {line}"));
+                    ended.lines.iter().for_each(|line| say(format_args!("     {line}")));
                 }
                 self.fail(name, &format!("ended with an error after {}", Seconds(started.elapsed())));
                 Some(ended)
@@ -116,7 +122,7 @@ impl Steps {
     }
 
     fn pass(&mut self, name: &str, took: Duration) {
-        println!("  ok {name} ({})", Seconds(took));
+        say(format_args!("  ok {name} ({})", Seconds(took)));
         self.passed += 1;
     }
 }
@@ -152,9 +158,9 @@ mod tests {
         steps.skip("absent", "no database");
         assert_eq!(
             steps.summary("lint", Duration::from_millis(61_500)),
-            "lint: 1 steps passed, 1 failed, 1 skipped (absent), in 1 min 01 s"
+            "lint: 1 of 3 steps passed, failed: bad, skipped: absent (1 min 01 s)"
         );
-        assert_eq!(steps.finish("lint").unwrap_err().to_string(), "lint failed: bad");
+        assert_eq!(steps.finish("lint").unwrap_err().to_string(), "lint failed");
     }
 
     #[test]

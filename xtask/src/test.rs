@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::{
     process,
+    screen::say,
     steps::Steps,
     tools,
     workspace::{Workspace, selection},
@@ -48,14 +49,15 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
         steps.skip("examples in docs", "words for the test runner were given; see --doc");
     }
     let result = steps.finish("test");
-    println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
+    say(format_args!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped));
     result
 }
 
 fn tests(ws: &Workspace, args: &Args, steps: &mut Steps) -> Vec<String> {
     let mut command = match tools::subcommand(ws, "nextest", &["run", "--no-tests", "warn"]) {
         Ok(command) => command,
-        Err(_) => ws.cargo(["test", "--all-targets", "--no-fail-fast"]),
+        // Everything but the examples in docs, which come next, and benches.
+        Err(_) => ws.cargo(["test", "--tests", "--examples", "--no-fail-fast"]),
     };
     steps.watch("tests", command.args(args.build()).args(&args.args))
 }
@@ -70,7 +72,11 @@ fn examples(ws: &Workspace, args: &Args, steps: &mut Steps) -> Vec<String> {
     let names = libraries.iter().map(|package| package.name.clone()).collect();
     let chosen = Args { packages: names, ..args.choice() };
     let mut command = ws.cargo(["test", "--doc", "--no-fail-fast"]);
-    steps.watch("examples in docs", command.args(chosen.build()).arg("--").args(&args.args))
+    command.args(chosen.build());
+    if !args.args.is_empty() {
+        command.arg("--").args(&args.args);
+    }
+    steps.watch("examples in docs", &mut command)
 }
 
 impl Args {

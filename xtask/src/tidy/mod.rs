@@ -10,7 +10,7 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 
-use crate::workspace::Workspace;
+use crate::{screen::say, workspace::Workspace};
 
 /// Checks the rules of the house that no compiler knows.
 ///
@@ -21,7 +21,7 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(ws: &Workspace, _: &Args) -> Result<()> {
     check(ws)?;
-    println!("tidy: nothing found");
+    say("tidy: nothing found");
     Ok(())
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn run(ws: &Workspace, _: &Args) -> Result<()> {
 pub(crate) fn check(ws: &Workspace) -> Result<()> {
     let (notes, problems): (Vec<_>, Vec<_>) = findings(ws)?.into_iter().partition(|found| found.grade == Grade::Note);
     for note in notes {
-        println!("note {note}");
+        say(format_args!("note {note}"));
     }
     if !problems.is_empty() {
         let list: String = problems.iter().map(|problem| format!("\n     {problem}")).collect();

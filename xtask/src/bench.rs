@@ -51,3 +51,45 @@ fn command(ws: &Workspace, package: &Package, bench: &Target, args: &Args) -> Co
     command.args(args.quick.then_some("--quick")).args(&args.args);
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::PathBuf};
+
+    use super::*;
+    use crate::process;
+
+    fn package() -> Package {
+        let target = |name: &str, kind: &str| Target {
+            name: name.to_owned(),
+            kind: vec![kind.to_owned()],
+            src_path: PathBuf::new(),
+        };
+        Package {
+            name: "x".to_owned(),
+            features: BTreeMap::new(),
+            dependencies: Vec::new(),
+            targets: vec![target("x", "lib"), target("alloc", "bench"), target("speed", "bench")],
+        }
+    }
+
+    fn args(benches: &[&str]) -> Args {
+        let benches = benches.iter().map(|name| (*name).to_owned()).collect();
+        Args { packages: Vec::new(), benches, quick: true, args: vec!["--rounds=3".to_owned()] }
+    }
+
+    #[test]
+    fn all_benches_unless_some_are_named() {
+        let names = |args: &Args| chosen(&package(), args).map(|(_, bench)| bench.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&args(&[])), ["alloc", "speed"]);
+        assert_eq!(names(&args(&["speed"])), ["speed"]);
+    }
+
+    #[test]
+    fn words_reach_the_bench_program() {
+        let ws = Workspace { root: PathBuf::from("/"), target: PathBuf::from("/t"), packages: Vec::new() };
+        let package = package();
+        let typed = process::describe(&command(&ws, &package, &package.targets[1], &args(&[])));
+        assert!(typed.ends_with("bench --all-features -p x --bench alloc -- --quick --rounds=3"), "{typed}");
+    }
+}

@@ -1,6 +1,10 @@
 //! `lint`: everything that can be said about the code without running it.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Result;
 
@@ -41,7 +45,7 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
 fn dependencies(ws: &Workspace, steps: &mut Steps) {
     let deny = ["--log-level", "error", "check", "bans", "licenses", "sources"];
     tool(steps, "licences and sources", tools::subcommand(ws, "deny", &deny));
-    match database(ws) {
+    match database(env::var_os(DATABASE).map(PathBuf::from), &ws.root) {
         Ok(folder) => {
             let args = ["--no-fetch", "--stale", "--db"];
             let audit = tools::subcommand(ws, "audit", &args).map(|mut audit| {
@@ -84,11 +88,30 @@ fn tool(steps: &mut Steps, name: &str, command: Result<Command>) {
 }
 
 /// The folder of the advisories, or why there is none.
-fn database(ws: &Workspace) -> Result<PathBuf, String> {
-    let named = env::var_os(DATABASE).map(PathBuf::from);
-    let folder = named.unwrap_or_else(|| ws.root.join("../shared/advisory-db"));
+fn database(named: Option<PathBuf>, root: &Path) -> Result<PathBuf, String> {
+    let folder = named.unwrap_or_else(|| root.join("../shared/advisory-db"));
     if folder.join("crates").is_dir() {
         return Ok(folder);
     }
     Err(format!("no RustSec advisory database in {} (name a copy in {DATABASE})", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_database_is_said_with_where_it_was_sought() {
+        let reason = database(Some(PathBuf::from("/memstache/nowhere")), Path::new("/")).unwrap_err();
+        assert!(reason.contains("/memstache/nowhere") && reason.contains(DATABASE), "{reason}");
+        let reason = database(None, Path::new("/memstache/main")).unwrap_err();
+        assert!(reason.contains("shared/advisory-db"), "{reason}");
+    }
+
+    #[test]
+    fn a_missing_tool_fails_its_step() {
+        let mut steps = Steps::new();
+        tool(&mut steps, "spelling", Err(anyhow::anyhow!("typos is missing")));
+        assert!(steps.finish("lint").is_err());
+    }
 }

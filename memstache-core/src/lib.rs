@@ -4,6 +4,7 @@
 
 mod accountant;
 mod address;
+mod cache;
 mod clock;
 mod coalesce;
 mod coherence;
@@ -25,6 +26,10 @@ pub use self::format::Json;
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
+    cache::{
+        Cache, CacheBuilder, CacheStats, Call, Fetched, IntoLoaded, LoadBuilder, LoadContext, LoadFuture,
+        LoadManyBuilder, Loaded, Outcome, Read, Scoped, SetBuilder, SetManyBuilder, Shape, Tenanted, shape,
+    },
     clock::{BoxFuture, Clock, SystemClock, Tick},
     coalesce::{Coalesce, Joined},
     coherence::{Coherence, Invalidation, InvalidationStream},

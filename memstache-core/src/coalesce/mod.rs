@@ -11,11 +11,9 @@ use futures_util::{
     future::{Either, select},
 };
 
+pub(crate) use self::flight::Landing;
 pub use self::joined::Joined;
-use self::{
-    flight::{Flight, Landing},
-    joined::join,
-};
+use self::{flight::Flight, joined::join};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Lets concurrent callers for a key share one running operation.
@@ -78,7 +76,7 @@ where
             }
         };
         // The closure runs inside the task, so that its panic is the flight's and not the caller's.
-        tokio::spawn(fly(landing, async move { operation().await }));
+        tokio::spawn(fly(landing, async move { Ok(operation().await) }));
         joined
     }
 
@@ -135,16 +133,15 @@ pub(crate) enum Opened<K: Eq + Hash, V> {
 }
 
 /// Runs an operation to its end, its panic or its abandonment, and lands it.
-pub(crate) async fn fly<K, V>(landing: Landing<K, V>, operation: impl Future<Output = V>)
+pub(crate) async fn fly<K, V>(landing: Landing<K, V>, operation: impl Future<Output = Result<V>>)
 where
     K: Eq + Hash,
     V: Clone,
 {
     let operation = pin!(AssertUnwindSafe(operation).catch_unwind());
     let outcome = match select(operation, pin!(landing.abandoned())).await {
-        Either::Left((outcome, _)) => {
-            outcome.map_err(|_| Error::new(ErrorKind::LoadPanicked, "the operation panicked"))
-        }
+        Either::Left((Ok(outcome), _)) => outcome,
+        Either::Left((Err(_), _)) => Err(Error::new(ErrorKind::LoadPanicked, "the operation panicked")),
         Either::Right(((), _)) => Err(Error::new(ErrorKind::Timeout, "everybody gave up waiting for the operation")),
     };
     landing.land(outcome);

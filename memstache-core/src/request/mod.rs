@@ -192,6 +192,7 @@ pub trait Operation: sealed::Sealed + Into<Request> + Send + 'static {
     fn output(response: Response) -> Result<Self::Output>;
 }
 
+#[allow(unnameable_types, reason = "sealed")]
 mod sealed {
     pub trait Sealed {}
 }

@@ -1,5 +1,10 @@
 //! Parts for tests (feature `test-util`).
 
 mod clock;
+pub mod conformance;
+mod naive;
 
-pub use self::clock::ManualClock;
+pub use self::{
+    clock::ManualClock,
+    naive::{NaiveStore, Sabotage},
+};

@@ -7,6 +7,7 @@ mod address;
 mod clock;
 mod coherence;
 mod entry;
+pub mod envelope;
 mod error;
 pub mod expiry;
 mod format;

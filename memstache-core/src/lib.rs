@@ -9,6 +9,7 @@ mod clock;
 mod coalesce;
 mod coherence;
 mod entry;
+pub mod envelope;
 mod error;
 pub mod expiry;
 mod format;

@@ -10,6 +10,8 @@ mod entry;
 mod error;
 pub mod expiry;
 mod format;
+#[cfg(feature = "memory")]
+mod memory;
 mod name;
 mod request;
 mod service;
@@ -21,6 +23,8 @@ mod util;
 
 #[cfg(feature = "json")]
 pub use self::format::Json;
+#[cfg(feature = "memory")]
+pub use self::memory::{EvictionPolicy, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, SlotId};
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},

@@ -13,6 +13,8 @@ pub mod envelope;
 mod error;
 pub mod expiry;
 mod format;
+#[cfg(feature = "memory")]
+mod memory;
 mod name;
 mod request;
 mod service;
@@ -24,6 +26,8 @@ mod util;
 
 #[cfg(feature = "json")]
 pub use self::format::Json;
+#[cfg(feature = "memory")]
+pub use self::memory::{EvictionPolicy, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, SlotId};
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},

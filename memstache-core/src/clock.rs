@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -69,6 +69,20 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// Completes once [`now`](Self::now) has reached `tick`. Dropping the future cancels the timer.
     fn sleep_until(&self, tick: Tick) -> BoxFuture<'static, ()>;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Tick {
+        C::now(self)
+    }
+
+    fn wall(&self) -> SystemTime {
+        C::wall(self)
+    }
+
+    fn sleep_until(&self, tick: Tick) -> BoxFuture<'static, ()> {
+        C::sleep_until(self, tick)
+    }
 }
 
 /// The operating system's clock, by way of tokio's timers.

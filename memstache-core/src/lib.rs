@@ -16,8 +16,11 @@ mod format;
 #[cfg(feature = "memory")]
 mod memory;
 mod name;
+#[cfg(feature = "near")]
+mod near;
 mod request;
 mod service;
+mod stack;
 mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
@@ -28,6 +31,8 @@ mod util;
 pub use self::format::Json;
 #[cfg(feature = "memory")]
 pub use self::memory::{EvictionPolicy, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, SlotId};
+#[cfg(feature = "near")]
+pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats};
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
@@ -51,6 +56,7 @@ pub use self::{
         TouchKind, Touched, When, Written,
     },
     service::{CacheService, ErasedService, TryHit},
+    stack::{NoNear, Stack},
     store::{Store, StoreService},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},
 };

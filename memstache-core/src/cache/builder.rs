@@ -86,8 +86,8 @@ impl<F> CacheBuilder<F> {
     }
 
     /// Chooses the clock; it must be the stack's. Default: the system's.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 

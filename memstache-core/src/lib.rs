@@ -13,11 +13,15 @@ pub mod envelope;
 mod error;
 pub mod expiry;
 mod format;
+#[cfg(any(test, fuzzing, feature = "test-util"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "memory")]
 mod memory;
 mod name;
 #[cfg(feature = "near")]
 mod near;
+mod record;
 mod request;
 mod service;
 mod stack;
@@ -50,6 +54,10 @@ pub use self::{
     expiry::{Lifetime, MAX_TTL},
     format::Format,
     name::{KeyspaceName, MAX_LABEL, MAX_TAG, Tag, TenantId},
+    record::{
+        DEFAULT_MAX_RECORD_VALUE, Expected, FileRecords, FileRecordsBuilder, MAX_RECORD_KEY, MAX_RECORD_VALUE,
+        MemoryRecords, Record, RecordEvent, RecordKey, RecordPrefix, RecordStore, RecordStream,
+    },
     request::{
         Consistency, Found, Get, GetItem, Invalidate, Invalidated, Lease, LeaseId, Lookup, OnMiss, OneOrMany,
         Operation, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target, Touch, TouchItem,

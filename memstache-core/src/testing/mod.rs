@@ -3,6 +3,7 @@
 mod clock;
 pub mod conformance;
 mod naive;
+pub mod records;
 
 pub use self::{
     clock::ManualClock,

@@ -68,3 +68,8 @@ pub use self::{
     store::{Store, StoreService},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},
 };
+
+/// The workspace's README, so that its example is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct WorkspaceReadme;

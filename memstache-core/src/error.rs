@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::entry::Version;
+use crate::version::Version;
 
 /// A boxed error, as tower's erasing layers return it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;

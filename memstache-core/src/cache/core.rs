@@ -92,6 +92,12 @@ impl Core {
         self.call(get).await?.into_one().unwrap_or_else(|| Err(not_one()))
     }
 
+    /// Checks what can be checked of a write before there is a value.
+    pub(crate) fn check_write(&self, options: &WriteOptions) -> Result<()> {
+        options.checked_tags()?;
+        options.clone().over(&self.settings.write).lifetime(self.clock.wall(), 0.0).map(drop)
+    }
+
     /// Counts a value that cannot be opened, and returns its error.
     pub(crate) fn rejected(&self, error: Error) -> Error {
         bump(&self.counters.rejected_unopened);

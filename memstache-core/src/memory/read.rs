@@ -98,6 +98,8 @@ impl<P: EvictionPolicy> Shared<P> {
             shard.counters.aged_out += u64::from(aged);
             after.lease = self.end_lease(shard, hash, address);
         }
+        // Each grant lets one go, so that leases age out even where nothing sweeps.
+        after.aged = self.age_one(shard, now, &mut 8);
         let free = |standing: usize| (standing < self.max_leases).then_some(standing + 1);
         if self.standing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).is_err() {
             return Err(Error::new(ErrorKind::Overloaded, "as many keys are being loaded as the store has leases"));

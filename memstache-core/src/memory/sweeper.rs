@@ -75,13 +75,12 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Works on one shard for the time of one lock; says whether there is more to do at `now`.
     fn sweep_piece(&self, at: usize, cursor: &mut u32, now: Tick) -> ControlFlow<()> {
         let mut steps = STEPS;
+        // Declared before the guard: dropping a lease wakes.
         let mut ended = Vec::new();
         let mut guard = self.shards[at].lock();
         let shard = &mut *guard;
         while self.expire_one(shard, now, &mut steps).is_some() {}
-        while let Some(lease) = shard.leases.pop_aged(now, &mut steps) {
-            shard.counters.aged_out += 1;
-            self.standing.fetch_sub(1, Ordering::Relaxed);
+        while let Some(lease) = self.age_one(shard, now, &mut steps) {
             ended.push(lease);
         }
         self.sweep_hidden(shard, cursor, &mut steps);

@@ -1,5 +1,7 @@
 //! The memory store keeps its word about memory: counted at the allocator, not by its own books.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     future::Future,

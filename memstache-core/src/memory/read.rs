@@ -68,7 +68,7 @@ impl<P: EvictionPolicy> Shared<P> {
                 Freshness::Stale | Freshness::Expired => {
                     shard.counters.stale += 1;
                     let refresh = on_miss != OnMiss::Report;
-                    let asked = refresh.then(|| self.ask(shard, hash, &item.address, now, after));
+                    let asked = refresh.then(|| self.grant(shard, hash, &item.address, now, after));
                     let lease =
                         asked.and_then(|asked| if let Ok(Lookup::Leased(lease)) = asked { Some(lease) } else { None });
                     Lookup::Stale(entry, lease)
@@ -77,11 +77,11 @@ impl<P: EvictionPolicy> Shared<P> {
         }
         shard.counters.misses += 1;
         shard.table.record_miss(hash);
-        if on_miss == OnMiss::Report { Ok(Lookup::Miss) } else { self.ask(shard, hash, &item.address, now, after) }
+        if on_miss == OnMiss::Report { Ok(Lookup::Miss) } else { self.grant(shard, hash, &item.address, now, after) }
     }
 
     /// Grants the lease on a key, or tells who has it.
-    fn ask(
+    fn grant(
         &self,
         shard: &mut Shard<P>,
         hash: u64,

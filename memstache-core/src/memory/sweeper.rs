@@ -53,6 +53,8 @@ impl<P: EvictionPolicy> Drop for Running<P> {
 
 impl<P: EvictionPolicy> Shared<P> {
     /// Starts the task if it does not run and there is a runtime to run it.
+    ///
+    /// Called after the change that the task is to see: it lowers its flag before it looks for the last time.
     pub(super) fn keep_swept(self: &Arc<Self>) {
         if self.sweeper.running.load(Ordering::Relaxed) {
             return;

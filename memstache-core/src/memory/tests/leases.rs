@@ -264,3 +264,41 @@ async fn the_service_answers_at_once_and_waits_only_for_busy_keys() {
     let crate::Response::Found(found) = waiting.await.unwrap() else { panic!() };
     assert!(matches!(found.into_one(), Some(Ok(Lookup::Hit(_)))));
 }
+
+#[tokio::test]
+async fn a_batch_with_a_key_twice_does_not_wait_for_itself() {
+    let bed = bed();
+    let found = waiting(&bed, &["a", "a"], None).await.unwrap();
+    let [Ok(Lookup::Leased(lease)), Ok(Lookup::Busy(Some(id)))] = found[..] else { panic!("{found:?}") };
+    assert_eq!(lease.id, id);
+    let batch = waiting(&bed, &["b", "a", "b"], None);
+    settle().await;
+    bed.fill("a", forever("v"), lease).await;
+    let found = batch.await.unwrap();
+    let [Ok(Lookup::Leased(lease)), Ok(Lookup::Hit(_)), Ok(Lookup::Busy(Some(id)))] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(lease.id, *id);
+    assert_eq!(bed.store.stats().leases_standing, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_batches_in_opposite_order_both_get_on() {
+    for _ in 0..200 {
+        let bed = bed();
+        let load = |names: &'static [&'static str]| {
+            let bed = Bed { store: bed.store.clone(), clock: bed.clock.clone() };
+            tokio::spawn(async move {
+                for (name, found) in names.iter().zip(waiting(&bed, names, None).await.unwrap()) {
+                    if let Ok(Lookup::Leased(lease)) = found {
+                        bed.fill(name, forever("v"), lease).await;
+                    }
+                }
+            })
+        };
+        let (one, other) = (load(&["a", "b"]), load(&["b", "a"]));
+        one.await.unwrap();
+        other.await.unwrap();
+        assert_eq!(bed.store.stats().inserts, 2, "each key is loaded once");
+    }
+}

@@ -226,20 +226,22 @@ impl<P: EvictionPolicy> Shared<P> {
             if Some(victim) != old && !shard.table.admits(write.hash, write.bytes, victim) {
                 return Room::NotAdmitted;
             }
-            let (slot, freed) = self.evict(shard, victim);
+            let Some((slot, freed)) = self.evict(shard, victim) else { return Room::Missing(Turn::Elsewhere(want)) };
             write.held += freed;
-            after.slot = slot;
+            after.slot = Some(slot);
         }
         Room::Missing(Turn::Again)
     }
 
     /// Takes a victim out; what it took stays taken from the budget, for the one who evicts.
-    fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> (Option<Slot>, usize) {
+    ///
+    /// `None` if a policy names a slot that is not in use.
+    fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> Option<(Slot, usize)> {
         let before = shard.table.bytes();
-        let slot = shard.table.remove(victim);
-        slot.iter().for_each(|slot| self.release(slot));
+        let slot = shard.table.remove(victim)?;
+        self.release(&slot);
         shard.counters.evicted += 1;
-        (slot, before - shard.table.bytes())
+        Some((slot, before - shard.table.bytes()))
     }
 
     /// Evicts from the other shards, one lock at a time, until there is room; `false` if there was nothing to evict.
@@ -253,8 +255,8 @@ impl<P: EvictionPolicy> Shared<P> {
                     return true;
                 }
                 let mut shard = self.shards[at].lock();
-                let Some(victim) = shard.table.victim() else { break };
-                let (slot, freed) = self.evict(&mut shard, victim);
+                let victim = shard.table.victim();
+                let Some((slot, freed)) = victim.and_then(|victim| self.evict(&mut shard, victim)) else { break };
                 drop(shard);
                 drop(slot);
                 write.held += freed;

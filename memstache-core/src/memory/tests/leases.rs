@@ -302,3 +302,41 @@ async fn two_batches_in_opposite_order_both_get_on() {
         assert_eq!(bed.store.stats().inserts, 2, "each key is loaded once");
     }
 }
+
+/// Many tasks want one key, loaders fail at random: nobody is forgotten and no two load at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_wake_up_is_lost() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    let store = MemoryStore::builder().max_bytes(1 << 20).build().unwrap();
+    let loading = Arc::new(AtomicUsize::new(0));
+    for round in 0..50 {
+        let name = format!("key {round}");
+        let tasks = (0..40).map(|task| {
+            let (store, loading, name) = (store.clone(), Arc::clone(&loading), name.clone());
+            tokio::spawn(async move {
+                let items = OneOrMany::One(GetItem::from(key(&name)));
+                let op = Get { items, on_miss: OnMiss::Wait, scope: Scope::default() };
+                let Ok(Lookup::Leased(lease)) = store.get(op).await.unwrap().into_one().unwrap() else { return };
+                assert_eq!(loading.fetch_add(1, Ordering::SeqCst), 0, "one loads at a time");
+                tokio::task::yield_now().await;
+                loading.fetch_sub(1, Ordering::SeqCst);
+                match task % 3 {
+                    0 => drop(store.touch(Touch::one(key(&name), TouchKind::Release(lease.id))).await),
+                    1 => drop(store.remove(Remove::one(key(&name))).await),
+                    _ => {
+                        let item = SetItem { address: key(&name), entry: forever("v"), when: When::IfLease(lease.id) };
+                        drop(store.set(Set { items: OneOrMany::One(item), scope: Scope::default() }).await);
+                    }
+                }
+            })
+        });
+        let all = futures_util::future::join_all(tasks.collect::<Vec<_>>());
+        // Well under the lease's ttl: a lost wake-up would be hidden by ageing.
+        let done = tokio::time::timeout(secs(3), all).await.expect("somebody was forgotten");
+        done.into_iter().for_each(|task| task.unwrap());
+    }
+    assert_eq!(store.stats().leases_standing, 0);
+}

@@ -4,6 +4,7 @@ mod accounting;
 mod coherence;
 mod entries;
 mod leases;
+mod policies;
 mod sweeping;
 
 use std::time::Duration;

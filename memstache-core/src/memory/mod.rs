@@ -55,6 +55,12 @@ pub use self::{
     service::MemoryFuture,
     stats::MemoryStats,
 };
+#[cfg(feature = "near")]
+pub(crate) use self::{
+    sequences::Sequences,
+    slot::{Key, Slot, bytes_of},
+    table::Table,
+};
 
 /// Keeps entries in this process, bounded in bytes.
 ///

@@ -1,0 +1,68 @@
+//! How the naive store answers a read.
+
+use super::{Sabotage, state::State};
+use crate::{
+    address::Address,
+    clock::Tick,
+    entry::Entry,
+    expiry::{self, Freshness},
+    request::{GetItem, Lookup, OnMiss, Scope},
+};
+
+impl State {
+    pub(super) fn look_up(&mut self, item: &GetItem, on_miss: OnMiss, scope: &Scope, now: Tick) -> Lookup {
+        let address = &item.address;
+        match self.readable(item, scope, now) {
+            Some((entry, Freshness::Stale)) => {
+                let lease = (on_miss != OnMiss::Report).then(|| self.grant_stale(address, now)).flatten();
+                Lookup::Stale(entry, lease)
+            }
+            Some((entry, _)) if entry.meta.content.negative && !self.is(Sabotage::TakesNegativeForValue) => {
+                Lookup::Negative(entry.meta)
+            }
+            Some((entry, _)) => Lookup::Hit(entry),
+            None if on_miss == OnMiss::Report => Lookup::Miss,
+            None => self.grant(address, now).map_or_else(Lookup::Busy, Lookup::Leased),
+        }
+    }
+
+    fn grant_stale(&mut self, address: &Address, now: Tick) -> Option<crate::request::Lease> {
+        if self.is(Sabotage::LeasesStaleToEverybody) {
+            self.end_lease(address);
+        }
+        self.grant(address, now).ok()
+    }
+
+    /// Returns the entry as this reader may see it, extended and confirmed by the read.
+    fn readable(&mut self, item: &GetItem, scope: &Scope, now: Tick) -> Option<(Entry, Freshness)> {
+        let version = self.visible(&item.address)?.entry.meta.version;
+        if item.unless == Some(version) && !self.is(Sabotage::IgnoresUnless) {
+            return None;
+        }
+        self.slide(&item.address, now);
+        let mut entry = self.visible(&item.address)?.entry.clone();
+        entry.meta.confirmed_at = expiry::confirmed_by_authority(&entry.meta, now);
+        let max_staleness = scope.max_staleness.filter(|_| !self.is(Sabotage::IgnoresMaxStaleness));
+        match self.freshness(&entry, now, max_staleness) {
+            Freshness::Expired => None,
+            judged => Some((entry, judged)),
+        }
+    }
+
+    /// Counts a read: extends a sliding entry.
+    pub(super) fn slide(&mut self, address: &Address, now: Tick) {
+        let (key, always, past_ttl) =
+            (self.key(address), self.is(Sabotage::SlidesOnEveryRead), self.is(Sabotage::SlidesPastTtl));
+        let Some(meta) = self.entries.get_mut(&key).map(|kept| &mut kept.entry.meta) else { return };
+        let mut until = expiry::extended(meta, now);
+        if let Some(window) = meta.sliding.filter(|_| now < meta.fresh_until) {
+            if always {
+                until = Some(now.after(window).min(meta.hard_until));
+            }
+            if past_ttl {
+                until = Some(now.after(window));
+            }
+        }
+        meta.fresh_until = until.unwrap_or(meta.fresh_until);
+    }
+}

@@ -109,12 +109,12 @@ fn the_bound_holds_when_small_entries_give_way_to_large_ones() {
     let store = MemoryStore::builder().max_bytes(MAX_BYTES).shards(4).build().unwrap();
     let live = || LIVE.load(Ordering::Relaxed) - before;
     let tags = |n: u64| Tags::new([Tag::new(format!("tag {}", n % 100)).unwrap()]).unwrap();
-    for n in 0..150_000 {
+    for n in 0..90_000 {
         set(&store, &n.to_string(), NewEntry::new("", Lifetime::UNLIMITED).with_tags(tags(n)));
     }
     let (small, tiny) = (store.stats(), live());
     assert!(tiny <= MAX_BYTES + MAX_BYTES / 10, "{tiny} bytes for tiny entries");
-    for n in 0..2000 {
+    for n in 0..1000 {
         set(&store, &n.to_string(), NewEntry::new(vec![7; 100_000], Lifetime::UNLIMITED));
         assert!(live() <= MAX_BYTES + MAX_BYTES / 10, "{} bytes for large entries", live());
     }

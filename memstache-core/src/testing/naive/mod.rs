@@ -90,10 +90,12 @@ impl NaiveStore {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.0.state.lock();
         let output = change(&mut state);
-        let silent = state.is(Sabotage::LosesWakeUps);
+        let (one, silent) = (state.is(Sabotage::WakesOneWaiter), state.is(Sabotage::LosesWakeUps));
         drop(state);
-        if !silent {
-            self.0.changed.notify_waiters();
+        match (one, silent) {
+            (true, _) => self.0.changed.notify_one(),
+            (false, false) => self.0.changed.notify_waiters(),
+            (false, true) => {}
         }
         output
     }

@@ -1,7 +1,5 @@
 //! The suite over the naive store, and over naive stores that each break one rule.
 
-use std::sync::Arc;
-
 use memstache_core::{
     ErasedService,
     testing::{
@@ -23,7 +21,7 @@ fn subject(clock: &ManualClock, store: &NaiveStore) -> ManualSubject {
 #[tokio::test(start_paused = true)]
 async fn the_naive_store_keeps_every_rule() {
     let clock = ManualClock::new();
-    let store = NaiveStore::new(Arc::new(clock.clone()));
+    let store = NaiveStore::new(clock.clone());
     let report = conformance::run(&subject(&clock, &store)).await;
     report.assert_ok();
     assert_eq!(report.skipped().count(), 0, "{report}");
@@ -69,7 +67,7 @@ const SABOTAGES: &[(Sabotage, &str)] = &[
 async fn every_broken_rule_is_found_by_its_case() {
     for (sabotage, case) in SABOTAGES {
         let clock = ManualClock::new();
-        let store = NaiveStore::sabotaged(Arc::new(clock.clone()), *sabotage);
+        let store = NaiveStore::sabotaged(clock.clone(), *sabotage);
         let report = conformance::run(&subject(&clock, &store)).await;
         assert!(report.has_failed(case), "{sabotage:?} was not found by {case}\n{report}");
     }

@@ -6,14 +6,13 @@
 //! A store of your own, on a manual clock:
 //!
 //! ```
-//! use std::sync::Arc;
 //! use memstache_core::ErasedService;
 //! use memstache_core::testing::{ManualClock, NaiveStore, conformance::{self, ManualSubject}};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! let clock = ManualClock::new();
-//! let store = NaiveStore::new(Arc::new(clock.clone())); // Yours goes here.
+//! let store = NaiveStore::new(clock.clone()); // Yours goes here.
 //! let leaf = store.clone();
 //! // Called for every handle; a stack with a near cache gets a new one here.
 //! let subject = ManualSubject::new(clock, move || ErasedService::new(store.service())).with_coherence(leaf);

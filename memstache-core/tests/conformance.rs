@@ -47,6 +47,8 @@ const SABOTAGES: &[(Sabotage, &str)] = &[
     (Sabotage::JoinsAcrossInvalidation, "tag_invalidated_while_loading"),
     (Sabotage::LosesWakeUps, "a_waiter_is_told_of_a_fill"),
     (Sabotage::WakesOneWaiter, "a_waiter_is_told_of_a_fill"),
+    (Sabotage::WaitsForItself, "a_batch_never_waits_for_itself"),
+    (Sabotage::HoldsLeasesWhileWaiting, "two_loaders_never_wait_for_each_other"),
     (Sabotage::IgnoresUnless, "an_unreadable_version_is_loaded_by_one"),
     (Sabotage::IgnoresConditions, "if_absent_stores_only_where_nothing_is"),
     (Sabotage::RestartsVersions, "versions_rise_across_a_removal"),

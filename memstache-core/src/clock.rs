@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -71,9 +71,24 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn sleep_until(&self, tick: Tick) -> BoxFuture<'static, ()>;
 }
 
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Tick {
+        C::now(self)
+    }
+
+    fn wall(&self) -> SystemTime {
+        C::wall(self)
+    }
+
+    fn sleep_until(&self, tick: Tick) -> BoxFuture<'static, ()> {
+        C::sleep_until(self, tick)
+    }
+}
+
 /// The operating system's clock, by way of tokio's timers.
 ///
-/// All of a process's system clocks share one origin. Under `tokio::time::pause` it follows tokio's paused time.
+/// All of a process's system clocks share one origin, far enough from the zero tick for entries that are older than the
+/// process. Under `tokio::time::pause` it follows tokio's paused time.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SystemClock;
@@ -84,6 +99,12 @@ impl SystemClock {
         Self
     }
 }
+
+/// The tick of [`SystemClock`]'s origin: twenty years.
+///
+/// An entry that another process wrote is older than this process: with an origin of zero, its age would be cut to the
+/// process's own, and `max_staleness` with it.
+const HEAD_START: Tick = Tick(20 * 365 * 24 * 3600 * 1000);
 
 /// The process-wide origin of [`SystemClock`]'s ticks.
 fn origin() -> tokio::time::Instant {
@@ -99,7 +120,7 @@ fn tokio_now() -> tokio::time::Instant {
 impl Clock for SystemClock {
     fn now(&self) -> Tick {
         let since = tokio_now().saturating_duration_since(origin());
-        Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Tick(HEAD_START.0.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where the operating system is asked")]
@@ -108,7 +129,7 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, tick: Tick) -> BoxFuture<'static, ()> {
-        match origin().checked_add(Duration::from_millis(tick.0)) {
+        match origin().checked_add(tick.since(HEAD_START)) {
             Some(instant) => Box::pin(tokio::time::sleep_until(instant)),
             None => Box::pin(std::future::pending()),
         }
@@ -136,5 +157,12 @@ mod tests {
         clock.sleep_until(until).await;
         assert!(clock.now() >= until);
         assert!(clock.now() < until.after(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_young_process_can_tell_how_old_an_entry_of_another_is() {
+        let age = crate::expiry::MAX_TTL;
+        let now = SystemClock::new().now();
+        assert_eq!(now.since(now.before(age)), age);
     }
 }

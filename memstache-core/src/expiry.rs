@@ -255,10 +255,11 @@ mod tests {
 
     #[test]
     fn early_refresh_by_fraction() {
+        let unlimited = meta(Lifetime::UNLIMITED);
         let meta = meta(Lifetime::new(secs(10)).unwrap());
         assert!(!due_ahead(&meta, at(107), 0.8));
         assert!(due_ahead(&meta, at(108), 0.8));
-        assert!(!due_ahead(&super::tests::meta(Lifetime::UNLIMITED), at(1_000_000), 0.1));
+        assert!(!due_ahead(&unlimited, at(1_000_000), 0.1));
     }
 
     #[test]

@@ -4,15 +4,27 @@
 
 mod accountant;
 mod address;
+mod cache;
 mod clock;
+mod coalesce;
 mod coherence;
 mod entry;
+pub mod envelope;
 mod error;
 pub mod expiry;
 mod format;
+#[cfg(any(test, fuzzing, feature = "test-util"))]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(feature = "memory")]
+mod memory;
 mod name;
+#[cfg(feature = "near")]
+mod near;
+mod record;
 mod request;
 mod service;
+mod stack;
 mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
@@ -21,10 +33,19 @@ mod util;
 
 #[cfg(feature = "json")]
 pub use self::format::Json;
+#[cfg(feature = "memory")]
+pub use self::memory::{EvictionPolicy, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, SlotId};
+#[cfg(feature = "near")]
+pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats};
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
+    cache::{
+        Cache, CacheBuilder, CacheStats, Call, Fetched, IntoLoaded, LoadBuilder, LoadContext, LoadFuture,
+        LoadManyBuilder, Loaded, Outcome, Read, Scoped, SetBuilder, SetManyBuilder, Shape, Tenanted, shape,
+    },
     clock::{BoxFuture, Clock, SystemClock, Tick},
+    coalesce::{Coalesce, Joined},
     coherence::{Coherence, Invalidation, InvalidationStream},
     entry::{
         Content, Encoding, Entry, EntryOptions, FormatId, MAX_TAGS, Meta, NewEntry, Schema, Sequence, Tags, Version,
@@ -33,12 +54,17 @@ pub use self::{
     expiry::{Lifetime, MAX_TTL},
     format::Format,
     name::{KeyspaceName, MAX_LABEL, MAX_TAG, Tag, TenantId},
+    record::{
+        DEFAULT_MAX_RECORD_VALUE, Expected, FileRecords, FileRecordsBuilder, MAX_RECORD_KEY, MAX_RECORD_VALUE,
+        MemoryRecords, Record, RecordEvent, RecordKey, RecordPrefix, RecordStore, RecordStream,
+    },
     request::{
         Consistency, Found, Get, GetItem, Invalidate, Invalidated, Lease, LeaseId, Lookup, OnMiss, OneOrMany,
         Operation, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target, Touch, TouchItem,
         TouchKind, Touched, When, Written,
     },
     service::{CacheService, ErasedService, TryHit},
+    stack::{NoNear, Stack},
     store::{Store, StoreService},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},
 };

@@ -41,3 +41,9 @@ pub(crate) async fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Option<Ti
 pub(crate) fn timed_out(what: &'static str) -> Error {
     Error::new(crate::error::ErrorKind::Timeout, what)
 }
+
+/// The error of a layer that answered something that does not belong to the question.
+#[cfg(feature = "near")]
+pub(crate) fn protocol(what: &'static str) -> Error {
+    Error::new(crate::error::ErrorKind::Protocol, what)
+}

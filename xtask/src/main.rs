@@ -1,3 +1,95 @@
-//! The chores of the workspace.
+//! The chores of the workspace, one verb each: `cargo xtask --help`.
 
-fn main() {}
+#![allow(clippy::disallowed_methods, reason = "a tool that people wait for measures real time")]
+#![allow(clippy::print_stderr, reason = "a command-line tool says there what went wrong")]
+
+mod bench;
+mod ci;
+mod demo;
+mod features;
+mod lint;
+mod process;
+mod screen;
+mod setup;
+mod steps;
+mod test;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::workspace::Workspace;
+
+/// The chores of the memstache workspace.
+///
+/// Start with `cargo xtask setup`; before you hand in a change, run `cargo xtask ci`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Setup(setup::Args),
+    Test(test::Args),
+    Lint(lint::Args),
+    Tidy(tidy::Args),
+    Ci(ci::Args),
+    Bench(bench::Args),
+    Demo(demo::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match Workspace::load().and_then(|ws| run(&ws, cli.verb)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("error: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(ws: &Workspace, verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Setup(args) => setup::run(ws, &args),
+        Verb::Test(args) => test::run(ws, &args),
+        Verb::Lint(args) => lint::run(ws, &args),
+        Verb::Tidy(args) => tidy::run(ws, &args),
+        Verb::Ci(args) => ci::run(ws, &args),
+        Verb::Bench(args) => bench::run(ws, &args),
+        Verb::Demo(args) => demo::run(ws, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn demo_takes_help_for_itself() {
+        let cli = Cli::try_parse_from(["xtask", "demo", "--help", "--exit"]).unwrap();
+        let Verb::Demo(args) = cli.verb else { panic!("parsed as another verb") };
+        assert_eq!(args.args, ["--help", "--exit"]);
+    }
+
+    #[test]
+    fn test_passes_unknown_words_through() {
+        let cli = Cli::try_parse_from(["xtask", "test", "-p", "memstache-core", "lease", "--no-capture"]).unwrap();
+        let Verb::Test(args) = cli.verb else { panic!("parsed as another verb") };
+        assert_eq!(args.packages, ["memstache-core"]);
+        assert_eq!(args.args, ["lease", "--no-capture"]);
+    }
+}

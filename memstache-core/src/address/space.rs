@@ -51,10 +51,6 @@ impl Space {
         &self.key
     }
 
-    pub(crate) fn tenant_key(&self) -> &[u8] {
-        &self.key[..usize::from(self.tenant_len)]
-    }
-
     pub(super) fn tenant_len(&self) -> u8 {
         self.tenant_len
     }

@@ -4,7 +4,7 @@
 //! - [`NaiveStore`]: a store that is obviously right, to put under what is tested.
 //! - [`Faults`], [`SlowLayer`], [`Recorder`]: layers that make a stack fail, wait and tell what passed.
 //! - [`Gate`]: holds a call at one point, for an exact interleaving.
-//! - [`conformance`]: the suite that every store and every stack must pass.
+//! - [`conformance`]: the suite that every store and every stack must pass; [`records`]: that of record stores.
 //!
 //! A read that meets a broken store, then a slow one, and how often it was tried:
 //!
@@ -40,6 +40,7 @@ mod faulty;
 mod gate;
 mod naive;
 mod recording;
+pub mod records;
 mod slow;
 
 pub use self::{

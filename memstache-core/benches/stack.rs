@@ -1,0 +1,173 @@
+//! What a call through a stack costs: nanoseconds and allocations, interleaved, against the bare store.
+//!
+//! `cargo xtask bench --bench stack`; `--quick` for a smoke run. Times are for orientation, ratios count.
+
+#![allow(clippy::print_stdout, missing_docs, reason = "a bench prints its table")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    future::Future,
+    hint::black_box,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use memstache_core::{
+    Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Response, Space, Stack,
+    Step, Transform, TransformLayer,
+};
+use tower::{Service, ServiceBuilder};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: forwards to the system's allocator; the counter is a plain thread local without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A layer that does nothing.
+#[derive(Clone, Copy)]
+struct Pass;
+
+impl Transform for Pass {
+    type Pending = ();
+
+    fn request(&self, request: Request) -> Step<(Request, ())> {
+        Step::Now(Ok((request, ())))
+    }
+
+    fn response(&self, (): (), response: Response) -> Step<Response> {
+        Step::Now(Ok(response))
+    }
+}
+
+/// Polls a future that is ready at once.
+fn now<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a hit waits for nothing"),
+    }
+}
+
+struct Row {
+    name: &'static str,
+    call: Box<dyn FnMut()>,
+    allocations: u64,
+    nanos: Vec<f64>,
+}
+
+impl Row {
+    fn new(name: &'static str, call: impl FnMut() + 'static) -> Self {
+        Self { name, call: Box::new(call), allocations: 0, nanos: Vec::new() }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+    fn round(&mut self, calls: u32) {
+        let before = ALLOCATIONS.with(Cell::get);
+        let start = Instant::now();
+        (0..calls).for_each(|_| (self.call)());
+        self.nanos.push(start.elapsed().as_nanos() as f64 / f64::from(calls));
+        self.allocations = (ALLOCATIONS.with(Cell::get) - before) / u64::from(calls);
+    }
+
+    fn median(&mut self) -> f64 {
+        self.nanos.sort_by(f64::total_cmp);
+        self.nanos[self.nanos.len() / 2]
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let space = Space::new(None, &KeyspaceName::new("k").expect("a keyspace"));
+    let address = Address::plain(&space, "user:7").expect("a name");
+    let fill = |service: ErasedService| {
+        let cache = Cache::builder(service).keyspace("k").format(Json).build().expect("good settings");
+        now(async { cache.set("user:7", &7u64).await }).expect("stored");
+        cache
+    };
+    let store = || MemoryStore::builder().max_bytes(1 << 20).build().expect("good settings");
+
+    let mut bare = store();
+    fill(ErasedService::new(bare.clone()));
+    let key = address.clone();
+    let bare_row = Row::new("bare memory store", move || {
+        black_box(now(bare.call(Request::Get(Get::one(key.clone()))))).expect("found");
+    });
+
+    let layer = || TransformLayer::new(Pass);
+    let inner = store();
+    fill(ErasedService::new(inner.clone()));
+    let mut layered =
+        ServiceBuilder::new().layer(layer()).layer(layer()).layer(layer()).layer(layer()).layer(layer()).service(inner);
+    let key = address.clone();
+    let layered_row = Row::new("+ five static layers", move || {
+        black_box(now(layered.call(Request::Get(Get::one(key.clone()))))).expect("found");
+    });
+
+    let erased = ErasedService::new(store());
+    fill(erased.clone());
+    let erased_row = Row::new("+ erased once", move || {
+        black_box(now(erased.dispatch(Get::one(address.clone())))).expect("found");
+    });
+
+    let cache = fill(ErasedService::new(store()));
+    let handle_row = Row::new("handle over the store, get::<u64>", move || {
+        assert_eq!(black_box(now(cache.get::<u64>("user:7"))).expect("found"), Some(7));
+    });
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let near = NearConfig::new(1 << 20).expect("large enough");
+    let cache = runtime.block_on(async { fill(Stack::over(store()).near(near).build()) });
+    let warm = runtime.block_on(cache.get::<u64>("user:7")).expect("found");
+    assert_eq!(warm, Some(7));
+    let near_row = Row::new("near hit, get::<u64>", move || {
+        // The runtime stays alive for as long as the near cache's follower does.
+        let _runtime = &runtime;
+        assert_eq!(black_box(now(cache.get::<u64>("user:7"))).expect("found"), Some(7));
+    });
+    vec![bare_row, layered_row, erased_row, handle_row, near_row]
+}
+
+fn main() {
+    let quick = std::env::args().any(|arg| arg == "--quick");
+    let (rounds, calls) = if quick { (5, 2_000) } else { (11, 200_000) };
+    let mut rows = rows();
+    rows.iter_mut().for_each(|row| row.round(calls / 10));
+    rows.iter_mut().for_each(|row| row.nanos.clear());
+    for _ in 0..rounds {
+        rows.iter_mut().for_each(|row| row.round(calls));
+    }
+    let base = rows[0].median();
+    println!("| call | ns (median of {rounds}) | x bare | allocations |\n| --- | ---: | ---: | ---: |");
+    for row in &mut rows {
+        let nanos = row.median();
+        println!("| {} | {nanos:.0} | {:.2} | {} |", row.name, nanos / base, row.allocations);
+    }
+    let allowed = [0, 0, 1, 2, 0];
+    for (row, allowed) in rows.iter().zip(allowed) {
+        assert!(row.allocations <= allowed, "{}: {} allocations, allowed {allowed}", row.name, row.allocations);
+    }
+}

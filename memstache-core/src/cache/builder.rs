@@ -1,0 +1,264 @@
+//! Building a handle: every setting is checked, all at once.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    Cache, Scoped, Tenanted,
+    core::{Core, LoadOptions, Random, Settings},
+    counters::Counters,
+    load::Failures,
+    options::{Until, WriteOptions, fraction, timeout},
+};
+use crate::{
+    address::{Namer, Space},
+    clock::{Clock, SystemClock},
+    coalesce::Coalesce,
+    entry::Schema,
+    error::{Error, ErrorKind, Result},
+    expiry::bounded,
+    format::Format,
+    name::KeyspaceName,
+    service::ErasedService,
+};
+
+/// Builds a [`Cache`].
+///
+/// Nothing is checked before [`build`](Self::build); its error names every wrong setting.
+#[must_use = "nothing is built before `build`"]
+pub struct CacheBuilder<F> {
+    service: ErasedService,
+    format: F,
+    keyspace: Option<String>,
+    namer: Option<Arc<dyn Namer>>,
+    clock: Arc<dyn Clock>,
+    random: Random,
+    backoff: Option<(Duration, Duration)>,
+    settings: Settings,
+}
+
+impl CacheBuilder<()> {
+    pub(super) fn new(service: ErasedService) -> Self {
+        let settings = Settings {
+            write: WriteOptions::default(),
+            load: LoadOptions::default(),
+            schema: None,
+            max_staleness: None,
+            store_timeout: Duration::from_secs(2),
+            load_timeout: Duration::from_secs(30),
+            refresh_pause: Duration::from_secs(1),
+        };
+        Self {
+            service,
+            format: (),
+            keyspace: None,
+            namer: None,
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(fastrand::f64),
+            backoff: None,
+            settings,
+        }
+    }
+}
+
+impl<F> CacheBuilder<F> {
+    /// Names the keyspace: 1 to 64 bytes of `[A-Za-z0-9._-]`. Required.
+    pub fn keyspace(mut self, keyspace: impl Into<String>) -> Self {
+        self.keyspace = Some(keyspace.into());
+        self
+    }
+
+    /// Chooses how values become bytes. Required.
+    pub fn format<G: Format>(self, format: G) -> CacheBuilder<G> {
+        let Self { service, format: _, keyspace, namer, clock, random, backoff, settings } = self;
+        CacheBuilder { service, format, keyspace, namer, clock, random, backoff, settings }
+    }
+
+    /// Stamps values with a schema; values with another one, or none, are misses. Default: none.
+    pub fn schema(mut self, name: &str, version: u32) -> Self {
+        self.settings.schema = Some(Schema::new(name, version));
+        self
+    }
+
+    /// Chooses how stores see names. Default: plainly.
+    pub fn namer(mut self, namer: impl Namer) -> Self {
+        self.namer = Some(Arc::new(namer));
+        self
+    }
+
+    /// Chooses the clock; it must be the stack's. Default: the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Chooses the source of numbers uniform in 0..1, for jitter and early refresh. Default: a fast generator.
+    pub fn random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Sets how long values live. Default: until the store's own limit or their eviction.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.write.until = Some(Until::Ttl(ttl));
+        self
+    }
+
+    /// Sets after how long without a read values expire; at most the ttl. Default: never.
+    pub fn sliding(mut self, window: Duration) -> Self {
+        self.settings.write.sliding = Some(window);
+        self
+    }
+
+    /// Sets for how long values may be served stale after they stopped being fresh. Default: not at all.
+    pub fn stale_for(mut self, grace: Duration) -> Self {
+        self.settings.write.stale_for = Some(grace);
+        self
+    }
+
+    /// Shortens each ttl by a random part of it, up to this fraction. Default: 0.
+    pub fn jitter(mut self, fraction: f64) -> Self {
+        self.settings.write.jitter = Some(fraction);
+        self
+    }
+
+    /// Sets for how long it is remembered that the source has no such key. Default: not at all.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.load.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// Sets how long ago an answer may have last been confirmed by its authority, over all tiers. Default: any time.
+    pub fn max_staleness(mut self, age: Duration) -> Self {
+        self.settings.max_staleness = Some(age);
+        self
+    }
+
+    /// Refreshes values in the background once this fraction of their life has passed. Default: never.
+    pub fn refresh_ahead(mut self, fraction: f64) -> Self {
+        self.settings.load.refresh_ahead = Some(fraction);
+        self
+    }
+
+    /// Refreshes values early by chance (XFetch), weighing what they cost to load by `beta`; 2 is a good value.
+    /// Default: never.
+    pub fn early_refresh(mut self, beta: f64) -> Self {
+        self.settings.load.early_refresh = Some(beta);
+        self
+    }
+
+    /// Bounds each call to the store. Default: 2 s.
+    pub fn store_timeout(mut self, limit: Duration) -> Self {
+        self.settings.store_timeout = limit;
+        self
+    }
+
+    /// Bounds each load, however many wait for it. Default: 30 s.
+    pub fn load_timeout(mut self, limit: Duration) -> Self {
+        self.settings.load_timeout = limit;
+        self
+    }
+
+    /// Sets how long a caller that has a stale value waits for a fresh one. Default: not at all.
+    pub fn soft_timeout(mut self, limit: Duration) -> Self {
+        self.settings.load.soft_timeout = limit;
+        self
+    }
+
+    /// Sets how long a caller that has no value waits for one. Default: the load timeout.
+    pub fn hard_timeout(mut self, limit: Duration) -> Self {
+        self.settings.load.hard_timeout = Some(limit);
+        self
+    }
+
+    /// Lets a load go on when its last caller ran into the hard timeout. Default: it is stopped.
+    pub fn keep_loading(mut self, keep: bool) -> Self {
+        self.settings.load.keep_loading = keep;
+        self
+    }
+
+    /// Sets how long after a failed refresh of a stale value the next one may start. Default: 1 s.
+    pub fn refresh_pause(mut self, pause: Duration) -> Self {
+        self.settings.refresh_pause = pause;
+        self
+    }
+
+    /// Remembers a failed load of a missing key: `first` long, doubled with each further failure, at most `max`.
+    /// Meanwhile its error is answered without asking the source. Default: errors are not remembered.
+    pub fn error_backoff(mut self, first: Duration, max: Duration) -> Self {
+        self.backoff = Some((first, max));
+        self
+    }
+
+    fn check(&self) -> Result<KeyspaceName> {
+        let settings = &self.settings;
+        let keyspace = self.keyspace.as_deref().ok_or_else(|| Error::invalid("keyspace", "set", "nothing"));
+        let keyspace = keyspace.and_then(KeyspaceName::new);
+        let mut wrong: Vec<Error> = keyspace.as_ref().err().cloned().into_iter().collect();
+        let mut note = |result: Result<()>| wrong.extend(result.err());
+        note(settings.write.lifetime(self.clock.wall(), 0.0).map(drop));
+        note(settings.load.check());
+        note(settings.max_staleness.map_or(Ok(()), |age| timeout("max_staleness", age).map(drop)));
+        note(timeout("store_timeout", settings.store_timeout).map(drop));
+        note(timeout("load_timeout", settings.load_timeout).map(drop));
+        note(bounded("refresh_pause", settings.refresh_pause).map(drop));
+        note(self.backoff.map_or(Ok(()), |(first, max)| Failures::check(first, max)));
+        all_of(&wrong)?;
+        keyspace
+    }
+
+    fn into_core(self) -> (Arc<Core>, F) {
+        let Self { service, format, keyspace: _, namer, clock, random, backoff, settings } = self;
+        let failures = backoff.map(|(first, max)| Failures::new(first, max));
+        let (counters, flights, early) = (Counters::default(), Coalesce::new(), Coalesce::new());
+        (Arc::new(Core { service, namer, clock, random, settings, counters, flights, early, failures }), format)
+    }
+}
+
+impl<F: Format> CacheBuilder<F> {
+    /// Builds the handle of a single-tenant service.
+    pub fn build(self) -> Result<Cache<F>> {
+        let space = Space::new(None, &self.check()?);
+        let (core, format) = self.into_core();
+        Ok(Cache { core, format, state: Scoped { space } })
+    }
+
+    /// Builds the handle of a service with tenants, which cannot be used before it is told for whom.
+    pub fn build_tenanted(self) -> Result<Cache<F, Tenanted>> {
+        let keyspace = self.check()?;
+        let (core, format) = self.into_core();
+        Ok(Cache { core, format, state: Tenanted { keyspace } })
+    }
+}
+
+impl LoadOptions {
+    pub(super) fn check(&self) -> Result<()> {
+        self.negative_ttl.map_or(Ok(()), |ttl| timeout("negative_ttl", ttl).map(drop))?;
+        bounded("soft_timeout", self.soft_timeout)?;
+        self.hard_timeout.map_or(Ok(()), |limit| timeout("hard_timeout", limit).map(drop))?;
+        self.refresh_ahead.map_or(Ok(()), |part| fraction("refresh_ahead", part).map(drop))?;
+        match self.early_refresh {
+            Some(beta) if !(beta > 0.0 && beta <= 100.0) => {
+                Err(Error::invalid("early_refresh", "above 0 and at most 100", beta))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One error for all that is wrong.
+fn all_of(wrong: &[Error]) -> Result<()> {
+    match wrong {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        many => {
+            let lines: Vec<String> = many.iter().map(ToString::to_string).collect();
+            Err(Error::new(ErrorKind::Invalid, lines.join("; ")))
+        }
+    }
+}
+
+impl<F> fmt::Debug for CacheBuilder<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

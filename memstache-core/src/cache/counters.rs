@@ -1,0 +1,138 @@
+//! What became of each request: counted once per (handle call, key), here and nowhere else.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::error::Error;
+
+/// How a read was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// From the cache, fresh.
+    Hit,
+    /// From the cache, in its grace.
+    Stale,
+    /// The source is known to have no such key.
+    Negative,
+    /// Not from the cache: nothing was there, or it was loaded.
+    Miss,
+}
+
+/// What a handle has counted since it was built; all its clones and tenants share one count.
+///
+/// `hits + stale + negative + misses + errors + cancelled` is `requests` less the ones in flight: a request is one key
+/// of one reading call (`get`, `try_get`, `get_entry`, `get_many`, `get_or_load`, `get_many_or_load`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Keys asked for.
+    pub requests: u64,
+    /// Answered from the cache, fresh.
+    pub hits: u64,
+    /// Answered from the cache, in their grace.
+    pub stale: u64,
+    /// Answered by a record that the source has no such key.
+    pub negative: u64,
+    /// Answered with nothing, or from the source.
+    pub misses: u64,
+    /// Answered with an error; a panic is one.
+    pub errors: u64,
+    /// Not answered: the caller dropped its future.
+    pub cancelled: u64,
+    /// Loads started.
+    pub loads: u64,
+    /// Loads that failed, timed out or panicked.
+    pub load_failures: u64,
+    /// Loaded values that were not stored because the key was set, removed or invalidated meanwhile.
+    pub fills_refused: u64,
+    /// Loaded values that could not be stored because the store failed.
+    pub fills_failed: u64,
+    /// Stored values that could not be opened by the layers below: tampered, unknown key or compression.
+    pub rejected_unopened: u64,
+    /// Stored values of another format.
+    pub rejected_format: u64,
+    /// Stored values of another schema.
+    pub rejected_schema: u64,
+    /// Stored values that the format could not decode.
+    pub rejected_decode: u64,
+}
+
+macro_rules! counters {
+    ($($name:ident),*) => {
+        /// The live counts behind [`CacheStats`].
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> CacheStats {
+                CacheStats { $($name: self.$name.load(Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters!(
+    requests,
+    hits,
+    stale,
+    negative,
+    misses,
+    errors,
+    cancelled,
+    loads,
+    load_failures,
+    fills_refused,
+    fills_failed,
+    rejected_unopened,
+    rejected_format,
+    rejected_schema,
+    rejected_decode
+);
+
+/// Adds one.
+pub(crate) fn bump(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+impl Counters {
+    /// Opens the count of `keys` requests; each must be [answered](Counted::answered), or is cancelled.
+    pub(crate) fn begin(&self, keys: usize) -> Counted<'_> {
+        self.requests.fetch_add(keys as u64, Relaxed);
+        Counted { counters: self, open: keys as u64 }
+    }
+}
+
+/// Requests that are not answered yet.
+pub(crate) struct Counted<'a> {
+    counters: &'a Counters,
+    open: u64,
+}
+
+impl Counted<'_> {
+    /// Counts one answer.
+    pub(crate) fn answered(&mut self, outcome: Result<Outcome, &Error>) {
+        self.open -= 1;
+        bump(match outcome {
+            Ok(Outcome::Hit) => &self.counters.hits,
+            Ok(Outcome::Stale) => &self.counters.stale,
+            Ok(Outcome::Negative) => &self.counters.negative,
+            Ok(Outcome::Miss) => &self.counters.misses,
+            Err(_) => &self.counters.errors,
+        });
+    }
+
+    /// Counts all open requests as failed.
+    pub(crate) fn failed(&mut self) {
+        self.counters.errors.fetch_add(self.open, Relaxed);
+        self.open = 0;
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let counter = if std::thread::panicking() { &self.counters.errors } else { &self.counters.cancelled };
+        counter.fetch_add(self.open, Relaxed);
+    }
+}

@@ -1,0 +1,45 @@
+//! A value together with where it came from and how old it is.
+
+use std::time::Duration;
+
+use super::counters::Outcome;
+use crate::{
+    clock::Tick,
+    entry::{Meta, Version},
+};
+
+/// What a read brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fetched<T> {
+    /// The value; `None` for a miss or a negative record.
+    pub value: Option<T>,
+    /// How the read was answered.
+    pub outcome: Outcome,
+    /// How long ago the value was written; zero if it was just loaded.
+    pub age: Duration,
+    /// How long it stays fresh; `None` if it has no end, or was not stored.
+    pub ttl_left: Option<Duration>,
+    /// Which write it is; `None` if it did not come from the cache.
+    pub version: Option<Version>,
+}
+
+impl<T> Fetched<T> {
+    pub(super) fn miss() -> Self {
+        Self { value: None, outcome: Outcome::Miss, age: Duration::ZERO, ttl_left: None, version: None }
+    }
+
+    pub(super) fn loaded(value: Option<T>, ttl_left: Option<Duration>) -> Self {
+        Self { value, outcome: Outcome::Miss, age: Duration::ZERO, ttl_left, version: None }
+    }
+
+    pub(super) fn cached(value: Option<T>, outcome: Outcome, meta: &Meta, now: Tick) -> Self {
+        Self {
+            value,
+            outcome,
+            age: now.since(meta.written_at),
+            ttl_left: (meta.fresh_until != Tick::NEVER).then(|| meta.fresh_until.since(now)),
+            version: Some(meta.version),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One flight for many keys.
+
+use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::{
+    FutureExt,
+    future::{Either, join_all, select},
+};
+use serde::Serialize;
+
+use super::{
+    super::{Cache, core::Core, counters::bump, options::WriteOptions},
+    IntoLoaded, Loaded,
+    context::Found,
+    flight::{Claim, Landed, Produced, Right, bounded, keeping, store},
+    job::load_failed,
+};
+use crate::{
+    address::Address,
+    coalesce::{Joined, Landing, Opened},
+    entry::Entry,
+    error::{BoxError, Error, ErrorKind, Result},
+    format::Format,
+    request::OneOrMany,
+};
+
+/// A loader of many keys with all that its flights need.
+pub(super) struct Batch<F, L> {
+    pub(super) cache: Cache<F>,
+    pub(super) loader: Arc<L>,
+    pub(super) write: WriteOptions,
+    pub(super) negative_ttl: Option<Duration>,
+}
+
+/// A key that is this caller's to load.
+pub(super) struct Wanted<K> {
+    pub(super) address: Address,
+    pub(super) key: K,
+    pub(super) right: Right,
+    pub(super) stale: Option<Entry>,
+}
+
+/// A key in the air.
+struct Aboard<K> {
+    key: K,
+    stale: Option<Entry>,
+    claim: Claim,
+    landing: Landing<Address, Landed>,
+}
+
+impl<F: Format, L> Batch<F, L> {
+    /// Starts one flight for all wanted keys, less those that are in the air by the same right.
+    pub(super) fn start<T, K, O, I, V, E>(&self, wanted: Vec<Wanted<K>>) -> Vec<Joined<Landed>>
+    where
+        K: AsRef<[u8]> + Clone + Send + Sync + 'static,
+        L: Fn(Vec<K>) -> O + Send + Sync + 'static,
+        O: Future<Output = Result<I, E>> + Send + 'static,
+        I: IntoIterator<Item = (K, V)> + 'static,
+        V: IntoLoaded<T> + 'static,
+        E: Into<BoxError> + 'static,
+        T: Serialize + Send + 'static,
+    {
+        let core = &self.cache.core;
+        let mut aboard = Vec::new();
+        let mut joined = Vec::with_capacity(wanted.len());
+        for Wanted { address, key, right, stale } in wanted {
+            match core.flights.open_as(address.clone(), right.id()) {
+                Opened::Joined(flight) => joined.push(flight),
+                Opened::Leads(landing, flight) => {
+                    let claim = Claim::new(Arc::clone(core), address, right, stale.is_some());
+                    aboard.push(Aboard { key, stale, claim, landing });
+                    joined.push(flight);
+                }
+            }
+        }
+        if !aboard.is_empty() {
+            let (cache, loader) = (self.cache.clone(), Arc::clone(&self.loader));
+            tokio::spawn(fly_all(cache, loader, self.write.clone(), self.negative_ttl, aboard));
+        }
+        joined
+    }
+}
+
+async fn fly_all<F, L, T, K, O, I, V, E>(
+    cache: Cache<F>,
+    loader: Arc<L>,
+    write: WriteOptions,
+    negative_ttl: Option<Duration>,
+    aboard: Vec<Aboard<K>>,
+) where
+    F: Format,
+    K: AsRef<[u8]> + Clone + Send + Sync + 'static,
+    L: Fn(Vec<K>) -> O + Send + Sync + 'static,
+    O: Future<Output = Result<I, E>> + Send + 'static,
+    I: IntoIterator<Item = (K, V)> + 'static,
+    V: IntoLoaded<T> + 'static,
+    E: Into<BoxError> + 'static,
+    T: Serialize + Send + 'static,
+{
+    let core = Arc::clone(&cache.core);
+    let started = core.clock.now();
+    let (keys, mut claims, landings) = board(&core, aboard);
+    if claims.is_empty() {
+        return;
+    }
+    claims.iter().for_each(|_| bump(&core.counters.loads));
+    let names = keys.iter().map(|(key, _)| key.clone()).collect();
+    let produce = async {
+        let brought = loader(names).await.map_err(load_failed)?;
+        Ok(produce_all(&cache, &keys, brought, &write, negative_ttl))
+    };
+    let produced = bounded(&core, started, keeping(&core, &claims, guarded(produce, &landings))).await;
+    let produced = produced.unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect());
+    let cost = core.clock.now().since(started);
+    let (fills, landed): (Vec<_>, Vec<_>) =
+        claims.iter_mut().zip(produced).map(|(claim, produced)| claim.prepare(produced, cost)).unzip();
+    let filling: Vec<bool> = fills.iter().map(Option::is_some).collect();
+    let items: OneOrMany<_> = fills.into_iter().flatten().collect();
+    let stored = if items.is_empty() { Vec::new() } else { store(&core, items).await };
+    let fills = claims.iter_mut().zip(filling).filter(|(_, filling)| *filling);
+    fills.zip(stored).for_each(|((claim, _), stored)| claim.filled(stored));
+    landings.into_iter().zip(landed).for_each(|(landing, landed)| landing.land(landed));
+}
+
+/// Boards the keys that have no standing failure; the others land with theirs.
+fn board<K>(
+    core: &Core,
+    aboard: Vec<Aboard<K>>,
+) -> (Vec<(K, Option<Entry>)>, Vec<Claim>, Vec<Landing<Address, Landed>>) {
+    let now = core.clock.now();
+    let (mut keys, mut claims, mut landings) = (Vec::new(), Vec::new(), Vec::new());
+    for Aboard { key, stale, mut claim, landing } in aboard {
+        if let Some(error) = claim.standing(now) {
+            claim.release(Duration::ZERO);
+            landing.land(Err(error));
+            continue;
+        }
+        keys.push((key, stale));
+        claims.push(claim);
+        landings.push(landing);
+    }
+    (keys, claims, landings)
+}
+
+/// Runs the loader to its end, its panic, or until everybody gave up on every key.
+async fn guarded<T>(load: impl Future<Output = Result<T>>, landings: &[Landing<Address, Landed>]) -> Result<T> {
+    let load = pin!(AssertUnwindSafe(load).catch_unwind());
+    let abandoned = pin!(join_all(landings.iter().map(Landing::abandoned)));
+    match select(load, abandoned).await {
+        Either::Left((Ok(outcome), _)) => outcome,
+        Either::Left((Err(_), _)) => Err(Error::new(ErrorKind::LoadPanicked, "the loader panicked")),
+        Either::Right(_) => Err(Error::new(ErrorKind::Timeout, "everybody gave up waiting for the load")),
+    }
+}
+
+/// Pairs what the loader brought with what it was asked for.
+fn produce_all<F, T, K, V>(
+    cache: &Cache<F>,
+    keys: &[(K, Option<Entry>)],
+    brought: impl IntoIterator<Item = (K, V)>,
+    write: &WriteOptions,
+    negative_ttl: Option<Duration>,
+) -> Vec<Result<Produced>>
+where
+    F: Format,
+    K: AsRef<[u8]>,
+    V: IntoLoaded<T>,
+    T: Serialize,
+{
+    let mut loaded: HashMap<Vec<u8>, Loaded<T>> =
+        brought.into_iter().map(|(key, value)| (key.as_ref().to_vec(), value.into_loaded())).collect();
+    let produce = |(key, stale): &(K, Option<Entry>)| {
+        let absent = || Loaded { found: Found::Missing, options: WriteOptions::default() };
+        let loaded = loaded.remove(key.as_ref()).unwrap_or_else(absent);
+        cache.produced(loaded, write, negative_ttl, stale.clone())
+    };
+    keys.iter().map(produce).collect()
+}

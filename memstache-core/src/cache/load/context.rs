@@ -1,0 +1,95 @@
+//! What a loader is given, and what it gives back.
+
+use std::time::{Duration, SystemTime};
+
+use super::super::options::{Until, WriteOptions, write_setters};
+use crate::error::BoxError;
+
+/// What a loader is given.
+#[derive(Debug)]
+pub struct LoadContext<T> {
+    pub(super) stale: Option<T>,
+}
+
+impl<T> LoadContext<T> {
+    /// Returns the stale value that is to be refreshed, if there is one: for conditional requests to the source.
+    pub fn stale(&self) -> Option<&T> {
+        self.stale.as_ref()
+    }
+
+    /// Answers with a value and stores it.
+    pub fn store(&self, value: T) -> Loaded<T> {
+        Loaded::new(Found::Store(value))
+    }
+
+    /// Keeps the stale value: it is as good as new. Without one, the load fails.
+    pub fn not_modified(&self) -> Loaded<T> {
+        Loaded::new(Found::NotModified)
+    }
+
+    /// Answers that the source has no such key, and remembers it for `ttl`.
+    pub fn negative(&self, ttl: Duration) -> Loaded<T> {
+        Loaded::new(Found::Missing).ttl(ttl)
+    }
+
+    /// Answers with a value and does not store it.
+    pub fn skip(&self, value: T) -> Loaded<T> {
+        Loaded::new(Found::Skip(value))
+    }
+}
+
+/// What a loader brought, with what it says about its storing.
+///
+/// Its own lifetime beats the call's, which beats the cache's.
+#[derive(Debug)]
+#[must_use = "it is what the loader returns"]
+pub struct Loaded<T> {
+    pub(super) found: Found<T>,
+    pub(super) options: WriteOptions,
+}
+
+#[derive(Debug)]
+pub(super) enum Found<T> {
+    Store(T),
+    NotModified,
+    Missing,
+    Skip(T),
+    Failed(BoxError),
+}
+
+impl<T> Loaded<T> {
+    fn new(found: Found<T>) -> Self {
+        Self { found, options: WriteOptions::default() }
+    }
+
+    /// Says that this key failed to load; the other keys of a batch do not.
+    pub fn failed(error: impl Into<BoxError>) -> Self {
+        Self::new(Found::Failed(error.into()))
+    }
+
+    write_setters!(options);
+}
+
+/// What a loader may return: a value, an `Option` of one (`None`: the source has no such key), or a [`Loaded`].
+pub trait IntoLoaded<T> {
+    /// Turns it into what a load brought.
+    fn into_loaded(self) -> Loaded<T>;
+}
+
+impl<T> IntoLoaded<T> for T {
+    fn into_loaded(self) -> Loaded<T> {
+        Loaded::new(Found::Store(self))
+    }
+}
+
+impl<T> IntoLoaded<T> for Option<T> {
+    fn into_loaded(self) -> Loaded<T> {
+        Loaded::new(self.map_or(Found::Missing, Found::Store))
+    }
+}
+
+impl<T> IntoLoaded<T> for Loaded<T> {
+    fn into_loaded(self) -> Self {
+        self
+    }
+}

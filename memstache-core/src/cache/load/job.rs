@@ -1,0 +1,189 @@
+//! What is to be done when a key must be loaded.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    super::{
+        Cache,
+        core::{Core, LoadOptions},
+        fetched::Fetched,
+        options::{Until, WriteOptions},
+    },
+    IntoLoaded, LoadContext, Loaded,
+    context::Found,
+    flight::{Landed, Produced, Right, load},
+};
+use crate::{
+    address::Address,
+    clock::{BoxFuture, Tick},
+    coalesce::{Joined, Opened, fly},
+    entry::{Entry, NewEntry},
+    error::{BoxError, Error, ErrorKind, Result},
+    expiry,
+    format::Format,
+    request::{Get, GetItem, Lookup, OnMiss, OneOrMany},
+    util::{timed_out, until},
+};
+
+/// One key's loader with all that its flight needs.
+pub(super) struct Job<F, L> {
+    pub(super) cache: Cache<F>,
+    pub(super) address: Address,
+    pub(super) loader: L,
+    pub(super) write: WriteOptions,
+    pub(super) negative_ttl: Option<Duration>,
+}
+
+impl<F: Format, L> Job<F, L> {
+    /// Starts the flight, or joins the one that runs by the same right.
+    pub(super) fn start<T, O, V, E>(self, right: Right, stale: Option<Entry>) -> Joined<Landed>
+    where
+        L: FnOnce(LoadContext<T>) -> O + Send + 'static,
+        O: Future<Output = Result<V, E>> + Send + 'static,
+        V: IntoLoaded<T> + 'static,
+        E: Into<BoxError> + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let core = Arc::clone(&self.cache.core);
+        match core.flights.open_as(self.address.clone(), right.id()) {
+            Opened::Joined(joined) => joined,
+            Opened::Leads(landing, joined) => {
+                let (address, refreshes) = (self.address.clone(), stale.is_some());
+                let produce: BoxFuture<'static, _> = Box::pin(self.produce(stale));
+                tokio::spawn(fly(landing, load(core, address, right, refreshes, produce)));
+                joined
+            }
+        }
+    }
+
+    /// Refreshes a fresh value in the background, if the store grants a lease for it.
+    pub(super) fn refresh_early<T, O, V, E>(self, entry: Entry)
+    where
+        L: FnOnce(LoadContext<T>) -> O + Send + 'static,
+        O: Future<Output = Result<V, E>> + Send + 'static,
+        V: IntoLoaded<T> + 'static,
+        E: Into<BoxError> + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let (core, address) = (Arc::clone(&self.cache.core), self.address.clone());
+        let items = OneOrMany::One(GetItem { address: address.clone(), unless: Some(entry.meta.version) });
+        let scope = core.scope(Some(core.store_deadline(core.clock.now(), None)));
+        let get = Get { items, on_miss: OnMiss::Lease, scope };
+        let early = core.early.clone();
+        drop(early.run(address, move || async move {
+            if let Ok(Lookup::Leased(lease)) = core.look_up(get).await {
+                // Its failure is counted; the value that is there stays.
+                drop(self.start(Right::Lease(lease), Some(entry)).await);
+            }
+        }));
+    }
+
+    async fn produce<T, O, V, E>(self, stale: Option<Entry>) -> Result<Produced>
+    where
+        L: FnOnce(LoadContext<T>) -> O,
+        O: Future<Output = Result<V, E>>,
+        V: IntoLoaded<T>,
+        E: Into<BoxError>,
+        T: Serialize + DeserializeOwned,
+    {
+        let Self { cache, loader, write, negative_ttl, .. } = self;
+        let value = stale.as_ref().and_then(|entry| cache.format.decode(&entry.value).ok());
+        let brought = loader(LoadContext { stale: value }).await;
+        let loaded = brought.map_err(load_failed)?.into_loaded();
+        cache.produced(loaded, &write, negative_ttl, stale)
+    }
+}
+
+impl<F: Format> Cache<F> {
+    /// Turns what a loader brought into what is stored or answered.
+    pub(super) fn produced<T: Serialize>(
+        &self,
+        loaded: Loaded<T>,
+        call: &WriteOptions,
+        negative_ttl: Option<Duration>,
+        stale: Option<Entry>,
+    ) -> Result<Produced> {
+        let own_end = loaded.options.until;
+        let options = loaded.options.over(call);
+        match loaded.found {
+            Found::Store(value) => Ok(Produced::Store(self.new_entry(self.format.encode(&value)?, options)?)),
+            Found::Skip(value) => Ok(Produced::Answer(Some(self.format.encode(&value)?))),
+            Found::Failed(error) => Err(load_failed(error)),
+            Found::Missing => {
+                // The call's ttl is for values; their absence lasts as long as the loader or the call says for it.
+                let until = own_end.or(negative_ttl.map(Until::Ttl));
+                until.map_or(Ok(Produced::Answer(None)), |until| self.absence(until, &options))
+            }
+            Found::NotModified => {
+                let missing = || load_failed("the loader kept a stale value, but there is none");
+                let stale = stale.ok_or_else(missing)?;
+                let mut options = options;
+                options.tags.extend_from_slice(stale.meta.tags.as_slice());
+                let entry = self.new_entry(stale.value, options)?;
+                Ok(Produced::Store(NewEntry { content: stale.meta.content, ..entry }))
+            }
+        }
+    }
+
+    /// A record that the source has no such key.
+    fn absence(&self, until: Until, options: &WriteOptions) -> Result<Produced> {
+        let lifetime = WriteOptions { until: Some(until), ..WriteOptions::default() };
+        let lifetime = lifetime.lifetime(self.core.clock.wall(), 0.0)?;
+        Ok(Produced::Store(NewEntry::negative(lifetime).with_tags(options.checked_tags()?)))
+    }
+
+    /// Opens what a flight brought.
+    pub(super) fn landed<T: DeserializeOwned>(&self, landed: &Landed) -> Result<Fetched<T>> {
+        let value = landed.value.as_ref().map(|value: &Bytes| self.format.decode(value)).transpose()?;
+        Ok(Fetched::loaded(value, landed.ttl))
+    }
+
+    /// Waits for a flight until `give_up`.
+    pub(super) async fn land<T: DeserializeOwned>(
+        &self,
+        mut flight: Joined<Landed>,
+        give_up: Tick,
+        keep_loading: bool,
+    ) -> Result<Fetched<T>> {
+        match until(&self.core.clock, Some(give_up), &mut flight).await {
+            Some(landed) => self.landed(&landed?),
+            None => {
+                if !keep_loading {
+                    flight.abandon();
+                }
+                Err(timed_out("the value was not loaded in time"))
+            }
+        }
+    }
+
+    /// Waits for a refresh within the soft timeout and the grace of the stale value, which is the answer otherwise.
+    pub(super) async fn land_or<T: DeserializeOwned>(
+        &self,
+        mut flight: Joined<Landed>,
+        stale: Fetched<T>,
+        entry: &Entry,
+        soft_timeout: Duration,
+    ) -> Fetched<T> {
+        if soft_timeout.is_zero() {
+            return stale;
+        }
+        let patience = self.core.clock.now().after(soft_timeout).min(expiry::dead_at(&entry.meta));
+        match until(&self.core.clock, Some(patience), &mut flight).await {
+            Some(Ok(landed)) => self.landed(&landed).unwrap_or(stale),
+            Some(Err(_)) | None => stale,
+        }
+    }
+}
+
+/// Whether a reader should refresh a fresh entry now.
+pub(super) fn is_due(core: &Core, load: &LoadOptions, entry: &Entry, now: Tick) -> bool {
+    load.refresh_ahead.is_some_and(|part| expiry::due_ahead(&entry.meta, now, part))
+        || load.early_refresh.is_some_and(|beta| expiry::due_by_chance(&entry.meta, now, beta, (core.random)()))
+}
+
+pub(super) fn load_failed(error: impl Into<BoxError>) -> Error {
+    Error::new(ErrorKind::Load, "the loader failed").with_source(error)
+}

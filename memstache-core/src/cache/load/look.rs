@@ -1,0 +1,137 @@
+//! Asking the store about one key until it is clear who loads.
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    super::{Cache, counters::Outcome, fetched::Fetched, read::ReadOptions, read::is_unreadable},
+    flight::{Landed, Right},
+};
+use crate::{
+    address::Address,
+    clock::Tick,
+    coalesce::Joined,
+    entry::{Entry, Version},
+    error::{Error, ErrorKind, Result},
+    format::Format,
+    request::{Get, GetItem, Lease, Lookup, OnMiss, OneOrMany, Scope},
+    util::timed_out,
+};
+
+/// How often a call asks again because what it found cannot be opened, before it loads without asking.
+const MAX_UNREADABLE: u32 = 8;
+
+/// How long a call rests before it asks a store again that does not know how to wait.
+const REST: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// A caller's conversation with the store about one key.
+pub(super) struct Look<'a, F> {
+    pub(super) cache: &'a Cache<F>,
+    pub(super) address: &'a Address,
+    pub(super) ask: ReadOptions,
+    pub(super) give_up: Tick,
+    unless: Option<Version>,
+    unreadable: u32,
+    wait: bool,
+}
+
+/// Where it led.
+pub(super) enum Verdict<T> {
+    /// Answered from the cache.
+    Hit(Fetched<T>, Entry),
+    /// Answered from the cache, stale; with a lease, this caller refreshes.
+    Stale(Fetched<T>, Entry, Option<Lease>),
+    /// The source is known to have no such key.
+    Negative(Fetched<T>),
+    /// This caller loads.
+    Load(Right),
+    /// Another caller of this process loads.
+    Join(Joined<Landed>),
+}
+
+impl<'a, F: Format> Look<'a, F> {
+    pub(super) fn new(cache: &'a Cache<F>, address: &'a Address, ask: ReadOptions, give_up: Tick) -> Self {
+        Self { cache, address, ask, give_up, unless: None, unreadable: 0, wait: false }
+    }
+
+    /// Asks until there is a verdict, or an error that no load would mend.
+    pub(super) async fn verdict<T: DeserializeOwned>(&mut self) -> Result<Verdict<T>> {
+        loop {
+            let found = self.ask().await;
+            if let Some(verdict) = self.judge(found).await? {
+                return Ok(verdict);
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Lookup> {
+        let core = &self.cache.core;
+        let scope = self.ask.scope(core, core.clock.now(), self.wait);
+        let scope = if self.wait { Scope { deadline: Some(self.give_up), ..scope } } else { scope };
+        let items = OneOrMany::One(GetItem { address: self.address.clone(), unless: self.unless });
+        let on_miss = if self.wait { OnMiss::Wait } else { OnMiss::Lease };
+        core.look_up(Get { items, on_miss, scope }).await
+    }
+
+    /// Judges an answer; `None` to ask again.
+    pub(super) async fn judge<T: DeserializeOwned>(&mut self, found: Result<Lookup>) -> Result<Option<Verdict<T>>> {
+        let now = self.cache.core.clock.now();
+        Ok(Some(match found {
+            Ok(Lookup::Hit(entry)) => match self.cache.open(&entry) {
+                Ok(value) => Verdict::Hit(Fetched::cached(Some(value), Outcome::Hit, &entry.meta, now), entry),
+                Err(_) => return Ok(self.unreadable(entry.meta.version, None)),
+            },
+            Ok(Lookup::Stale(entry, lease)) => match self.cache.open(&entry) {
+                Ok(value) => {
+                    Verdict::Stale(Fetched::cached(Some(value), Outcome::Stale, &entry.meta, now), entry, lease)
+                }
+                Err(_) => return Ok(self.unreadable(entry.meta.version, lease)),
+            },
+            Ok(Lookup::Negative(meta)) => Verdict::Negative(Fetched::cached(None, Outcome::Negative, &meta, now)),
+            Ok(Lookup::Leased(lease)) => Verdict::Load(Right::Lease(lease)),
+            Ok(Lookup::Miss) => Verdict::Load(Right::Unleased),
+            Ok(Lookup::Busy(id)) => {
+                let flight = id.and_then(|id| self.cache.core.flights.join_as(self.address, id.0));
+                match flight {
+                    Some(flight) => Verdict::Join(flight),
+                    None => return self.busy(now).await.map(|()| None),
+                }
+            }
+            Err(error) if is_unreadable(&error) => {
+                let version = self.cache.core.rejected(error).version().unwrap_or_default();
+                return Ok(self.unreadable(version, None));
+            }
+            Err(error) if is_degraded(&error) && now < self.give_up => Verdict::Load(Right::Degraded),
+            Err(error) => return Err(error),
+        }))
+    }
+
+    /// What is there cannot be opened: it is asked for as if it were missing, and after many such loaded anyway.
+    fn unreadable<T>(&mut self, version: Version, lease: Option<Lease>) -> Option<Verdict<T>> {
+        self.unless = Some(version);
+        self.unreadable += 1;
+        self.wait = false;
+        match lease {
+            Some(lease) => Some(Verdict::Load(Right::Lease(lease))),
+            None if self.unreadable > MAX_UNREADABLE => Some(Verdict::Load(Right::Unleased)),
+            None => None,
+        }
+    }
+
+    /// Somebody else loads: from now on the store is asked to wait.
+    async fn busy(&mut self, now: Tick) -> Result<()> {
+        if now >= self.give_up {
+            return Err(timed_out("another load did not end in time"));
+        }
+        if self.wait {
+            let clock = &self.cache.core.clock;
+            clock.sleep_until(now.after(REST).min(self.give_up)).await;
+        }
+        self.wait = true;
+        Ok(())
+    }
+}
+
+/// Whether an error means that the store is out of reach, so that the loader is all there is.
+pub(super) fn is_degraded(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Unknown | ErrorKind::Io)
+}

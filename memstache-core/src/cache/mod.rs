@@ -1,0 +1,164 @@
+//! The typed handle on a stack.
+
+mod builder;
+mod call;
+mod core;
+mod counters;
+mod fetched;
+mod invalidate;
+mod load;
+mod options;
+mod read;
+mod read_many;
+mod write;
+mod write_many;
+
+use std::{fmt, sync::Arc};
+
+use self::core::Core;
+pub use self::{
+    builder::CacheBuilder,
+    call::Call,
+    counters::{CacheStats, Outcome},
+    fetched::Fetched,
+    load::{IntoLoaded, LoadBuilder, LoadContext, LoadFuture, LoadManyBuilder, Loaded, Shape, shape},
+    read::Read,
+    write::SetBuilder,
+    write_many::SetManyBuilder,
+};
+use crate::{
+    address::Space,
+    error::Result,
+    format::Format,
+    name::{KeyspaceName, TenantId},
+    request::Operation,
+    service::ErasedService,
+};
+
+/// A typed handle on a stack, for one keyspace.
+///
+/// `Cache<F>` reads and writes; `Cache<F, Tenanted>` does neither until it is told for whom:
+/// [`for_tenant`](Cache::for_tenant) or [`shared`](Cache::shared). Clones share their settings, loads and counts; a
+/// clone costs a few reference counts.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> memstache_core::Result<()> {
+/// use std::time::Duration;
+/// use memstache_core::{Cache, Json, MemoryStore, Stack};
+///
+/// let stack = Stack::over(MemoryStore::builder().max_bytes(1 << 20).build()?).build();
+/// let cache = Cache::builder(stack).keyspace("greetings").format(Json).ttl(Duration::from_secs(60)).build()?;
+///
+/// cache.set("en", "hello").await?;
+/// assert_eq!(cache.get::<String>("en").await?.as_deref(), Some("hello"));
+///
+/// let loaded: String = cache.get_or_load("de", |_| async { Ok::<_, std::io::Error>("hallo".to_owned()) }).await?;
+/// assert_eq!(loaded, "hallo");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Cache<F, S = Scoped> {
+    pub(crate) core: Arc<Core>,
+    pub(crate) format: F,
+    state: S,
+}
+
+/// The state of a handle that knows whose keys it reads and writes.
+#[derive(Clone, Debug)]
+pub struct Scoped {
+    space: Space,
+}
+
+/// The state of a handle that must be told a tenant first.
+///
+/// ```compile_fail
+/// # async fn f(cache: memstache_core::Cache<memstache_core::Json, memstache_core::Tenanted>) {
+/// cache.get::<String>("key").await; // no tenant, no call
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tenanted {
+    keyspace: KeyspaceName,
+}
+
+impl Cache<()> {
+    /// Starts building a handle on a stack.
+    pub fn builder(service: ErasedService) -> CacheBuilder<()> {
+        CacheBuilder::new(service)
+    }
+}
+
+impl<F: Format> Cache<F, Tenanted> {
+    /// Returns the handle on one tenant's keys.
+    pub fn for_tenant(&self, tenant: &TenantId) -> Cache<F> {
+        self.scoped(Some(tenant))
+    }
+
+    /// Returns the handle on the keys that belong to no tenant; nothing else reads or writes those.
+    pub fn shared(&self) -> Cache<F> {
+        self.scoped(None)
+    }
+
+    fn scoped(&self, tenant: Option<&TenantId>) -> Cache<F> {
+        let space = Space::new(tenant, &self.state.keyspace);
+        Cache { core: Arc::clone(&self.core), format: self.format.clone(), state: Scoped { space } }
+    }
+
+    /// Returns the handle on another keyspace of the same stack.
+    #[must_use]
+    pub fn with_keyspace(&self, keyspace: &KeyspaceName) -> Self {
+        Self { state: Tenanted { keyspace: keyspace.clone() }, ..self.clone() }
+    }
+}
+
+impl<F: Format> Cache<F> {
+    /// Returns the handle on another keyspace of the same tenant.
+    #[must_use]
+    pub fn with_keyspace(&self, keyspace: &KeyspaceName) -> Self {
+        let tenant = self.state.space.tenant().map(|tenant| TenantId::new(tenant).expect("it was one"));
+        let space = Space::new(tenant.as_ref(), keyspace);
+        Self { state: Scoped { space }, ..self.clone() }
+    }
+
+    /// Returns the tenant and keyspace that the handle reads and writes.
+    pub fn space(&self) -> &Space {
+        &self.state.space
+    }
+}
+
+impl<F, S> Cache<F, S> {
+    /// Returns what this handle, its clones and its tenants have counted.
+    pub fn stats(&self) -> CacheStats {
+        self.core.counters.snapshot()
+    }
+
+    /// Returns how many loads are running.
+    pub fn loads_in_flight(&self) -> usize {
+        self.core.flights.len()
+    }
+
+    /// Returns the stack.
+    pub fn service(&self) -> &ErasedService {
+        &self.core.service
+    }
+
+    /// Sends any operation through the stack: the way to what has no method of its own.
+    ///
+    /// Nothing is counted. A deadline is kept if the operation's scope has one.
+    pub async fn run<O: Operation>(&self, op: O) -> Result<O::Output> {
+        self.core.call(op).await
+    }
+}
+
+impl<F: Clone, S: Clone> Clone for Cache<F, S> {
+    fn clone(&self) -> Self {
+        Self { core: Arc::clone(&self.core), format: self.format.clone(), state: self.state.clone() }
+    }
+}
+
+impl<F, S: fmt::Debug> fmt::Debug for Cache<F, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("state", &self.state).field("core", &self.core).finish()
+    }
+}

@@ -1,0 +1,210 @@
+//! Reading one key.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    Cache,
+    call::{Call, only},
+    core::Core,
+    counters::{Outcome, bump},
+    fetched::Fetched,
+};
+use crate::{
+    address::Parts,
+    clock::Tick,
+    entry::{Encoding, Entry},
+    error::{Error, ErrorKind, Result},
+    expiry::bounded,
+    format::Format,
+    request::{Consistency, Get, Lookup, OnMiss, OneOrMany, Request, Scope, Touch, TouchKind},
+};
+
+/// Reads with options of its own; made by [`Cache::read`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> memstache_core::Result<()> {
+/// # use memstache_core::{Cache, Json, MemoryStore, Stack};
+/// # let stack = Stack::over(MemoryStore::builder().build()?).build();
+/// # let cache = Cache::builder(stack).keyspace("k").format(Json).build()?;
+/// use std::time::Duration;
+///
+/// let reader = cache.read().authority().timeout(Duration::from_millis(50));
+/// assert_eq!(reader.get::<u32>("answer").await?, None);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "nothing is read before one of its methods is awaited"]
+pub struct Read<'a, F> {
+    pub(super) cache: &'a Cache<F>,
+    pub(super) options: ReadOptions,
+}
+
+/// What one reading call asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReadOptions {
+    pub(super) timeout: Option<Duration>,
+    pub(super) consistency: Consistency,
+    pub(super) max_staleness: Option<Duration>,
+    pub(super) allow_stale: bool,
+}
+
+impl ReadOptions {
+    /// What the layers are asked, from `now` on. `waits`: the call may outlast one store call.
+    pub(super) fn scope(&self, core: &Core, now: Tick, waits: bool) -> Scope {
+        let own = self.timeout.map(|timeout| now.after(timeout));
+        let deadline = if waits { own } else { Some(core.store_deadline(now, own)) };
+        let cap = core.settings.max_staleness;
+        let max_staleness = self.max_staleness.map_or(cap, |age| Some(cap.map_or(age, |cap| cap.min(age))));
+        Scope { deadline, consistency: self.consistency, max_staleness }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        self.timeout.map_or(Ok(()), |limit| bounded("timeout", limit).map(drop))?;
+        self.max_staleness.map_or(Ok(()), |age| bounded("max_staleness", age).map(drop))
+    }
+}
+
+impl<F: Format> Cache<F> {
+    /// Starts a read with options of its own.
+    pub fn read(&self) -> Read<'_, F> {
+        Read { cache: self, options: ReadOptions::default() }
+    }
+
+    /// Returns the value of a key, if a fresh one is cached.
+    ///
+    /// A value that cannot be opened (tampered, another format or schema) is a miss.
+    pub async fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
+        self.read().get(key).await
+    }
+
+    /// Returns the value of a key, if it can be had: any failure reads as `None` (and is counted as an error).
+    pub async fn try_get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Option<T> {
+        self.read().try_get(key).await
+    }
+
+    /// Returns the value of a key with where it came from, its age and what is left of its life. Stale values count.
+    pub async fn get_entry<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Fetched<T>> {
+        self.read().allow_stale().get_entry(key).await
+    }
+
+    /// Returns whether a key has a fresh value, without fetching it. Not counted as a request.
+    pub fn exists(&self, key: impl AsRef<[u8]>) -> Call<bool> {
+        self.read().exists(key)
+    }
+
+    /// Opens a stored value, or says why it cannot be: the error carries its version.
+    pub(super) fn open<T: DeserializeOwned>(&self, entry: &Entry) -> Result<T> {
+        let (content, counters) = (&entry.meta.content, &self.core.counters);
+        let counter = if content.sealed || content.encoding != Encoding::NONE {
+            &counters.rejected_unopened
+        } else if content.format != self.format.id() {
+            &counters.rejected_format
+        } else if content.schema != self.core.settings.schema {
+            &counters.rejected_schema
+        } else {
+            match self.format.decode(&entry.value) {
+                Ok(value) => return Ok(value),
+                Err(_) => &counters.rejected_decode,
+            }
+        };
+        bump(counter);
+        Err(Error::rejected(entry.meta.version))
+    }
+}
+
+impl<'a, F: Format> Read<'a, F> {
+    /// Asks the authority: near caches and copies are passed by.
+    pub fn authority(mut self) -> Self {
+        self.options.consistency = Consistency::Authority;
+        self
+    }
+
+    /// Accepts values in their grace.
+    pub fn allow_stale(mut self) -> Self {
+        self.options.allow_stale = true;
+        self
+    }
+
+    /// Bounds the call. Default: the cache's store timeout.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.options.timeout = Some(limit);
+        self
+    }
+
+    /// Accepts nothing that was last confirmed longer ago. Default: the cache's; it cannot be raised.
+    pub fn max_staleness(mut self, age: Duration) -> Self {
+        self.options.max_staleness = Some(age);
+        self
+    }
+
+    /// Like [`Cache::get`], with these options.
+    pub async fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
+        Ok(self.get_entry(key).await?.value)
+    }
+
+    /// Like [`Cache::try_get`], with these options.
+    pub async fn try_get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Option<T> {
+        self.get(key).await.ok().flatten()
+    }
+
+    /// Like [`Cache::get_entry`], with these options: a stale value is a miss unless [`allow_stale`](Self::allow_stale).
+    pub async fn get_entry<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Fetched<T>> {
+        let mut counted = self.cache.core.counters.begin(1);
+        let result = self.fetch(key.as_ref()).await;
+        counted.answered(result.as_ref().map(|fetched| fetched.outcome));
+        result
+    }
+
+    /// Like [`Cache::exists`], with these options.
+    pub fn exists(&self, key: impl AsRef<[u8]>) -> Call<bool> {
+        let core = &self.cache.core;
+        let request = self.options.check().and_then(|()| {
+            let address = core.address(&Parts::new(self.cache.space(), key.as_ref())?);
+            let mut touch = Touch::one(address, TouchKind::Probe);
+            touch.scope = self.options.scope(core, core.clock.now(), false);
+            Ok(Request::Touch(touch))
+        });
+        Call::new(core, request, only::<Touch, bool>)
+    }
+
+    async fn fetch<T: DeserializeOwned>(&self, name: &[u8]) -> Result<Fetched<T>> {
+        self.options.check()?;
+        let (core, now) = (&self.cache.core, self.cache.core.clock.now());
+        let parts = Parts::new(self.cache.space(), name)?;
+        let scope = self.options.scope(core, now, false);
+        if let Some(entry) = core.service.try_hit(&parts, &scope, now) {
+            return self.arrived(Ok(Lookup::Hit(entry)), now);
+        }
+        let items = OneOrMany::One(core.address(&parts).into());
+        let found = core.look_up(Get { items, on_miss: OnMiss::Report, scope }).await;
+        self.arrived(found, core.clock.now())
+    }
+
+    /// Judges what a lookup brought for a caller without a loader.
+    pub(super) fn arrived<T: DeserializeOwned>(&self, found: Result<Lookup>, now: Tick) -> Result<Fetched<T>> {
+        let (entry, outcome) = match found {
+            Ok(Lookup::Hit(entry)) => (entry, Outcome::Hit),
+            Ok(Lookup::Stale(entry, _)) if self.options.allow_stale => (entry, Outcome::Stale),
+            Ok(Lookup::Negative(meta)) => return Ok(Fetched::cached(None, Outcome::Negative, &meta, now)),
+            Ok(_) => return Ok(Fetched::miss()),
+            Err(error) if is_unreadable(&error) => {
+                self.cache.core.rejected(error);
+                return Ok(Fetched::miss());
+            }
+            Err(error) => return Err(error),
+        };
+        match self.cache.open(&entry) {
+            Ok(value) => Ok(Fetched::cached(Some(value), outcome, &entry.meta, now)),
+            Err(_) => Ok(Fetched::miss()),
+        }
+    }
+}
+
+/// Whether an item's error says that a value is there but cannot be opened.
+pub(super) fn is_unreadable(error: &Error) -> bool {
+    error.version().is_some() && matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Unsupported)
+}

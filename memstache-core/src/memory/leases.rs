@@ -1,0 +1,107 @@
+//! The standing leases of one shard.
+
+use hashbrown::HashTable;
+use tokio::sync::watch;
+
+use super::{slab::Slab, wheel::Wheel};
+use crate::{address::Address, clock::Tick, request::LeaseId};
+
+/// At most one standing lease a key; pure but for the wake-ups.
+///
+/// Who takes a lease out drops it after the shard's lock is released: dropping wakes those who wait for its end.
+pub(crate) struct Leases {
+    index: HashTable<u32>,
+    slots: Slab<Standing>,
+    wheel: Wheel,
+}
+
+/// A lease that was granted and has not ended.
+pub(crate) struct Standing {
+    address: Address,
+    hash: u64,
+    pub(crate) id: LeaseId,
+    /// The sequence when it was granted.
+    pub(crate) sequence: u64,
+    /// When it ages out unless it is renewed.
+    pub(crate) until: Tick,
+    /// Made when somebody waits; its end is the lease's end.
+    ended: Option<watch::Sender<()>>,
+}
+
+/// Somebody else's lease, to be waited for.
+pub(crate) struct Waiter {
+    /// Fails once the lease has ended.
+    pub(crate) ended: watch::Receiver<()>,
+    /// When the lease ages out unless it is renewed meanwhile.
+    pub(crate) until: Tick,
+}
+
+impl Leases {
+    pub(crate) fn new() -> Self {
+        Self { index: HashTable::new(), slots: Slab::new(), wheel: Wheel::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Returns the lease on a key, which may have aged out.
+    pub(crate) fn get(&self, hash: u64, address: &Address) -> Option<&Standing> {
+        self.slots.get(self.find(hash, address)?)
+    }
+
+    /// Grants a lease on a key that has none.
+    pub(crate) fn grant(&mut self, hash: u64, address: Address, id: LeaseId, sequence: u64, until: Tick) {
+        let at = self.slots.insert(Standing { address, hash, id, sequence, until, ended: None });
+        let slots = &self.slots;
+        self.index.insert_unique(hash, at, |at| slots.get(*at).map_or(0, |lease| lease.hash));
+        self.wheel.set(at, until);
+    }
+
+    /// Lets a lease age out later.
+    pub(crate) fn renew(&mut self, hash: u64, address: &Address, until: Tick) {
+        if let Some(at) = self.find(hash, address)
+            && let Some(lease) = self.slots.get_mut(at)
+        {
+            lease.until = until;
+            self.wheel.set(at, until);
+        }
+    }
+
+    /// Takes the lease on a key out.
+    pub(crate) fn end(&mut self, hash: u64, address: &Address) -> Option<Standing> {
+        if self.slots.len() == 0 {
+            return None;
+        }
+        let at = self.find(hash, address)?;
+        self.take(at)
+    }
+
+    /// Takes out a lease that has aged out; each one looked at costs one of `steps`.
+    pub(crate) fn pop_aged(&mut self, now: Tick, steps: &mut usize) -> Option<Standing> {
+        let at = self.wheel.pop(now, steps)?;
+        self.take(at)
+    }
+
+    /// Waits for the end of the lease on a key.
+    pub(crate) fn wait(&mut self, hash: u64, address: &Address) -> Option<Waiter> {
+        let at = self.find(hash, address)?;
+        let lease = self.slots.get_mut(at)?;
+        let ended = lease.ended.get_or_insert_with(|| watch::Sender::new(())).subscribe();
+        Some(Waiter { ended, until: lease.until })
+    }
+
+    fn find(&self, hash: u64, address: &Address) -> Option<u32> {
+        let same = |at: &u32| self.slots.get(*at).is_some_and(|lease| lease.address == *address);
+        self.index.find(hash, same).copied()
+    }
+
+    fn take(&mut self, at: u32) -> Option<Standing> {
+        let lease = self.slots.remove(at)?;
+        if let Ok(found) = self.index.find_entry(lease.hash, |held| *held == at) {
+            found.remove();
+        }
+        self.wheel.remove(at);
+        Some(lease)
+    }
+}

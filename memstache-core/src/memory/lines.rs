@@ -1,0 +1,88 @@
+//! The store's own line of invalidations: one sequence for every space.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::sequences::Sequences;
+use crate::{
+    address::Address,
+    entry::{Meta, Sequence},
+    request::Target,
+};
+
+/// The sequence and what was invalidated under it.
+pub(crate) struct Lines {
+    current: AtomicU64,
+    /// The last clear of a space or tenant, of any.
+    cleared: AtomicU64,
+    table: RwLock<Sequences>,
+    /// Keeps invalidations and what is told about them in one order.
+    order: Mutex<()>,
+}
+
+impl Lines {
+    pub(crate) fn new(max_records: usize) -> Self {
+        Self {
+            current: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            table: RwLock::new(Sequences::new(max_records)),
+            order: Mutex::new(()),
+        }
+    }
+
+    /// Returns the current sequence: everything up to it is in the table.
+    pub(crate) fn current(&self) -> u64 {
+        self.current.load(Ordering::Acquire)
+    }
+
+    /// Returns the sequence of the last clear of whatever space or tenant.
+    pub(crate) fn last_clear(&self) -> u64 {
+        self.cleared.load(Ordering::Acquire)
+    }
+
+    /// Returns how many invalidations are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.table.read().len()
+    }
+
+    /// Invalidates a target; `tell` is called in the order of the sequences.
+    pub(crate) fn invalidate(&self, target: &Target, tell: impl FnOnce(Sequence)) -> Sequence {
+        let _order = self.order.lock();
+        let mut table = self.table.write();
+        let sequence = self.current.load(Ordering::Relaxed) + 1;
+        table.note(target, sequence);
+        // A reader that sees the new number waits for the table, and finds the record there.
+        self.current.store(sequence, Ordering::Release);
+        drop(table);
+        if !matches!(target, Target::Tag(..)) {
+            self.cleared.store(sequence, Ordering::Release);
+        }
+        tell(Sequence(sequence));
+        Sequence(sequence)
+    }
+
+    /// Returns whether an invalidation hides an entry.
+    pub(crate) fn hides(&self, address: &Address, meta: &Meta) -> bool {
+        self.table.read().hides(address, meta)
+    }
+
+    /// Returns whether the space or tenant was cleared after `sequence`.
+    pub(crate) fn cleared_since(&self, address: &Address, sequence: u64) -> bool {
+        self.current() > sequence && self.table.read().cleared(address) > sequence
+    }
+
+    /// Returns whether the space or tenant was invalidated in whatever way after `sequence`.
+    pub(crate) fn changed_since(&self, address: &Address, sequence: u64) -> bool {
+        self.current() > sequence && self.table.read().last(address) > sequence
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("current", &self.current()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,171 @@
+//! Which tags, spaces and tenants were invalidated, and when.
+
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::quality::RandomState;
+
+use crate::{
+    address::{Address, Space},
+    entry::Meta,
+    name::Tag,
+    request::Target,
+};
+
+/// The last invalidation of every tag, space and tenant, as points in a line; bounded.
+///
+/// An entry is hidden when anything that it belongs to is later than the point at which its load began. What is
+/// forgotten to stay within the bound raises a floor under everything that it could have hidden: that costs misses,
+/// never an outdated answer. Pure: the numbers come from outside.
+pub(crate) struct Sequences {
+    spaces: HashMap<Box<[u8]>, Line, RandomState>,
+    tenants: HashMap<Box<[u8]>, Stamped, RandomState>,
+    /// What every entry must be younger than, for what was forgotten.
+    everything: u64,
+    /// All records, the longest untouched first.
+    order: BTreeMap<u64, Record>,
+    next_stamp: u64,
+    max_records: usize,
+}
+
+/// What happened to one space.
+#[derive(Default)]
+struct Line {
+    stamp: u64,
+    /// The last invalidation of any kind.
+    last: u64,
+    /// The last clear.
+    floor: u64,
+    /// What entries with tags must be younger than, for tags that were forgotten.
+    tagged_floor: u64,
+    tags: HashMap<Tag, Stamped, RandomState>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Stamped {
+    stamp: u64,
+    sequence: u64,
+}
+
+#[derive(Clone)]
+enum Record {
+    Tag(Box<[u8]>, Tag),
+    Space(Box<[u8]>),
+    Tenant(Box<[u8]>),
+}
+
+impl Sequences {
+    pub(crate) fn new(max_records: usize) -> Self {
+        Self {
+            spaces: HashMap::default(),
+            tenants: HashMap::default(),
+            everything: 0,
+            order: BTreeMap::new(),
+            next_stamp: 1,
+            max_records,
+        }
+    }
+
+    /// Returns how many records are held.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Takes note of an invalidation.
+    pub(crate) fn note(&mut self, target: &Target, sequence: u64) {
+        match target {
+            Target::Tag(space, tag) => self.note_tag(space, tag, sequence),
+            Target::Space(space) => {
+                let line = self.touch(space.key(), sequence);
+                line.floor = line.floor.max(sequence);
+            }
+            Target::Tenant(tenant) => {
+                let key: Box<[u8]> = tenant.as_str().as_bytes().into();
+                let stamp = self.stamp(Record::Tenant(key.clone()));
+                let record = self.tenants.entry(key).or_default();
+                let before = std::mem::replace(&mut record.stamp, stamp);
+                record.sequence = record.sequence.max(sequence);
+                self.order.remove(&before);
+            }
+        }
+        while self.len() > self.max_records {
+            self.forget();
+        }
+    }
+
+    fn note_tag(&mut self, space: &Space, tag: &Tag, sequence: u64) {
+        let stamp = self.stamp(Record::Tag(space.key().into(), tag.clone()));
+        let line = self.touch(space.key(), sequence);
+        let record = line.tags.entry(tag.clone()).or_default();
+        let before = std::mem::replace(&mut record.stamp, stamp);
+        record.sequence = record.sequence.max(sequence);
+        self.order.remove(&before);
+    }
+
+    /// Makes a space's line the youngest record.
+    fn touch(&mut self, key: &[u8], sequence: u64) -> &mut Line {
+        let stamp = self.stamp(Record::Space(key.into()));
+        let line = self.spaces.entry(key.into()).or_default();
+        let before = std::mem::replace(&mut line.stamp, stamp);
+        line.last = line.last.max(sequence);
+        self.order.remove(&before);
+        line
+    }
+
+    fn stamp(&mut self, record: Record) -> u64 {
+        let stamp = self.next_stamp;
+        self.next_stamp += 1;
+        self.order.insert(stamp, record);
+        stamp
+    }
+
+    /// Forgets the oldest record and raises the floor that stands for it.
+    fn forget(&mut self) {
+        let Some((_, record)) = self.order.pop_first() else { return };
+        match record {
+            Record::Tag(space, tag) => {
+                let Some(line) = self.spaces.get_mut(&space) else { return };
+                let sequence = line.tags.remove(&tag).map_or(0, |record| record.sequence);
+                line.tagged_floor = line.tagged_floor.max(sequence);
+            }
+            Record::Space(space) => {
+                // Younger than all its tags, so they are forgotten already.
+                let last = self.spaces.remove(&space).map_or(0, |line| line.last);
+                self.everything = self.everything.max(last);
+            }
+            Record::Tenant(tenant) => {
+                let sequence = self.tenants.remove(&tenant).map_or(0, |record| record.sequence);
+                self.everything = self.everything.max(sequence);
+            }
+        }
+    }
+
+    /// Returns whether an invalidation hides an entry.
+    pub(crate) fn hides(&self, address: &Address, meta: &Meta) -> bool {
+        let sequence = meta.sequence.0;
+        if self.cleared(address) > sequence {
+            return true;
+        }
+        let Some(line) = self.spaces.get(address.space_key()).filter(|_| !meta.tags.is_empty()) else { return false };
+        let newer = |tag: &Tag| line.tags.get(tag).is_some_and(|record| record.sequence > sequence);
+        line.tagged_floor > sequence || (line.last > sequence && meta.tags.as_slice().iter().any(newer))
+    }
+
+    /// Returns the last clear of an address's space or tenant.
+    pub(crate) fn cleared(&self, address: &Address) -> u64 {
+        let floor = self.spaces.get(address.space_key()).map_or(0, |line| line.floor);
+        floor.max(self.tenant(address)).max(self.everything)
+    }
+
+    /// Returns the last invalidation of an address's space, tags included, or tenant.
+    pub(crate) fn last(&self, address: &Address) -> u64 {
+        let last = self.spaces.get(address.space_key()).map_or(0, |line| line.last);
+        last.max(self.tenant(address)).max(self.everything)
+    }
+
+    fn tenant(&self, address: &Address) -> u64 {
+        match address.tenant_key() {
+            [] => 0,
+            tenant => self.tenants.get(tenant).map_or(0, |record| record.sequence),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A memory store as a [`Store`] and as a tower service.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tower_service::Service;
+
+use super::{MemoryStore, policy::EvictionPolicy, wait::Begun};
+use crate::{
+    clock::BoxFuture,
+    coherence::{Coherence, InvalidationStream},
+    error::{Error, Result},
+    request::{
+        Found, Get, Invalidate, Invalidated, Lookup, Remove, Removed, Request, Response, Set, Stored, Touch, Touched,
+    },
+    store::Store,
+};
+
+impl<P: EvictionPolicy> MemoryStore<P> {
+    fn begin_get(&self, op: Get) -> Begun {
+        let begun = self.shared.begin_get(op);
+        if let Begun::Ready(found) = &begun
+            && found.iter().any(|found| matches!(found, Ok(Lookup::Leased(_) | Lookup::Stale(_, Some(_)))))
+        {
+            self.shared.keep_swept();
+        }
+        begun
+    }
+
+    fn set_now(&self, op: Set) -> Stored {
+        let now = self.shared.clock.now();
+        self.shared.keep_swept();
+        op.items.map(|item| self.shared.set_one(item, now))
+    }
+
+    fn remove_now(&self, op: Remove) -> Removed {
+        let now = self.shared.clock.now();
+        op.items.map(|address| Ok(self.shared.remove_one(address, now)))
+    }
+
+    fn touch_now(&self, op: Touch) -> Touched {
+        let now = self.shared.clock.now();
+        self.shared.keep_swept();
+        op.items.map(|item| Ok(self.shared.touch_one(item, now)))
+    }
+
+    fn invalidate_now(&self, op: &Invalidate) -> Invalidated {
+        self.shared.keep_swept();
+        op.items.map_ref(|target| Ok(self.shared.invalidate_one(target)))
+    }
+}
+
+impl<P: EvictionPolicy> Store for MemoryStore<P> {
+    /// Reads entries, and grants leases on missing ones.
+    ///
+    /// # Cancellation
+    /// A read that waits holds nothing: dropping it leaves no lease behind.
+    async fn get(&self, op: Get) -> Result<Found> {
+        match self.begin_get(op) {
+            Begun::Ready(found) => Ok(found),
+            Begun::Waiting(found) => Ok(found.await),
+        }
+    }
+
+    fn set(&self, op: Set) -> impl Future<Output = Result<Stored>> + Send {
+        std::future::ready(Ok(self.set_now(op)))
+    }
+
+    fn remove(&self, op: Remove) -> impl Future<Output = Result<Removed>> + Send {
+        std::future::ready(Ok(self.remove_now(op)))
+    }
+
+    fn touch(&self, op: Touch) -> impl Future<Output = Result<Touched>> + Send {
+        std::future::ready(Ok(self.touch_now(op)))
+    }
+
+    fn invalidate(&self, op: Invalidate) -> impl Future<Output = Result<Invalidated>> + Send {
+        std::future::ready(Ok(self.invalidate_now(&op)))
+    }
+}
+
+impl<P: EvictionPolicy> Coherence for MemoryStore<P> {
+    fn subscribe(&self) -> InvalidationStream {
+        self.shared.events.subscribe()
+    }
+}
+
+/// Always ready; the work is done in `call`, so that its future is ready too.
+impl<P: EvictionPolicy> Service<Request> for MemoryStore<P> {
+    type Response = Response;
+    type Error = Error;
+    type Future = MemoryFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> MemoryFuture {
+        let response = match request {
+            Request::Get(op) => match self.begin_get(op) {
+                Begun::Ready(found) => Response::Found(found),
+                Begun::Waiting(found) => return MemoryFuture(State::Waiting(found)),
+            },
+            Request::Set(op) => Response::Stored(self.set_now(op)),
+            Request::Remove(op) => Response::Removed(self.remove_now(op)),
+            Request::Touch(op) => Response::Touched(self.touch_now(op)),
+            Request::Invalidate(op) => Response::Invalidated(self.invalidate_now(&op)),
+        };
+        MemoryFuture(State::Ready(Some(response)))
+    }
+}
+
+/// The answer of a [`MemoryStore`]: ready, unless it waits for a key that somebody else loads.
+///
+/// # Cancellation
+/// A read that waits holds nothing: dropping it leaves no lease behind.
+///
+/// # Panics
+/// When polled again after it was ready.
+#[must_use = "futures do nothing unless polled"]
+pub struct MemoryFuture(State);
+
+enum State {
+    Ready(Option<Response>),
+    Waiting(BoxFuture<'static, Found>),
+}
+
+impl Future for MemoryFuture {
+    type Output = Result<Response>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Ready(response) => Poll::Ready(Ok(response.take().expect("polled after it was ready"))),
+            State::Waiting(found) => found.as_mut().poll(cx).map(|found| Ok(Response::Found(found))),
+        }
+    }
+}
+
+impl fmt::Debug for MemoryFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits = matches!(self.0, State::Waiting(_));
+        f.debug_struct("MemoryFuture").field("waits", &waits).finish_non_exhaustive()
+    }
+}

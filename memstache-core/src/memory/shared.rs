@@ -1,0 +1,244 @@
+//! What all handles of a store share, and the steps that every operation is made of.
+
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::{
+    budget::Budget,
+    events::Events,
+    leases::{Leases, Standing},
+    lines::Lines,
+    policy::{EvictionPolicy, SlotId},
+    slot::Slot,
+    stats::{Counters, MemoryStats},
+    sweeper::Sweeper,
+    table::Table,
+};
+use crate::{
+    accountant::Accountant,
+    address::Address,
+    clock::{Clock, Tick},
+    expiry::{self, Freshness},
+    request::LeaseId,
+};
+
+/// Items that one write looks at in each wheel: more than one write can bring, so that the wheels keep up.
+const STEPS_PER_WRITE: usize = 8;
+
+/// The store itself.
+pub(crate) struct Shared<P> {
+    pub(super) shards: Box<[Mutex<Shard<P>>]>,
+    pub(super) hasher: RandomState,
+    pub(super) budget: Budget,
+    pub(super) lines: Lines,
+    pub(super) versions: AtomicU64,
+    pub(super) nonces: AtomicU64,
+    pub(super) standing: AtomicUsize,
+    pub(super) max_leases: usize,
+    pub(super) lease_ttl: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) accountant: Option<Arc<dyn Accountant>>,
+    pub(super) events: Events,
+    /// Told after every clear, which may supersede a lease that somebody waits for.
+    pub(super) clears: watch::Sender<()>,
+    /// Where a write that finds nothing to evict at home looks next.
+    pub(super) next_victims: AtomicUsize,
+    pub(super) sweeper: Sweeper,
+}
+
+/// What a store is made of.
+pub(super) struct Config<P> {
+    /// One a shard; a power of two of them.
+    pub(super) policies: Vec<P>,
+    pub(super) max_bytes: usize,
+    pub(super) lease_ttl: Duration,
+    pub(super) max_leases: usize,
+    pub(super) max_tag_records: usize,
+    pub(super) event_capacity: usize,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) accountant: Option<Arc<dyn Accountant>>,
+}
+
+/// What one lock guards.
+pub(crate) struct Shard<P> {
+    pub(super) table: Table<P>,
+    pub(super) leases: Leases,
+    pub(super) counters: Counters,
+    /// The clear up to which all entries were looked at.
+    pub(super) swept: u64,
+}
+
+/// What must outlive the shard's lock: dropping it wakes tasks or frees memory.
+///
+/// Declared before the guard, so that it is dropped after it.
+#[derive(Default)]
+pub(super) struct Afterwards {
+    pub(super) lease: Option<Standing>,
+    pub(super) slot: Option<Slot>,
+}
+
+impl<P: EvictionPolicy> Shared<P> {
+    pub(super) fn new(config: Config<P>) -> Self {
+        let shard = |policy| {
+            let (table, leases) = (Table::new(policy), Leases::new());
+            Mutex::new(Shard { table, leases, counters: Counters::default(), swept: 0 })
+        };
+        Self {
+            shards: config.policies.into_iter().map(shard).collect(),
+            hasher: RandomState::default(),
+            budget: Budget::new(config.max_bytes),
+            lines: Lines::new(config.max_tag_records),
+            versions: AtomicU64::new(0),
+            // A random start, so that a lease of another store or an earlier process is not taken for one of ours.
+            nonces: AtomicU64::new(fastrand::u64(..)),
+            standing: AtomicUsize::new(0),
+            max_leases: config.max_leases,
+            lease_ttl: config.lease_ttl,
+            clock: config.clock,
+            accountant: config.accountant,
+            events: Events::new(config.event_capacity),
+            clears: watch::Sender::new(()),
+            next_victims: AtomicUsize::new(0),
+            sweeper: Sweeper::default(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> MemoryStats {
+        let mut stats = MemoryStats {
+            bytes: self.budget.used(),
+            max_bytes: self.budget.max(),
+            leases_standing: self.standing.load(Ordering::Relaxed),
+            invalidation_records: self.lines.len(),
+            ..MemoryStats::default()
+        };
+        for shard in &self.shards {
+            let shard = shard.lock();
+            stats.add(shard.table.len(), &shard.counters);
+        }
+        stats
+    }
+
+    pub(super) fn hash(&self, key: &impl Hash) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Returns the shard of a hash; the table inside uses the lowest and the highest bits.
+    pub(super) fn shard(&self, hash: u64) -> &Mutex<Shard<P>> {
+        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)]
+    }
+
+    /// Finds the entry of a key, after it took out one that is hidden or dead.
+    pub(super) fn settle(
+        &self,
+        shard: &mut Shard<P>,
+        hash: u64,
+        address: &Address,
+        now: Tick,
+        after: &mut Afterwards,
+    ) -> Option<SlotId> {
+        let id = shard.table.find(hash, address)?;
+        let slot = shard.table.get_mut(id)?;
+        let hidden = self.is_hidden(slot);
+        if !hidden && now < expiry::dead_at(slot.meta()) {
+            return Some(id);
+        }
+        let counter = if hidden { &mut shard.counters.hidden } else { &mut shard.counters.expired };
+        *counter += 1;
+        after.slot = self.take_out(shard, id);
+        None
+    }
+
+    /// Returns whether an invalidation hides the entry; remembers that none did.
+    pub(super) fn is_hidden(&self, slot: &mut Slot) -> bool {
+        // Read first: what comes during the check is not covered by the new stamp.
+        let current = self.lines.current();
+        if current <= slot.checked {
+            return false;
+        }
+        let hidden = self.lines.hides(&slot.address, slot.meta());
+        if !hidden {
+            slot.checked = current;
+        }
+        hidden
+    }
+
+    /// Returns whether a settled entry counts as live: fresh, and a value if `value` is asked for.
+    pub(super) fn is_live(shard: &Shard<P>, id: Option<SlotId>, now: Tick, value: bool) -> bool {
+        let live = |slot: &Slot| {
+            expiry::freshness(slot.meta(), now, None) == Freshness::Fresh && !(value && slot.meta().content.negative)
+        };
+        id.and_then(|id| shard.table.get(id)).is_some_and(live)
+    }
+
+    /// Takes an entry out and gives back what it took.
+    pub(super) fn take_out(&self, shard: &mut Shard<P>, id: SlotId) -> Option<Slot> {
+        let before = shard.table.bytes();
+        let slot = shard.table.remove(id)?;
+        self.budget.give(before - shard.table.bytes());
+        self.release(&slot);
+        Some(slot)
+    }
+
+    /// Tells the accountant that an entry went.
+    pub(super) fn release(&self, slot: &Slot) {
+        if let Some(accountant) = &self.accountant {
+            accountant.release(slot.address.tenant(), slot.charge());
+        }
+    }
+
+    /// Ends the lease on a key, if there is one.
+    pub(super) fn end_lease(&self, shard: &mut Shard<P>, hash: u64, address: &Address) -> Option<Standing> {
+        let lease = shard.leases.end(hash, address)?;
+        self.standing.fetch_sub(1, Ordering::Relaxed);
+        Some(lease)
+    }
+
+    /// Returns the lease on a key if it stands under this id: neither aged out nor superseded.
+    pub(super) fn standing(
+        &self,
+        shard: &Shard<P>,
+        hash: u64,
+        address: &Address,
+        id: LeaseId,
+        now: Tick,
+    ) -> Option<u64> {
+        let lease = shard.leases.get(hash, address).filter(|lease| lease.id == id && now < lease.until)?;
+        (!self.lines.cleared_since(address, lease.sequence)).then_some(lease.sequence)
+    }
+
+    /// Returns a lease id that was never given and is not zero.
+    pub(super) fn nonce(&self) -> LeaseId {
+        loop {
+            let nonce = self.nonces.fetch_add(1, Ordering::Relaxed);
+            if nonce != 0 {
+                return LeaseId(nonce);
+            }
+        }
+    }
+
+    /// Lets some of what is due in a shard leave.
+    pub(super) fn turn(&self, shard: &mut Shard<P>, now: Tick) {
+        let mut steps = STEPS_PER_WRITE;
+        while let Some(()) = self.expire_one(shard, now, &mut steps) {}
+    }
+
+    /// Takes out one dead entry; `None` when no more is due or the steps ran out.
+    pub(super) fn expire_one(&self, shard: &mut Shard<P>, now: Tick, steps: &mut usize) -> Option<()> {
+        let before = shard.table.bytes();
+        let slot = shard.table.pop_dead(now, steps)?;
+        self.budget.give(before - shard.table.bytes());
+        self.release(&slot);
+        shard.counters.expired += 1;
+        Some(())
+    }
+}

@@ -1,0 +1,199 @@
+//! Storage by dense ids that grows and shrinks in chunks, so that growth never copies what is held.
+
+/// Values in one chunk; as many as a bitmap word has bits.
+pub(crate) const CHUNK: usize = 32;
+
+/// Values under dense `u32` ids.
+///
+/// The lowest chunk with room is filled first, so that the highest ones drain; a chunk that is empty gives its memory
+/// back.
+pub(crate) struct Slab<T> {
+    chunks: Vec<Chunk<T>>,
+    /// One bit a chunk: allocated, and with room.
+    roomy: Vec<u64>,
+    /// No word of `roomy` below this one has a bit.
+    first_roomy: usize,
+    /// Chunks without memory.
+    released: Vec<u32>,
+    len: usize,
+}
+
+struct Chunk<T> {
+    used: u32,
+    /// Empty when the chunk is released.
+    values: Box<[Option<T>]>,
+}
+
+impl<T> Slab<T> {
+    pub(crate) const fn new() -> Self {
+        Self { chunks: Vec::new(), roomy: Vec::new(), first_roomy: 0, released: Vec::new(), len: 0 }
+    }
+
+    /// Returns how many values are held.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns how many chunks have memory.
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunks.len() - self.released.len()
+    }
+
+    /// Returns one more than the highest id ever given.
+    pub(crate) fn end(&self) -> u32 {
+        u32::try_from(self.chunks.len() * CHUNK).expect("ids are 32 bits wide")
+    }
+
+    /// Returns whether the next insert takes memory for another chunk.
+    pub(crate) fn is_full(&mut self) -> bool {
+        self.lowest().is_none()
+    }
+
+    /// Takes a value in under the lowest free id of the lowest chunk with room.
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
+        let at = match self.lowest() {
+            Some(at) => at,
+            None => self.grow(),
+        };
+        let chunk = &mut self.chunks[at];
+        let bit = (!chunk.used).trailing_zeros();
+        chunk.used |= 1 << bit;
+        chunk.values[bit as usize] = Some(value);
+        if chunk.used == u32::MAX {
+            self.roomy[at / 64] &= !(1 << (at % 64));
+        }
+        self.len += 1;
+        u32::try_from(at * CHUNK).expect("ids are 32 bits wide") + bit
+    }
+
+    /// Takes a value out; its id may be given again.
+    pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
+        let at = id as usize / CHUNK;
+        let chunk = self.chunks.get_mut(at)?;
+        let value = chunk.values.get_mut(id as usize % CHUNK)?.take()?;
+        chunk.used &= !(1 << (id as usize % CHUNK));
+        self.len -= 1;
+        if chunk.used == 0 {
+            chunk.values = Box::default();
+            self.released.push(u32::try_from(at).expect("ids are 32 bits wide"));
+            self.roomy[at / 64] &= !(1 << (at % 64));
+        } else {
+            self.roomy[at / 64] |= 1 << (at % 64);
+            self.first_roomy = self.first_roomy.min(at / 64);
+        }
+        Some(value)
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&T> {
+        self.chunks.get(id as usize / CHUNK)?.values.get(id as usize % CHUNK)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
+        self.chunks.get_mut(id as usize / CHUNK)?.values.get_mut(id as usize % CHUNK)?.as_mut()
+    }
+
+    fn lowest(&mut self) -> Option<usize> {
+        while let Some(word) = self.roomy.get(self.first_roomy) {
+            if *word != 0 {
+                return Some(self.first_roomy * 64 + word.trailing_zeros() as usize);
+            }
+            self.first_roomy += 1;
+        }
+        None
+    }
+
+    fn grow(&mut self) -> usize {
+        let values = (0..CHUNK).map(|_| None).collect();
+        let at = match self.released.pop() {
+            Some(at) => {
+                self.chunks[at as usize].values = values;
+                at as usize
+            }
+            None => {
+                self.chunks.push(Chunk { used: 0, values });
+                self.chunks.len() - 1
+            }
+        };
+        if self.roomy.len() <= at / 64 {
+            self.roomy.push(0);
+        }
+        self.roomy[at / 64] |= 1 << (at % 64);
+        self.first_roomy = self.first_roomy.min(at / 64);
+        at
+    }
+}
+
+/// Small values for every id of a slab, such as links; grows in chunks and keeps what it has.
+pub(crate) struct Column<T>(Vec<Box<[T]>>);
+
+impl<T: Copy + Default> Column<T> {
+    const CHUNK: usize = 128;
+
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Returns the value under an id; the default if it was never set.
+    pub(crate) fn get(&self, id: u32) -> T {
+        self.0.get(id as usize / Self::CHUNK).map(|chunk| chunk[id as usize % Self::CHUNK]).unwrap_or_default()
+    }
+
+    /// Returns the place under an id.
+    pub(crate) fn at(&mut self, id: u32) -> &mut T {
+        let chunk = id as usize / Self::CHUNK;
+        while self.0.len() <= chunk {
+            self.0.push(vec![T::default(); Self::CHUNK].into());
+        }
+        &mut self.0[chunk][id as usize % Self::CHUNK]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_chunk_gives_its_memory_back_and_low_ones_are_filled_first() {
+        let mut slab = Slab::new();
+        let ids: Vec<u32> = (0..CHUNK as u32 * 3).map(|n| slab.insert(n)).collect();
+        assert_eq!((slab.chunks(), slab.is_full()), (3, true));
+        for id in &ids[CHUNK..CHUNK * 2] {
+            slab.remove(*id);
+        }
+        assert_eq!(slab.chunks(), 2);
+        slab.remove(ids[CHUNK * 2]);
+        slab.remove(ids[3]);
+        assert_eq!(slab.insert(7), 3, "the lowest chunk first");
+        assert_eq!(slab.insert(8), CHUNK as u32 * 2);
+        assert_eq!(slab.insert(9), CHUNK as u32, "a released chunk comes back");
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_map(steps in prop::collection::vec((any::<bool>(), any::<u16>()), 0..2000)) {
+            let mut slab = Slab::new();
+            let mut model = BTreeMap::new();
+            for (insert, value) in steps {
+                if insert || model.is_empty() {
+                    let full = slab.is_full();
+                    let before = slab.chunks();
+                    let id = slab.insert(value);
+                    prop_assert_eq!(full, slab.chunks() > before);
+                    prop_assert!(model.insert(id, value).is_none());
+                } else {
+                    let id = *model.keys().nth(usize::from(value) % model.len()).unwrap();
+                    prop_assert_eq!(slab.remove(id), model.remove(&id));
+                    prop_assert_eq!(slab.remove(id), None);
+                }
+                prop_assert_eq!(slab.len(), model.len());
+            }
+            for (id, value) in &model {
+                prop_assert_eq!(slab.get(*id), Some(value));
+            }
+        }
+    }
+}

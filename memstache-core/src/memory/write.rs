@@ -1,0 +1,279 @@
+//! Storing under a condition, within the bound.
+
+use std::sync::atomic::Ordering;
+
+use super::{
+    policy::{EvictionPolicy, SlotId},
+    shared::{Afterwards, Shard, Shared},
+    slot::{Slot, bytes_of},
+};
+use crate::{
+    accountant::Charge,
+    address::Address,
+    clock::Tick,
+    entry::{NewEntry, Sequence, Version},
+    error::{Error, ErrorKind, Result},
+    request::{SetItem, When, Written},
+};
+
+/// The part of the bound that one entry may take.
+const LARGEST_SHARE: usize = 8;
+/// Entries evicted under one lock; then others get their turn.
+const VICTIMS_PER_LOCK: usize = 64;
+/// Rounds over all shards without anything to evict, because other writers hold the room, before a write gives up.
+const FRUITLESS_ROUNDS: usize = 64;
+
+/// One write on its way in.
+struct Write {
+    address: Address,
+    hash: u64,
+    when: When,
+    entry: NewEntry,
+    bytes: usize,
+    now: Tick,
+    /// Room taken from the budget for it.
+    held: usize,
+    /// Whether the accountant was told.
+    charged: bool,
+}
+
+/// What one turn under the shard's lock came to.
+enum Turn {
+    Done(Result<Written>),
+    /// There is more to evict here.
+    Again,
+    /// Nothing is left to evict here, and so much room is wanted.
+    Elsewhere(usize),
+}
+
+/// What the condition of a write says.
+enum Verdict {
+    Go(Sequence),
+    Repeated(Version),
+    Refused,
+}
+
+impl<P: EvictionPolicy> Shared<P> {
+    /// Stores one entry under its condition.
+    ///
+    /// A write that fails because of what it carries still ends the key's leases, and takes the old value out unless
+    /// it was a fill: the caller said that the old value is wrong.
+    pub(super) fn set_one(&self, item: SetItem, now: Tick) -> Result<Written> {
+        let SetItem { address, entry, when } = item;
+        let hash = self.hash(&address);
+        let bytes = bytes_of(&address, entry.value.len(), &entry.tags);
+        let mut write = Write { address, hash, when, entry, bytes, now, held: 0, charged: false };
+        let mut fruitless = 0;
+        let written = loop {
+            match self.try_write(&mut write) {
+                Turn::Done(written) => break written,
+                Turn::Again => {}
+                Turn::Elsewhere(want) if self.evict_elsewhere(&mut write, want) => fruitless = 0,
+                Turn::Elsewhere(_) if fruitless < FRUITLESS_ROUNDS => {
+                    fruitless += 1;
+                    // Others hold parts of the room: nobody gets on unless somebody lets go.
+                    self.budget.give(std::mem::take(&mut write.held));
+                    std::thread::yield_now();
+                }
+                Turn::Elsewhere(_) => {
+                    break Err(Error::new(ErrorKind::Overloaded, "other writes hold all the room of the store"));
+                }
+            }
+        };
+        self.budget.give(write.held);
+        if write.charged
+            && let Some(accountant) = &self.accountant
+        {
+            accountant.release(write.address.tenant(), Charge::entry(bytes));
+        }
+        if !matches!(written, Ok(Written::Refused)) {
+            self.events.changed(|| write.address);
+        }
+        written
+    }
+
+    fn try_write(&self, write: &mut Write) -> Turn {
+        let mut after = Afterwards::default();
+        let mut guard = self.shard(write.hash).lock();
+        let shard = &mut *guard;
+        self.turn(shard, write.now);
+        let old = self.settle(shard, write.hash, &write.address, write.now, &mut after);
+        let sequence = match self.judge(shard, write, old) {
+            Verdict::Go(sequence) => sequence,
+            Verdict::Repeated(version) => return Turn::Done(Ok(Written::Stored(version))),
+            Verdict::Refused => {
+                shard.counters.refused += 1;
+                return Turn::Done(Ok(Written::Refused));
+            }
+        };
+        if let Err(error) = self.acceptable(shard, write) {
+            return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
+        }
+        if let Err(error) = self.charge(shard, write, old, &mut after) {
+            let old = shard.table.find(write.hash, &write.address);
+            return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
+        }
+        match self.make_room(shard, write, &mut after) {
+            Room::Made => Turn::Done(Ok(self.store(shard, write, sequence, &mut after))),
+            Room::NotAdmitted => Turn::Done(Ok(self.pass_over(shard, write, &mut after))),
+            Room::Missing(turn) => turn,
+        }
+    }
+
+    /// Asks the condition of a write, with the sequence under which it may be stored.
+    fn judge(&self, shard: &Shard<P>, write: &Write, old: Option<SlotId>) -> Verdict {
+        let live = || Self::is_live(shard, old, write.now, true);
+        let slot = old.and_then(|id| shard.table.get(id));
+        let holds = match write.when {
+            When::Always => true,
+            When::IfAbsent => !live(),
+            When::IfPresent => live(),
+            When::IfVersion(version) => live() && slot.is_some_and(|slot| slot.meta().version == version),
+            When::IfLease(id) => {
+                return match self.standing(shard, write.hash, &write.address, id, write.now) {
+                    Some(sequence) => Verdict::Go(Sequence(sequence)),
+                    None => slot
+                        .filter(|slot| slot.was_filled_by(id))
+                        .map_or(Verdict::Refused, |slot| Verdict::Repeated(slot.meta().version)),
+                };
+            }
+        };
+        if holds { Verdict::Go(Sequence(self.lines.current())) } else { Verdict::Refused }
+    }
+
+    /// Refuses what can never be stored here.
+    fn acceptable(&self, shard: &mut Shard<P>, write: &Write) -> Result<()> {
+        if write.entry.options.encrypt == Some(true) && !write.entry.content.sealed {
+            return Err(Error::new(ErrorKind::Unsupported, "nothing in this stack seals values"));
+        }
+        let limit = self.budget.max() / LARGEST_SHARE;
+        if write.bytes > limit {
+            shard.counters.too_large += 1;
+            let detail = format!("an entry must take at most {limit} bytes here, but {} was given", write.bytes);
+            return Err(Error::new(ErrorKind::TooLarge, detail));
+        }
+        Ok(())
+    }
+
+    /// Tells the accountant of the new entry, without the old one if that is what makes it fit.
+    fn charge(
+        &self,
+        shard: &mut Shard<P>,
+        write: &mut Write,
+        old: Option<SlotId>,
+        after: &mut Afterwards,
+    ) -> Result<()> {
+        let Some(accountant) = self.accountant.as_ref().filter(|_| !write.charged) else { return Ok(()) };
+        let charge = || accountant.charge(write.address.tenant(), Charge::entry(write.bytes));
+        let charged = match (charge(), old) {
+            (Err(_), Some(old)) if !matches!(write.when, When::IfLease(_)) => {
+                after.slot = self.take_out(shard, old);
+                charge()
+            }
+            (charged, _) => charged,
+        };
+        write.charged = charged.is_ok();
+        charged
+    }
+
+    /// Leaves nothing behind that a failed write has declared wrong.
+    fn refuse(
+        &self,
+        shard: &mut Shard<P>,
+        write: &Write,
+        old: Option<SlotId>,
+        error: Error,
+        after: &mut Afterwards,
+    ) -> Error {
+        after.lease = self.end_lease(shard, write.hash, &write.address);
+        if let Some(old) = old.filter(|_| !matches!(write.when, When::IfLease(_))) {
+            after.slot = self.take_out(shard, old);
+        }
+        error
+    }
+
+    /// Takes room from the budget, else from entries of this shard.
+    fn make_room(&self, shard: &mut Shard<P>, write: &mut Write, after: &mut Afterwards) -> Room {
+        for _ in 0..VICTIMS_PER_LOCK {
+            let old = shard.table.find(write.hash, &write.address);
+            let want = shard.table.growth(old, write.bytes);
+            if write.held >= want || self.budget.take(want - write.held) {
+                write.held = write.held.max(want);
+                return Room::Made;
+            }
+            let Some(victim) = shard.table.victim() else { return Room::Missing(Turn::Elsewhere(want)) };
+            if Some(victim) != old && !shard.table.admits(write.hash, write.bytes, victim) {
+                return Room::NotAdmitted;
+            }
+            let (slot, freed) = self.evict(shard, victim);
+            write.held += freed;
+            after.slot = slot;
+        }
+        Room::Missing(Turn::Again)
+    }
+
+    /// Takes a victim out; what it took stays taken from the budget, for the one who evicts.
+    fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> (Option<Slot>, usize) {
+        let before = shard.table.bytes();
+        let slot = shard.table.remove(victim);
+        slot.iter().for_each(|slot| self.release(slot));
+        shard.counters.evicted += 1;
+        (slot, before - shard.table.bytes())
+    }
+
+    /// Evicts from the other shards, one lock at a time, until there is room; `false` if there was nothing to evict.
+    fn evict_elsewhere(&self, write: &mut Write, want: usize) -> bool {
+        let mut found = false;
+        for _ in 0..self.shards.len() {
+            let at = self.next_victims.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+            for _ in 0..VICTIMS_PER_LOCK {
+                if write.held >= want || self.budget.take(want - write.held) {
+                    write.held = write.held.max(want);
+                    return true;
+                }
+                let mut shard = self.shards[at].lock();
+                let Some(victim) = shard.table.victim() else { break };
+                let (slot, freed) = self.evict(&mut shard, victim);
+                drop(shard);
+                drop(slot);
+                write.held += freed;
+                found = true;
+            }
+        }
+        found
+    }
+
+    fn store(&self, shard: &mut Shard<P>, write: &mut Write, sequence: Sequence, after: &mut Afterwards) -> Written {
+        let version = Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1);
+        let filled_by = if let When::IfLease(id) = write.when { Some(id) } else { None };
+        let entry = std::mem::replace(&mut write.entry, NewEntry::new("", crate::Lifetime::UNLIMITED));
+        let entry = entry.into_entry(write.now, version, sequence);
+        let before = shard.table.bytes();
+        let old = shard.table.insert(Slot::new(write.hash, write.address.clone(), entry, filled_by));
+        // What is held and was not needed, or what the old value gave back, is returned at the end.
+        write.held = (write.held + before).saturating_sub(shard.table.bytes());
+        write.charged = false;
+        old.iter().for_each(|old| self.release(old));
+        after.slot = old;
+        after.lease = self.end_lease(shard, write.hash, &write.address);
+        shard.counters.inserts += 1;
+        Written::Stored(version)
+    }
+
+    /// Treats an entry that the policy does not admit as stored and evicted at once.
+    fn pass_over(&self, shard: &mut Shard<P>, write: &Write, after: &mut Afterwards) -> Written {
+        if let Some(old) = shard.table.find(write.hash, &write.address) {
+            after.slot = self.take_out(shard, old);
+        }
+        after.lease = self.end_lease(shard, write.hash, &write.address);
+        shard.counters.evicted += 1;
+        Written::Stored(Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1))
+    }
+}
+
+/// Whether there is room for a write.
+enum Room {
+    Made,
+    NotAdmitted,
+    Missing(Turn),
+}

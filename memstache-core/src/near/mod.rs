@@ -1,0 +1,100 @@
+//! A first-level cache in front of a stack.
+//!
+//! [`Near`] keeps copies of what passes it and answers fresh reads from them. It is always ready, so a hit never waits
+//! for a permit of what is below; it asks below only on a miss. Copies keep the lifetime and the age of the original,
+//! and go when the [`Coherence`](crate::Coherence) stream of the leaf says that the original changed: by key, tag, space
+//! or tenant. While that stream is cut, copies are *unverified*: what is below is asked first, and only if it fails they
+//! are served, as stale, within `max_staleness`. `Authority` reads pass by.
+//!
+//! Right: limits below, transforms below.
+//!
+//! ```text
+//! near( limit( compress( seal( store ) ) ) )     a hit is never shed, opened or decompressed
+//! ```
+//!
+//! Wrong: `limit( near( store ) )` sheds hits while the store is busy.
+
+mod copies;
+mod follow;
+mod future;
+mod layer;
+mod service;
+mod tickets;
+
+use std::{fmt, sync::Arc};
+
+pub(crate) use self::copies::Copies;
+pub use self::{future::NearFuture, layer::NearLayer, service::Near};
+use crate::{
+    clock::{Clock, SystemClock},
+    error::{Error, Result},
+};
+
+/// Least bytes that a near cache may be given.
+pub const MIN_NEAR_BYTES: usize = 64 * 1024;
+
+/// How large a near cache is, and whose time it keeps.
+///
+/// ```
+/// use memstache_core::{MemoryStore, NearConfig, Stack};
+///
+/// let store = MemoryStore::builder().max_bytes(64 << 20).build()?;
+/// let stack = Stack::over(store).near(NearConfig::new(8 << 20)?).build();
+/// # let _ = stack;
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct NearConfig {
+    pub(crate) max_bytes: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl NearConfig {
+    /// Creates a near cache's settings: at most so many bytes of keys, values and overhead; at least 64 KiB.
+    ///
+    /// A value that takes more than 1/64 of them is not kept.
+    pub fn new(max_bytes: usize) -> Result<Self> {
+        if max_bytes < MIN_NEAR_BYTES {
+            return Err(Error::invalid("near max_bytes", format_args!("at least {MIN_NEAR_BYTES}"), max_bytes));
+        }
+        Ok(Self { max_bytes, clock: Arc::new(SystemClock::new()) })
+    }
+
+    /// Chooses the clock; it must be the stack's. Default: the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl fmt::Debug for NearConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NearConfig").field("max_bytes", &self.max_bytes).finish_non_exhaustive()
+    }
+}
+
+/// What a near cache holds and has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NearStats {
+    /// Copies held.
+    pub entries: usize,
+    /// Bytes of keys, values and overhead.
+    pub bytes: usize,
+    /// Reads answered here.
+    pub hits: u64,
+    /// Reads that were asked below.
+    pub misses: u64,
+    /// Copies dropped because the original changed.
+    pub invalidated: u64,
+    /// Copies not taken because the original changed while it was asked for.
+    pub overtaken: u64,
+    /// Times that everything was dropped because changes were missed.
+    pub flushes: u64,
+    /// Whether the stream of changes is cut, so that copies are unverified.
+    pub unverified: bool,
+}
+
+#[cfg(test)]
+mod tests;

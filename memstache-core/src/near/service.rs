@@ -1,0 +1,209 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower_service::Service;
+
+use super::{
+    Copies, NearConfig, NearFuture, NearStats,
+    follow::{Follower, Start},
+    layer::Subscribe,
+    tickets::Ticket,
+};
+use crate::{
+    address::Address,
+    clock::Tick,
+    entry::Entry,
+    error::{Error, Result},
+    request::{Get, Lookup, OneOrMany, Request, Response, Target, TouchKind},
+    service::CacheService,
+    util::oneshot,
+};
+
+/// A stack with a near cache in front of it. Clones share the copies.
+///
+/// # Cancellation
+/// A dropped write drops the copies of what it wrote, whether or not it happened.
+#[derive(Clone)]
+pub struct Near<S> {
+    inner: S,
+    copies: Arc<Copies>,
+    follower: Arc<Follower>,
+}
+
+impl<S> Near<S> {
+    pub(super) fn new(inner: S, config: NearConfig, subscribe: Subscribe) -> Self {
+        let (copies, touches) = Copies::new(config);
+        let follower = Arc::new(Follower::new(Start { subscribe, touches }));
+        Self { inner, copies, follower }
+    }
+
+    /// Returns what is held and was counted.
+    pub fn stats(&self) -> NearStats {
+        self.copies.stats()
+    }
+
+    pub(crate) fn copies(&self) -> &Arc<Copies> {
+        &self.copies
+    }
+}
+
+impl<S: CacheService> Service<Request> for Near<S> {
+    type Response = Response;
+    type Error = Error;
+    type Future = NearFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        // A hit needs nothing from below; a miss waits for readiness itself.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> NearFuture {
+        self.follower.start(&self.copies, &self.inner);
+        match request {
+            Request::Get(get) => self.read(get),
+            Request::Invalidate(op) => {
+                let targets: Vec<Target> = op.items.iter().cloned().collect();
+                let (copies, below) = (Arc::clone(&self.copies), oneshot(self.inner.clone(), Request::Invalidate(op)));
+                NearFuture::below(async move {
+                    let mut unsure = FlushUnlessTold { copies: &copies, told: false };
+                    let response = below.await?;
+                    unsure.told = hide(&copies, &targets, &response);
+                    Ok(response)
+                })
+            }
+            request => self.write(request),
+        }
+    }
+}
+
+impl<S: CacheService> Near<S> {
+    fn read(&self, get: Get) -> NearFuture {
+        let now = self.copies.clock.now();
+        let found = get.items.map_ref(|item| match item.unless {
+            None => self.copies.find(&item.address, &get.scope, now).map(answer),
+            Some(_) => None,
+        });
+        if found.iter().all(Option::is_some) {
+            let found = found.map(|lookup| Ok(lookup.expect("all of them")));
+            return NearFuture::ready(Response::Found(found));
+        }
+        let (copies, inner) = (Arc::clone(&self.copies), self.inner.clone());
+        NearFuture::below(read_below(copies, inner, get, found))
+    }
+
+    /// Sends a write down, and drops the copies of what it writes when it ends in whatever way.
+    fn write(&self, request: Request) -> NearFuture {
+        let changes = match &request {
+            Request::Touch(op) => {
+                let live = op.items.iter().filter(|item| matches!(item.kind, TouchKind::Live(_)));
+                live.map(|item| item.address.clone()).collect()
+            }
+            request => request.addresses().cloned().collect(),
+        };
+        let guard = DropCopies { copies: Arc::clone(&self.copies), changes };
+        let below = oneshot(self.inner.clone(), request);
+        NearFuture::below(async move {
+            let _guard = guard;
+            below.await
+        })
+    }
+}
+
+/// Asks below for what is missing here, and keeps copies of what comes up.
+async fn read_below<S: CacheService>(
+    copies: Arc<Copies>,
+    inner: S,
+    get: Get,
+    here: OneOrMany<Option<Lookup>>,
+) -> Result<Response> {
+    let scope = get.scope;
+    let missing = || here.iter().zip(get.items.iter()).filter(|(found, _)| found.is_none()).map(|(_, item)| item);
+    let asked: OneOrMany<(Address, Ticket)> =
+        missing().map(|item| (item.address.clone(), copies.ticket(&item.address))).collect();
+    let below = Get { items: missing().cloned().collect(), on_miss: get.on_miss, scope };
+    let answers = match oneshot(inner, Request::Get(below)).await {
+        Ok(Response::Found(answers)) if answers.len() == asked.len() => answers,
+        Ok(_) => return Err(crate::util::protocol("a layer answered something else to Get")),
+        Err(error) => asked.map_ref(|_| Err(error.clone())),
+    };
+    let mut answers = answers.into_iter().zip(asked).map(|(answer, (address, ticket))| {
+        keep(&copies, &address, &answer, &ticket);
+        answer.or_else(|error| fall_back(&copies, &address, &scope, error))
+    });
+    let merged = here.map(|found| match found {
+        Some(lookup) => Ok(lookup),
+        None => answers.next().expect("one answer for each that was asked"),
+    });
+    Ok(Response::Found(merged))
+}
+
+fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ticket) {
+    let entry = match answer {
+        Ok(Lookup::Hit(entry)) => entry.clone(),
+        Ok(Lookup::Negative(meta)) => Entry { value: bytes::Bytes::new(), meta: meta.clone() },
+        _ => return,
+    };
+    copies.insert(address.clone(), entry, ticket);
+}
+
+/// Serves a copy, as stale, in place of a failure below that a copy can stand in for.
+fn fall_back(copies: &Copies, address: &Address, scope: &crate::request::Scope, error: Error) -> Result<Lookup> {
+    if error.version().is_some() || !error.is_retryable() {
+        return Err(error);
+    }
+    let now: Tick = copies.clock.now();
+    match copies.find_stale(address, scope, now).filter(|entry| !entry.meta.content.negative) {
+        Some(entry) => Ok(Lookup::Stale(entry, None)),
+        None => Err(error),
+    }
+}
+
+fn answer(entry: Entry) -> Lookup {
+    if entry.meta.content.negative { Lookup::Negative(entry.meta) } else { Lookup::Hit(entry) }
+}
+
+/// Hides what was invalidated below; `false` if some of it is unknown.
+fn hide(copies: &Copies, targets: &[Target], response: &Response) -> bool {
+    let Response::Invalidated(done) = response else { return false };
+    for (target, sequence) in targets.iter().zip(done) {
+        if let Ok(sequence) = sequence {
+            copies.hide(target, sequence.0);
+        }
+    }
+    done.len() == targets.len() && done.iter().all(Result::is_ok)
+}
+
+/// Drops copies when a write ends, is refused, fails or is dropped.
+struct DropCopies {
+    copies: Arc<Copies>,
+    changes: OneOrMany<Address>,
+}
+
+impl Drop for DropCopies {
+    fn drop(&mut self) {
+        self.changes.iter().for_each(|address| self.copies.drop_copy(address));
+    }
+}
+
+/// Drops everything when an invalidation ends without its sequence: it may have happened.
+struct FlushUnlessTold<'a> {
+    copies: &'a Copies,
+    told: bool,
+}
+
+impl Drop for FlushUnlessTold<'_> {
+    fn drop(&mut self) {
+        if !self.told {
+            self.copies.flush();
+        }
+    }
+}
+
+impl<S> fmt::Debug for Near<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Near").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,209 @@
+//! The recommended stack, as a builder that knows the order.
+
+use std::fmt;
+
+use tower_layer::{Identity, Layer};
+
+#[cfg(feature = "near")]
+use crate::{
+    coherence::Coherence,
+    near::{NearConfig, NearLayer},
+};
+use crate::{
+    service::{CacheService, ErasedService},
+    transform::{Transform, TransformLayer},
+};
+
+/// Builds a stack over a leaf: layers are given in any order and end up in the right one.
+///
+/// From the caller down:
+///
+/// | place | what | why here |
+/// | --- | --- | --- |
+/// | observe | spans, latency | sees every request, also the ones that are answered above the leaf |
+/// | quota | operations of a tenant | before any work is done for it |
+/// | near | first-level cache | a hit waits for nothing, opens nothing, is never shed |
+/// | limit | concurrency, shedding | before CPU is spent on compressing and sealing |
+/// | compress | a [`Transform`] | what is sealed does not compress |
+/// | seal | a [`Transform`] | everything below sees ciphertext only |
+/// | retry | repeats | does not repeat the work of the transforms |
+/// | timeout | per attempt | innermost: each attempt has its own |
+///
+/// A near cache needs a leaf that tells what changes in it ([`Coherence`](crate::Coherence)); over any other it does
+/// not compile:
+///
+/// ```compile_fail
+/// # use memstache_core::{NearConfig, Stack, StoreService};
+/// # fn f(store: impl memstache_core::Store) {
+/// Stack::over(StoreService::new(store)).near(NearConfig::new(1 << 20).unwrap());
+/// # }
+/// ```
+///
+/// For another order, use `tower::ServiceBuilder` with the same layers, and [`ErasedService::new`].
+///
+/// ```
+/// use memstache_core::{Cache, Json, MemoryStore, NearConfig, Stack};
+///
+/// let store = MemoryStore::builder().max_bytes(32 << 20).build()?;
+/// let stack = Stack::over(store)
+///     .near(NearConfig::new(4 << 20)?)
+///     .limit(tower::limit::ConcurrencyLimitLayer::new(512))
+///     .build();
+/// let cache = Cache::builder(stack).keyspace("users").format(Json).build()?;
+/// # let _ = cache;
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
+#[must_use = "nothing is built before `build`"]
+pub struct Stack<
+    S,
+    Near = NoNear,
+    Observe = Identity,
+    Quota = Identity,
+    Limit = Identity,
+    Compress = Identity,
+    Seal = Identity,
+    Retry = Identity,
+    Timeout = Identity,
+> {
+    leaf: S,
+    near: Near,
+    observe: Observe,
+    quota: Quota,
+    limit: Limit,
+    compress: Compress,
+    seal: Seal,
+    retry: Retry,
+    timeout: Timeout,
+}
+
+/// The place of the near cache in a stack that has none.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NoNear;
+
+impl<S: CacheService> Stack<S> {
+    /// Starts a stack over its leaf.
+    pub fn over(leaf: S) -> Self {
+        let none = Identity::new;
+        Self {
+            leaf,
+            near: NoNear,
+            observe: none(),
+            quota: none(),
+            limit: none(),
+            compress: none(),
+            seal: none(),
+            retry: none(),
+            timeout: none(),
+        }
+    }
+}
+
+/// Fills one place and keeps the others.
+macro_rules! place {
+    ($self:ident, $place:ident: $value:expr; $($other:ident)*) => {
+        Stack { $place: $value, $($other: $self.$other),* }
+    };
+}
+
+impl<S, N, O, Q, M, C, E, R, T> Stack<S, N, O, Q, M, C, E, R, T> {
+    /// Sets the outermost layer: spans and latency.
+    pub fn observe<L>(self, layer: L) -> Stack<S, N, L, Q, M, C, E, R, T> {
+        place!(self, observe: layer; leaf near quota limit compress seal retry timeout)
+    }
+
+    /// Sets the layer that meters tenants.
+    pub fn quota<L>(self, layer: L) -> Stack<S, N, O, L, M, C, E, R, T> {
+        place!(self, quota: layer; leaf near observe limit compress seal retry timeout)
+    }
+
+    /// Sets the layer that limits or sheds what goes below the near cache.
+    pub fn limit<L>(self, layer: L) -> Stack<S, N, O, Q, L, C, E, R, T> {
+        place!(self, limit: layer; leaf near observe quota compress seal retry timeout)
+    }
+
+    /// Sets the transform that compresses.
+    pub fn compress<L: Transform>(self, transform: L) -> Stack<S, N, O, Q, M, TransformLayer<L>, E, R, T> {
+        place!(self, compress: TransformLayer::new(transform); leaf near observe quota limit seal retry timeout)
+    }
+
+    /// Sets the transform that seals.
+    pub fn seal<L: Transform>(self, transform: L) -> Stack<S, N, O, Q, M, C, TransformLayer<L>, R, T> {
+        place!(self, seal: TransformLayer::new(transform); leaf near observe quota limit compress retry timeout)
+    }
+
+    /// Sets the layer that repeats what is retryable.
+    pub fn retry<L>(self, layer: L) -> Stack<S, N, O, Q, M, C, E, L, T> {
+        place!(self, retry: layer; leaf near observe quota limit compress seal timeout)
+    }
+
+    /// Sets the layer that bounds each attempt.
+    pub fn timeout<L>(self, layer: L) -> Stack<S, N, O, Q, M, C, E, R, L> {
+        place!(self, timeout: layer; leaf near observe quota limit compress seal retry)
+    }
+}
+
+#[cfg(feature = "near")]
+impl<S, O, Q, M, C, E, R, T> Stack<S, NoNear, O, Q, M, C, E, R, T>
+where
+    S: Coherence + Clone + Send + Sync + 'static,
+{
+    /// Puts a near cache in front; the leaf tells it what changes.
+    pub fn near(self, config: NearConfig) -> Stack<S, NearLayer, O, Q, M, C, E, R, T> {
+        let leaf = self.leaf.clone();
+        place!(self, near: NearLayer::new(config, leaf); leaf observe quota limit compress seal retry timeout)
+    }
+}
+
+impl<S, O, Q, M, C, E, R, T> Stack<S, NoNear, O, Q, M, C, E, R, T>
+where
+    T: Layer<S>,
+    R: Layer<T::Service>,
+    E: Layer<R::Service>,
+    C: Layer<E::Service>,
+    M: Layer<C::Service>,
+    Q: Layer<M::Service>,
+    O: Layer<Q::Service>,
+    O::Service: CacheService,
+{
+    /// Puts the layers together and erases their type.
+    pub fn build(self) -> ErasedService {
+        ErasedService::new(self.into_service())
+    }
+
+    /// Puts the layers together; the service keeps its type.
+    pub fn into_service(self) -> O::Service {
+        let attempt = self.retry.layer(self.timeout.layer(self.leaf));
+        let stored = self.compress.layer(self.seal.layer(attempt));
+        self.observe.layer(self.quota.layer(self.limit.layer(stored)))
+    }
+}
+
+#[cfg(feature = "near")]
+impl<S, O, Q, M, C, E, R, T> Stack<S, NearLayer, O, Q, M, C, E, R, T>
+where
+    T: Layer<S>,
+    R: Layer<T::Service>,
+    E: Layer<R::Service>,
+    C: Layer<E::Service>,
+    M: Layer<C::Service>,
+    M::Service: CacheService,
+    Q: Layer<crate::near::Near<M::Service>>,
+    O: Layer<Q::Service>,
+    O::Service: CacheService,
+{
+    /// Puts the layers together and erases their type; near hits are answered without going through the service.
+    pub fn build(self) -> ErasedService {
+        let attempt = self.retry.layer(self.timeout.layer(self.leaf));
+        let stored = self.compress.layer(self.seal.layer(attempt));
+        let near = self.near.layer(self.limit.layer(stored));
+        let copies = std::sync::Arc::clone(near.copies());
+        ErasedService::with_try_hit(self.observe.layer(self.quota.layer(near)), copies)
+    }
+}
+
+impl<S, N, O, Q, M, C, E, R, T> fmt::Debug for Stack<S, N, O, Q, M, C, E, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").finish_non_exhaustive()
+    }
+}

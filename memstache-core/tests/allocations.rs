@@ -1,0 +1,119 @@
+//! Allocations per call, counted: the figures that the documentation promises.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    future::Future,
+    task::{Context, Poll, Waker},
+};
+
+use memstache_core::{
+    Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Response, Space, Stack,
+    Step, Transform, TransformLayer,
+};
+use tower::{Service, ServiceBuilder};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: forwards to the system's allocator; the counter is a plain thread local without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A layer that does nothing.
+#[derive(Clone, Copy)]
+struct Pass;
+
+impl Transform for Pass {
+    type Pending = ();
+
+    fn request(&self, request: Request) -> Step<(Request, ())> {
+        Step::Now(Ok((request, ())))
+    }
+
+    fn response(&self, (): (), response: Response) -> Step<Response> {
+        Step::Now(Ok(response))
+    }
+}
+
+/// Polls a future that is ready at once.
+fn now<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a hit waits for nothing"),
+    }
+}
+
+/// Counts the allocations of one call, once it is warm.
+fn count(mut call: impl FnMut()) -> u64 {
+    (0..3).for_each(|_| call());
+    let before = ALLOCATIONS.with(Cell::get);
+    call();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+fn store() -> MemoryStore {
+    MemoryStore::builder().max_bytes(1 << 20).build().unwrap()
+}
+
+fn filled(service: ErasedService) -> Cache<Json> {
+    let cache = Cache::builder(service).keyspace("k").format(Json).build().unwrap();
+    now(async { cache.set("user:7", &7u64).await }).unwrap();
+    cache
+}
+
+fn address() -> Address {
+    Address::plain(&Space::new(None, &KeyspaceName::new("k").unwrap()), "user:7").unwrap()
+}
+
+#[test]
+fn a_hit_in_the_bare_store_allocates_nothing() {
+    let (mut store, address) = (store(), address());
+    filled(ErasedService::new(store.clone()));
+    assert_eq!(count(|| drop(now(store.call(Request::Get(Get::one(address.clone())))))), 0);
+}
+
+#[test]
+fn five_static_layers_add_nothing() {
+    let (store, address) = (store(), address());
+    filled(ErasedService::new(store.clone()));
+    let layer = || TransformLayer::new(Pass);
+    let layers = ServiceBuilder::new().layer(layer()).layer(layer()).layer(layer()).layer(layer()).layer(layer());
+    let mut service = layers.service(store);
+    assert_eq!(count(|| drop(now(service.call(Request::Get(Get::one(address.clone())))))), 0);
+}
+
+#[test]
+fn the_erased_handle_over_the_store_allocates_twice() {
+    let cache = filled(ErasedService::new(store()));
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 2);
+}
+
+#[test]
+fn a_near_hit_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let near = NearConfig::new(1 << 20).unwrap();
+    let cache = runtime.block_on(async { filled(Stack::over(store()).near(near).build()) });
+    runtime.block_on(cache.get::<u64>("user:7")).unwrap();
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 0);
+    let load = |_| async { Err::<u64, _>(std::io::Error::other("not asked")) };
+    let hit = || assert_eq!(now(async { cache.get_or_load("user:7", load).await }).unwrap(), 7);
+    assert_eq!(count(hit), 0, "through get_or_load too");
+}

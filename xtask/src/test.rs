@@ -1,0 +1,165 @@
+//! `test`: every test of the workspace, and every example in its docs.
+
+use anyhow::Result;
+
+use crate::{
+    process,
+    screen::say,
+    steps::Steps,
+    tools,
+    workspace::{Workspace, selection},
+};
+
+/// Runs every test of the workspace, then every example in its docs.
+///
+/// Uses nextest if it is there (`cargo xtask setup` installs it), else `cargo test`. All features are on unless you choose.
+/// The last line sums up: N passed, N failed, N skipped.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Test only this package (repeatable)
+    #[arg(short, long = "package", value_name = "NAME")]
+    pub(crate) packages: Vec<String>,
+    /// Use these features and the default ones instead of all
+    #[arg(short = 'F', long, value_name = "FEATURES")]
+    features: Option<String>,
+    /// Leave the default features out, and use only those of --features
+    #[arg(long)]
+    no_default_features: bool,
+    /// Build with optimisations
+    #[arg(short, long)]
+    release: bool,
+    /// Run only the examples in the docs; with words after it, those whose names contain them
+    #[arg(long)]
+    doc: bool,
+    /// Names of tests and options of the test runner; examples in the docs are then left out
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub(crate) args: Vec<String>,
+}
+
+pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
+    ws.select(&args.packages)?;
+    let mut steps = Steps::new();
+    let mut counts = Counts::default();
+    if !args.doc {
+        counts.add(&tests(ws, args, &mut steps));
+    }
+    if args.doc || args.args.is_empty() {
+        counts.add(&examples(ws, args, &mut steps));
+    } else {
+        steps.skip("examples in docs", "words for the test runner were given; see --doc");
+    }
+    let result = steps.finish("test");
+    say(format_args!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped));
+    result
+}
+
+fn tests(ws: &Workspace, args: &Args, steps: &mut Steps) -> Vec<String> {
+    let mut command = match tools::subcommand(ws, "nextest", &["run", "--no-tests", "warn"]) {
+        Ok(command) => command,
+        // Everything but the examples in docs, which come next, and benches.
+        Err(_) => ws.cargo(["test", "--tests", "--examples", "--no-fail-fast"]),
+    };
+    steps.watch("tests", command.args(args.build()).args(&args.args))
+}
+
+fn examples(ws: &Workspace, args: &Args, steps: &mut Steps) -> Vec<String> {
+    let packages = ws.select(&args.packages).unwrap_or_default();
+    let libraries: Vec<_> = packages.into_iter().filter(|package| package.library().is_some()).collect();
+    if libraries.is_empty() {
+        steps.skip("examples in docs", "only libraries have any");
+        return Vec::new();
+    }
+    let names = libraries.iter().map(|package| package.name.clone()).collect();
+    let chosen = Args { packages: names, ..args.choice() };
+    let mut command = ws.cargo(["test", "--doc", "--no-fail-fast"]);
+    command.args(chosen.build());
+    if !args.args.is_empty() {
+        command.arg("--").args(&args.args);
+    }
+    steps.watch("examples in docs", &mut command)
+}
+
+impl Args {
+    /// The options that say how to build, for cargo and nextest alike.
+    fn build(&self) -> Vec<&str> {
+        let mut out = selection(&self.packages);
+        if self.features.is_none() && !self.no_default_features {
+            out.push("--all-features");
+        }
+        if self.no_default_features {
+            out.push("--no-default-features");
+        }
+        if let Some(features) = &self.features {
+            out.extend(["--features", features]);
+        }
+        if self.release {
+            out.push("--release");
+        }
+        out
+    }
+
+    /// A copy without packages and words.
+    fn choice(&self) -> Self {
+        Self { packages: Vec::new(), features: self.features.clone(), args: Vec::new(), ..*self }
+    }
+}
+
+/// What the test runners counted.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Counts {
+    /// Reads the closing lines of nextest and of cargo's own test runner.
+    fn add(&mut self, lines: &[String]) {
+        for line in lines.iter().map(|line| process::plain(line)) {
+            if line.starts_with("test result:") || line.trim_start().starts_with("Summary [") {
+                self.passed += before(&line, "passed");
+                self.failed += before(&line, "failed") + before(&line, "timed out");
+                self.skipped += before(&line, "skipped") + before(&line, "ignored");
+            }
+        }
+    }
+}
+
+/// The number right before a word: 12 in `12 passed`; 0 if there is none.
+fn before(line: &str, word: &str) -> u64 {
+    let Some(at) = line.find(word) else { return 0 };
+    line[..at].split_whitespace().next_back().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(line: &str) -> (u64, u64, u64) {
+        let mut counts = Counts::default();
+        counts.add(&[line.to_owned()]);
+        (counts.passed, counts.failed, counts.skipped)
+    }
+
+    #[test]
+    fn closing_lines_are_read() {
+        assert_eq!(counted("     Summary [   0.034s] 9 tests run: 8 passed (1 slow), 1 failed, 2 skipped"), (8, 1, 2));
+        assert_eq!(counted("     Summary [   0.034s] 3 tests run: 2 passed, 1 timed out, 0 skipped"), (2, 1, 0));
+        assert_eq!(
+            counted("test result: FAILED. 3 passed; 1 failed; 4 ignored; 0 measured; 5 filtered out; finished in 0s"),
+            (3, 1, 4)
+        );
+        assert_eq!(
+            counted("\u{1b}[32;1m     Summary\u{1b}[0m [ 1s] 1 test run: \u{1b}[1m1\u{1b}[0m passed"),
+            (1, 0, 0)
+        );
+        assert_eq!(counted("12 passed by here"), (0, 0, 0));
+    }
+
+    #[test]
+    fn all_features_unless_some_are_chosen() {
+        assert_eq!(Args::default().build(), ["--workspace", "--all-features"]);
+        let some = Args { features: Some("json".to_owned()), no_default_features: true, ..Args::default() };
+        assert_eq!(some.build(), ["--workspace", "--no-default-features", "--features", "json"]);
+    }
+}

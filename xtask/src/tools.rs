@@ -1,0 +1,160 @@
+//! The tools that the verbs call, why they are needed, and where they are found.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::workspace::Workspace;
+
+/// A program that is not part of the workspace.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    pub(crate) program: &'static str,
+    pub(crate) why: &'static str,
+    /// Without a required tool, `cargo xtask ci` cannot pass.
+    pub(crate) required: bool,
+    /// What to type when setup could not install it.
+    pub(crate) by_hand: &'static str,
+    /// Debian's package, for what comes from the system.
+    pub(crate) apt: Option<&'static str>,
+}
+
+/// Every tool that setup looks after, in the order in which it is told.
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        program: "cc",
+        why: "links programs, and compiles the SQLite of the demo",
+        required: true,
+        by_hand: "install a C compiler",
+        apt: Some("build-essential"),
+    },
+    Tool {
+        program: "python3",
+        why: "installs the pinned tools below",
+        required: false,
+        by_hand: "install Python 3 with its venv module",
+        apt: Some("python3-venv"),
+    },
+    Tool {
+        program: "cargo-fmt",
+        why: "lint: formatting",
+        required: true,
+        by_hand: "rustup component add rustfmt",
+        apt: None,
+    },
+    Tool {
+        program: "cargo-clippy",
+        why: "lint: clippy",
+        required: true,
+        by_hand: "rustup component add clippy",
+        apt: None,
+    },
+    Tool {
+        program: "cargo-deny",
+        why: "lint: bans, licences, sources",
+        required: true,
+        by_hand: "cargo install --locked cargo-deny",
+        apt: None,
+    },
+    Tool {
+        program: "cargo-audit",
+        why: "lint: known vulnerabilities",
+        required: true,
+        by_hand: "cargo install --locked cargo-audit",
+        apt: None,
+    },
+    Tool {
+        program: "typos",
+        why: "lint: spelling",
+        required: true,
+        by_hand: "cargo install --locked typos-cli",
+        apt: None,
+    },
+    Tool {
+        program: "cargo-nextest",
+        why: "test: one process a test (else cargo test)",
+        required: false,
+        by_hand: "cargo install --locked cargo-nextest",
+        apt: None,
+    },
+    Tool {
+        program: "cargo-hack",
+        why: "ci --full: pairs of features",
+        required: false,
+        by_hand: "cargo install --locked cargo-hack",
+        apt: None,
+    },
+];
+
+/// Where setup installs what it can: a Python environment under the target folder.
+pub(crate) fn home(ws: &Workspace) -> PathBuf {
+    ws.target.join("tools")
+}
+
+/// Programs of [`home`].
+pub(crate) fn bin(ws: &Workspace) -> PathBuf {
+    home(ws).join(if cfg!(windows) { "Scripts" } else { "bin" })
+}
+
+/// The tool if it is there and starts: the pinned one first, then the one on the path.
+pub(crate) fn find(ws: &Workspace, program: &str) -> Option<PathBuf> {
+    in_folder(&bin(ws), program).or_else(|| on_path(program))
+}
+
+/// The tool as the system has it; so an environment is never made by its own Python.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).find_map(|folder| in_folder(&folder, program))
+}
+
+/// The tool, or an error that says which verb installs it.
+pub(crate) fn require(ws: &Workspace, program: &str) -> Result<PathBuf> {
+    find(ws, program).with_context(|| format!("{program} is missing; `cargo xtask setup` installs it, or says how"))
+}
+
+/// A command of a cargo subcommand that is no part of cargo, such as `cargo-deny`.
+pub(crate) fn subcommand(ws: &Workspace, name: &str, args: &[&str]) -> Result<Command> {
+    let mut command = ws.command(require(ws, &format!("cargo-{name}"))?);
+    command.arg(name).args(args);
+    Ok(command)
+}
+
+fn in_folder(folder: &Path, program: &str) -> Option<PathBuf> {
+    let file = folder.join(program).with_extension(env::consts::EXE_EXTENSION);
+    (file.is_file() && starts(&file, program)).then_some(file)
+}
+
+/// Being there is not enough: rustup leaves proxies for components that are not installed.
+fn starts(file: &Path, program: &str) -> bool {
+    let run = |args: &[&str]| {
+        let mut command = Command::new(file);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    // Some helpers of cargo answer only when called as cargo calls them.
+    run(&["--version"]) || program.strip_prefix("cargo-").is_some_and(|name| run(&[name, "--version"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_tool_is_listed_once() {
+        let programs: BTreeSet<_> = TOOLS.iter().map(|tool| tool.program).collect();
+        assert_eq!(programs.len(), TOOLS.len());
+    }
+
+    #[test]
+    fn a_file_that_is_no_program_does_not_start() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(in_folder(folder, "Cargo.toml"), None);
+        assert_eq!(in_folder(folder, "src"), None);
+        assert_eq!(in_folder(folder, "memstache-no-such-program"), None);
+    }
+}

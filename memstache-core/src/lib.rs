@@ -13,6 +13,7 @@ pub mod envelope;
 mod error;
 pub mod expiry;
 mod format;
+pub mod memoize;
 #[cfg(feature = "memory")]
 mod memory;
 mod name;

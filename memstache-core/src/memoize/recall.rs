@@ -28,12 +28,12 @@ where
     M: Memo<Req, S::Response>,
     Req: Send + 'static,
 {
-    let ticket = Ticket::new(request);
+    let ticket = Ticket::new((inner, request));
     let loader = {
-        let (ticket, memo, inner) = (ticket.clone(), memo.clone(), inner.clone());
+        let (ticket, memo) = (ticket.clone(), memo.clone());
         // The load is a task of its own, and what it logs belongs to the request that started it.
         let span = Span::current();
-        move |_: LoadContext<M::Value>| load(inner, memo, ticket).instrument(span)
+        move |_: LoadContext<M::Value>| load(memo, ticket).instrument(span)
     };
     let load = cache.get_or_load::<M::Value, _, _, _, _, _>(key.name, loader).with_write(key.options);
     match load.entry().await {
@@ -43,7 +43,7 @@ where
         Err(error) if error.find_source::<Failed>().is_none() => memo.fail(error),
         Ok(_) | Err(_) => match ticket.take() {
             State::Passed(answer) => Ok(answer),
-            State::Waiting(request) => match call(inner, request).await {
+            State::Waiting((inner, request)) => match call(inner, request).await {
                 Ok(response) => Ok(memo.pass(response)),
                 Err(error) => memo.fail(inner_failed(error)),
             },
@@ -52,13 +52,13 @@ where
     }
 }
 
-/// Calls the inner service with the ticket's request, and leaves in the ticket what is not for the cache.
-async fn load<S, M, Req>(inner: S, memo: M, ticket: Ticket<Req, M::Answer>) -> Result<Loaded<M::Value>, BoxError>
+/// Makes the ticket's call, and leaves in the ticket what is not for the cache.
+async fn load<S, M, Req>(memo: M, ticket: Ticket<(S, Req), M::Answer>) -> Result<Loaded<M::Value>, BoxError>
 where
     S: Service<Req, Error: Into<BoxError>>,
     M: Memo<Req, S::Response>,
 {
-    let State::Waiting(request) = ticket.take() else { return Err(Failed.into()) };
+    let State::Waiting((inner, request)) = ticket.take() else { return Err(Failed.into()) };
     let response = call(inner, request).await.map_err(Into::into)?;
     match memo.store(response).await {
         Kept::Store(loaded) => Ok(loaded),
@@ -84,24 +84,24 @@ pub(super) fn inner_failed(error: impl Into<BoxError>) -> Error {
     Error::new(ErrorKind::Load, "the inner service failed").with_source(error)
 }
 
-/// A request on its way: who waited in vain for another's response takes his own request back and calls for himself.
-struct Ticket<Req, A>(Arc<Mutex<State<Req, A>>>);
+/// A call on its way: who waited in vain for another's response takes his own call back and makes it.
+struct Ticket<C, A>(Arc<Mutex<State<C, A>>>);
 
-enum State<Req, A> {
-    /// The request was not run.
-    Waiting(Req),
+enum State<C, A> {
+    /// The call was not made.
+    Waiting(C),
     /// It was, and this is what came of it.
     Passed(A),
     /// It runs, or its response is in the cache, or lost.
     Gone,
 }
 
-impl<Req, A> Ticket<Req, A> {
-    fn new(request: Req) -> Self {
-        Self(Arc::new(Mutex::new(State::Waiting(request))))
+impl<C, A> Ticket<C, A> {
+    fn new(call: C) -> Self {
+        Self(Arc::new(Mutex::new(State::Waiting(call))))
     }
 
-    fn take(&self) -> State<Req, A> {
+    fn take(&self) -> State<C, A> {
         mem::replace(&mut *self.0.lock(), State::Gone)
     }
 
@@ -110,7 +110,7 @@ impl<Req, A> Ticket<Req, A> {
     }
 }
 
-impl<Req, A> Clone for Ticket<Req, A> {
+impl<C, A> Clone for Ticket<C, A> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }

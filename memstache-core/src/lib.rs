@@ -17,6 +17,7 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod lifetime;
+pub mod memoize;
 #[cfg(feature = "memory")]
 mod memory;
 mod name;

@@ -74,12 +74,6 @@ impl WriteOptions {
         Ok(lifetime.with_stale_for(self.stale_for.unwrap_or_default())?.jittered(jitter, random))
     }
 
-    /// Checks what can be checked before there is a value to write.
-    pub(crate) fn check(&self, core: &super::core::Core) -> Result<()> {
-        self.checked_tags()?;
-        self.clone().over(&core.settings.write).lifetime(core.clock.wall(), 0.0).map(drop)
-    }
-
     pub(crate) fn entry_options(&self) -> EntryOptions {
         EntryOptions { compress: self.compress, encrypt: self.encrypt }
     }

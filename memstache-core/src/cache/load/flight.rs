@@ -155,7 +155,7 @@ impl Claim {
             Ok(Produced::Store(mut entry)) => {
                 entry.load_cost = cost;
                 self.succeeded();
-                let ttl = entry.lifetime.sliding().or(entry.lifetime.ttl());
+                let ttl = entry.lifetime.sliding().or_else(|| entry.lifetime.ttl());
                 let value = (!entry.content.negative).then(|| entry.value.clone());
                 (self.fill(entry), Ok(Landed { value, ttl }))
             }

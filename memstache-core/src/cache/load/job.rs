@@ -114,7 +114,7 @@ impl<F: Format> Cache<F> {
             Found::Failed(error) => Err(load_failed(error)),
             Found::Missing => {
                 // The call's ttl is for values; their absence lasts as long as the loader or the call says for it.
-                let until = own_end.or(negative_ttl.map(Until::Ttl));
+                let until = own_end.or_else(|| negative_ttl.map(Until::Ttl));
                 until.map_or(Ok(Produced::Answer(None)), |until| self.absence(until, &options))
             }
             Found::NotModified => {

@@ -28,15 +28,8 @@ where
     E: Into<BoxError> + 'static,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    /// Answers from the near tier without a future, unless there is more to do than that.
-    pub(super) fn at_once(self) -> Result<Fetched<T>, Self> {
-        match self.near_hit() {
-            Some(fetched) => Ok(fetched),
-            None => Err(self),
-        }
-    }
-
-    fn near_hit(&self) -> Option<Fetched<T>> {
+    /// Answers from the near tier, unless there is more to do than that.
+    pub(super) fn near_hit(&self) -> Option<Fetched<T>> {
         self.check().ok()?;
         let (core, now) = (&self.cache.core, self.cache.core.clock.now());
         let parts = Parts::new(self.cache.space(), self.name.as_ref()).ok()?;
@@ -53,7 +46,7 @@ where
         self.ask.check()?;
         self.load.check()?;
         // The cache's own options were checked when it was built.
-        if self.write.is_default() { Ok(()) } else { self.write.check(&self.cache.core) }
+        if self.write.is_default() { Ok(()) } else { self.cache.core.check_write(&self.write) }
     }
 
     pub(super) async fn fetch(self) -> Result<Fetched<T>> {

@@ -32,19 +32,16 @@ use crate::{
 /// layer in a test. It is unbounded and forgets nothing but what is removed. Clones are the same store.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use memstache_core::{Address, Get, KeyspaceName, Lifetime, Lookup, NewEntry, Set, Space};
+/// use memstache_core::{Address, ErasedService, Get, KeyspaceName, Lifetime, Lookup, NewEntry, Operation, Set, Space};
 /// use memstache_core::testing::{ManualClock, NaiveStore};
-/// use memstache_core::ErasedService;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> memstache_core::Result<()> {
-/// let store = NaiveStore::new(Arc::new(ManualClock::new()));
+/// let store = NaiveStore::new(ManualClock::new());
 /// let service = ErasedService::new(store.service());
 /// let tea = Address::plain(&Space::new(None, &KeyspaceName::new("drinks")?), "tea")?;
 /// service.dispatch(Set::one(tea.clone(), NewEntry::new("hot", Lifetime::UNLIMITED))).await?;
 /// let found = service.dispatch(Get::one(tea)).await?;
-/// # use memstache_core::Operation;
 /// assert!(matches!(Get::output(found)?.into_one(), Some(Ok(Lookup::Hit(entry))) if entry.value == "hot"));
 /// # Ok(())
 /// # }
@@ -67,14 +64,14 @@ impl NaiveStore {
     pub const STREAM_CAPACITY: usize = 1024;
 
     /// Creates an empty store.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self::build(clock, None)
+    pub fn new(clock: impl Clock) -> Self {
+        Self::build(Arc::new(clock), None)
     }
 
     /// Creates a store that breaks one rule, to check that a test finds it.
     #[doc(hidden)]
-    pub fn sabotaged(clock: Arc<dyn Clock>, sabotage: Sabotage) -> Self {
-        Self::build(clock, Some(sabotage))
+    pub fn sabotaged(clock: impl Clock, sabotage: Sabotage) -> Self {
+        Self::build(Arc::new(clock), Some(sabotage))
     }
 
     fn build(clock: Arc<dyn Clock>, sabotage: Option<Sabotage>) -> Self {
@@ -90,10 +87,12 @@ impl NaiveStore {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.0.state.lock();
         let output = change(&mut state);
-        let silent = state.is(Sabotage::LosesWakeUps);
+        let (one, silent) = (state.is(Sabotage::WakesOneWaiter), state.is(Sabotage::LosesWakeUps));
         drop(state);
-        if !silent {
-            self.0.changed.notify_waiters();
+        match (one, silent) {
+            (true, _) => self.0.changed.notify_one(),
+            (false, false) => self.0.changed.notify_waiters(),
+            (false, true) => {}
         }
         output
     }

@@ -38,6 +38,8 @@ pub enum Sabotage {
     JoinsAcrossInvalidation,
     /// Waiters are not told of a lease's end.
     LosesWakeUps,
+    /// One waiter is told of a lease's end, the others are not.
+    WakesOneWaiter,
     /// An unreadable version is answered again.
     IgnoresUnless,
     /// Conditions always hold.

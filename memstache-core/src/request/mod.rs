@@ -157,8 +157,7 @@ impl Response {
         match self {
             Self::Found(items) => items.len(),
             Self::Stored(items) => items.len(),
-            Self::Removed(items) => items.len(),
-            Self::Touched(items) => items.len(),
+            Self::Removed(items) | Self::Touched(items) => items.len(),
             Self::Invalidated(items) => items.len(),
         }
     }

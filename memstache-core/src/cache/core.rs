@@ -13,7 +13,7 @@ use crate::{
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
-    request::{Get, Lookup, Operation, Request, Scope},
+    request::{Get, Lookup, Operation, Request, Response, Scope, TouchKind},
     service::ErasedService,
     util::until,
 };
@@ -78,8 +78,19 @@ impl Core {
     pub(crate) async fn call<O: Operation>(&self, op: O) -> Result<O::Output> {
         let request: Request = op.into();
         let (deadline, count) = (request.scope().deadline, request.len());
-        let reads = matches!(request, Request::Get(_));
-        match until(&self.clock, deadline, self.service.dispatch(request)).await {
+        let reads = only_reads(&request);
+        self.answer::<O>(self.service.dispatch(request), deadline, count, reads).await
+    }
+
+    /// Waits for the answer to an operation of `count` items until its deadline.
+    pub(crate) async fn answer<O: Operation>(
+        &self,
+        call: impl Future<Output = Result<Response>>,
+        deadline: Option<Tick>,
+        count: usize,
+        reads: bool,
+    ) -> Result<O::Output> {
+        match until(&self.clock, deadline, call).await {
             Some(Ok(response)) if response.len() == count => O::output(response),
             Some(Ok(_)) => Err(Error::new(ErrorKind::Protocol, "a layer answered another number of items")),
             Some(Err(error)) => Err(error),
@@ -100,6 +111,15 @@ impl Core {
 
     pub(crate) fn scope(&self, deadline: Option<Tick>) -> Scope {
         Scope { deadline, max_staleness: self.settings.max_staleness, ..Scope::default() }
+    }
+}
+
+/// Whether a request changes nothing, so that a call that was cut off has left nothing behind.
+pub(crate) fn only_reads(request: &Request) -> bool {
+    match request {
+        Request::Get(_) => true,
+        Request::Touch(touch) => touch.items.iter().all(|item| item.kind == TouchKind::Probe),
+        Request::Set(_) | Request::Remove(_) | Request::Invalidate(_) => false,
     }
 }
 

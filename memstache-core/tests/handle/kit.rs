@@ -321,6 +321,21 @@ impl Source {
         self.answers(move |_| Ok(value))
     }
 
+    /// A loader of many keys: one call is one load, each key's value is made from its name.
+    pub(crate) fn brings_each<V: Send + 'static>(
+        &self,
+        value: impl Fn(&'static str) -> V + Send + Sync + 'static,
+    ) -> impl Fn(Vec<&'static str>) -> Brought<Vec<(&'static str, V)>> + Send + Sync + 'static {
+        let (source, value) = (self.clone(), Arc::new(value));
+        move |keys| {
+            let (source, value) = (source.clone(), Arc::clone(&value));
+            Box::pin(async move {
+                source.load().await;
+                Ok(keys.into_iter().map(|key| (key, value(key))).collect())
+            })
+        }
+    }
+
     /// A loader that fails.
     pub(crate) fn fails(&self) -> impl FnOnce(LoadContext<u32>) -> Brought<u32> + Send + 'static {
         self.answers(|_| Err(Failed(7)))
@@ -339,6 +354,23 @@ where
 {
     let (cache, key) = (cache.clone(), key.to_owned());
     tokio::spawn(async move { cache.get_or_load(key, loader).await })
+}
+
+/// The answer of a batch.
+pub(crate) type Answers = Result<Vec<Result<Option<u32>>>>;
+
+/// Starts a `get_many_or_load` as a task.
+pub(crate) fn ask_many<L>(cache: &Cache<Json>, keys: &'static [&'static str], loader: L) -> JoinHandle<Answers>
+where
+    L: Fn(Vec<&'static str>) -> Brought<Vec<(&'static str, u32)>> + Send + Sync + 'static,
+{
+    let cache = cache.clone();
+    tokio::spawn(async move { cache.get_many_or_load(keys.iter().copied(), loader).await })
+}
+
+/// Returns the values of a batch of which no key failed.
+pub(crate) fn values(answers: Answers) -> Vec<Option<u32>> {
+    answers.unwrap().into_iter().map(Result::unwrap).collect()
 }
 
 /// Returns the kind of a call's error.

@@ -7,7 +7,7 @@ use std::{
 use tower_service::Service;
 
 use super::{
-    Copies, NearConfig, NearFuture, NearStats,
+    Copies, NearConfig, NearFuture, NearStats, NearView,
     follow::{Follower, Start},
     layer::Subscribe,
     tickets::Ticket,
@@ -44,8 +44,9 @@ impl<S> Near<S> {
         self.copies.stats()
     }
 
-    pub(crate) fn copies(&self) -> &Arc<Copies> {
-        &self.copies
+    /// Returns the view by which [`ErasedService::with_try_hit`](crate::ErasedService::with_try_hit) answers hits at once.
+    pub fn view(&self) -> NearView {
+        NearView(Arc::clone(&self.copies))
     }
 }
 

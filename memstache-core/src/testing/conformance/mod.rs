@@ -90,8 +90,12 @@ fn every_rule() -> impl Iterator<Item = &'static Rule> {
 
 /// Runs every case over a subject, for near and for authority reads.
 ///
-/// Needs a tokio runtime with time enabled; a current-thread one, for results that are the same every time.
+/// Needs a current-thread tokio runtime with time enabled (`#[tokio::test]` has one): cases build exact interleavings.
+///
+/// # Panics
+/// On another runtime.
 pub async fn run(subject: &impl Subject) -> Report {
+    assert_runtime();
     let mut report = Report::default();
     for consistency in [Consistency::Near, Consistency::Authority] {
         for rule in every_rule() {
@@ -101,8 +105,18 @@ pub async fn run(subject: &impl Subject) -> Report {
     report
 }
 
+fn assert_runtime() {
+    let flavor = tokio::runtime::Handle::current().runtime_flavor();
+    let exact = matches!(flavor, tokio::runtime::RuntimeFlavor::CurrentThread);
+    assert!(exact, "the conformance suite needs a current-thread runtime");
+}
+
 /// Runs the case of one name, for near and for authority reads; nothing if there is none.
+///
+/// # Panics
+/// Like [`run`].
 pub async fn run_case(subject: &impl Subject, name: &str) -> Report {
+    assert_runtime();
     let mut report = Report::default();
     for consistency in [Consistency::Near, Consistency::Authority] {
         for rule in every_rule().filter(|rule| rule.name == name) {

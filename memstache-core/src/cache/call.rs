@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::core::{Core, cut_off, not_one};
+use super::core::{Core, cut_off, not_one, unsure};
 use crate::{
     clock::{BoxFuture, Tick},
     error::Result,
@@ -33,6 +33,7 @@ struct Running<T> {
     call: BoxFuture<'static, Result<Response>>,
     core: Arc<Core>,
     deadline: Option<Tick>,
+    reads: bool,
     timer: Option<BoxFuture<'static, ()>>,
     take: fn(Response) -> Result<T>,
 }
@@ -43,9 +44,9 @@ impl<T> Call<T> {
             Ok(request) => request,
             Err(error) => return Self { state: State::Failed(Some(Err(error))) },
         };
-        let deadline = request.scope().deadline;
+        let (deadline, reads) = (request.scope().deadline, request.is_read());
         let (call, core) = (core.service.dispatch(request), Arc::clone(core));
-        Self { state: State::Running(Running { call, core, deadline, timer: None, take }) }
+        Self { state: State::Running(Running { call, core, deadline, reads, timer: None, take }) }
     }
 }
 
@@ -66,12 +67,12 @@ where
             State::Running(running) => running,
         };
         if let Poll::Ready(response) = running.call.as_mut().poll(cx) {
-            return Poll::Ready(response.and_then(running.take));
+            return Poll::Ready(response.map_err(|error| unsure(error, running.reads)).and_then(running.take));
         }
         let Some(deadline) = running.deadline else { return Poll::Pending };
         let timer = running.timer.get_or_insert_with(|| running.core.clock.sleep_until(deadline));
         ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(cut_off(false)))
+        Poll::Ready(Err(cut_off(running.reads)))
     }
 }
 

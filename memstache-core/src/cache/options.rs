@@ -74,10 +74,23 @@ impl WriteOptions {
         Ok(lifetime.with_stale_for(self.stale_for.unwrap_or_default())?.jittered(jitter, random))
     }
 
-    /// Checks what can be checked before there is a value to write.
-    pub(crate) fn check(&self, core: &super::core::Core) -> Result<()> {
-        self.checked_tags()?;
-        self.clone().over(&core.settings.write).lifetime(core.clock.wall(), 0.0).map(drop)
+    /// Everything that is wrong with a cache's defaults.
+    pub(crate) fn wrong(&self, now: SystemTime) -> Vec<Error> {
+        let ttl = if let Some(Until::Ttl(ttl)) = self.until { positive("ttl", ttl).err() } else { None };
+        let sliding = self.sliding.and_then(|window| positive("sliding", window).err());
+        let stale_for = self.stale_for.and_then(|grace| bounded("stale_for", grace).err());
+        let jitter = self.jitter.and_then(|part| fraction("jitter", part).err());
+        let mut wrong: Vec<Error> = [ttl, sliding, stale_for, jitter].into_iter().flatten().collect();
+        if wrong.is_empty() {
+            // Each by itself is right; do they agree?
+            wrong.extend(self.lifetime(now, 0.0).err());
+        }
+        wrong
+    }
+
+    /// Whether its wall-clock end has passed.
+    pub(crate) fn is_over(&self, now: SystemTime) -> bool {
+        matches!(self.until, Some(Until::At(instant)) if instant <= now)
     }
 
     pub(crate) fn entry_options(&self) -> EntryOptions {

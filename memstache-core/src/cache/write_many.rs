@@ -1,6 +1,7 @@
 //! Writing and removing many keys in one round trip.
 
 use std::{
+    fmt,
     future::IntoFuture,
     time::{Duration, SystemTime},
 };
@@ -20,7 +21,6 @@ use crate::{
 
 /// A write of many keys, done when it is awaited.
 #[must_use = "nothing is written before it is awaited"]
-#[derive(Debug)]
 pub struct SetManyBuilder<'a, F> {
     cache: &'a Cache<F>,
     items: Result<Vec<(crate::address::Address, Result<bytes::Bytes>)>>,
@@ -61,7 +61,7 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
     async fn write(self) -> Result<Vec<Result<Written>>> {
         let core = &self.cache.core;
         // Wrong options are wrong for every item: nothing is attempted.
-        self.options.check(core)?;
+        core.check_write(&self.options)?;
         let mut results = Vec::new();
         let mut items = Vec::new();
         for (address, value) in self.items? {
@@ -82,6 +82,12 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
         }
         let lost = || Err(Error::new(ErrorKind::Protocol, "an item was not answered"));
         Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
+    }
+}
+
+impl<F> fmt::Debug for SetManyBuilder<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetManyBuilder").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

@@ -33,12 +33,14 @@ impl Waiting {
     }
 
     /// Leaves; the last one to leave may stop the operation.
-    ///
-    /// A caller who joins at this very moment is told that the operation was given up.
     pub(super) fn leave(&self, abandon: bool) {
         if self.callers.fetch_sub(1, Ordering::Relaxed) == 1 && abandon {
             self.abandoned.notify_one();
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.callers.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -65,13 +67,25 @@ impl<K: Eq + Hash, V> Landing<K, V> {
         self.result.send_replace(Some(result));
     }
 
-    /// Completes when the last caller has given up.
+    /// Completes when the last caller has given up; from then on nobody can join.
     pub(crate) async fn abandoned(&self) {
-        self.waiting.abandoned.notified().await;
+        loop {
+            self.waiting.abandoned.notified().await;
+            // Joining happens under the table's lock: whoever was first there keeps the operation going.
+            self.flights.remove_if(&self.key, |_, flight| self.owns(flight) && self.waiting.is_over());
+            let joinable = self.flights.get(&self.key).is_some_and(|flight| self.owns(&flight));
+            if !joinable && self.waiting.is_over() {
+                return;
+            }
+        }
     }
 
     fn free(&self) {
-        self.flights.remove_if(&self.key, |_, flight| Arc::ptr_eq(&flight.waiting, &self.waiting));
+        self.flights.remove_if(&self.key, |_, flight| self.owns(flight));
+    }
+
+    fn owns(&self, flight: &Flight<V>) -> bool {
+        Arc::ptr_eq(&flight.waiting, &self.waiting)
     }
 }
 

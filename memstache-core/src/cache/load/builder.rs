@@ -153,14 +153,12 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
     load_setters!();
 
     /// Refreshes in the background once this fraction of the value's life has passed. Default: the cache's.
-    #[must_use]
     pub fn refresh_ahead(mut self, fraction: f64) -> Self {
         self.load.refresh_ahead = Some(fraction);
         self
     }
 
     /// Refreshes early by chance (XFetch) with this `beta`. Default: the cache's.
-    #[must_use]
     pub fn early_refresh(mut self, beta: f64) -> Self {
         self.load.early_refresh = Some(beta);
         self
@@ -174,6 +172,12 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
     /// Answers with where the value came from, its age and what is left of its life.
     pub fn entry(self) -> LoadBuilder<'a, F, N, L, T, shape::Entry> {
         self.shaped()
+    }
+
+    /// Takes over all that a caller says about the write.
+    pub(crate) fn with_write(mut self, write: WriteOptions) -> Self {
+        self.write = write;
+        self
     }
 
     fn shaped<S>(self) -> LoadBuilder<'a, F, N, L, T, S> {
@@ -249,9 +253,9 @@ where
     type IntoFuture = LoadFuture<'a, R::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        match self.at_once() {
+        match self.near_hit() {
             Ok(fetched) => LoadFuture(State::Ready(Some(R::shape(fetched)))),
-            Err(builder) => LoadFuture(State::Running(Box::pin(async move { R::shape(builder.fetch().await?) }))),
+            Err(due) => LoadFuture(State::Running(Box::pin(async move { R::shape(self.fetch(due).await?) }))),
         }
     }
 }

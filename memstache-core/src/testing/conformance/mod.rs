@@ -6,14 +6,13 @@
 //! A store of your own, on a manual clock:
 //!
 //! ```
-//! use std::sync::Arc;
 //! use memstache_core::ErasedService;
 //! use memstache_core::testing::{ManualClock, NaiveStore, conformance::{self, ManualSubject}};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! let clock = ManualClock::new();
-//! let store = NaiveStore::new(Arc::new(clock.clone())); // Yours goes here.
+//! let store = NaiveStore::new(clock.clone()); // Yours goes here.
 //! let leaf = store.clone();
 //! // Called for every handle; a stack with a near cache gets a new one here.
 //! let subject = ManualSubject::new(clock, move || ErasedService::new(store.service())).with_coherence(leaf);
@@ -37,6 +36,7 @@ mod races;
 mod report;
 mod subject;
 mod waiting;
+mod watchdog;
 
 use tokio::time::timeout;
 
@@ -44,6 +44,7 @@ use self::{
     case::Case,
     expect::{Failure, Outcome},
     subject::AnySubject,
+    watchdog::watched,
 };
 pub use self::{
     report::{CaseResult, Report, Verdict},
@@ -115,11 +116,12 @@ async fn run_rule(subject: &impl Subject, rule: &Rule, consistency: Consistency,
     let capabilities = subject.capabilities();
     let any: &dyn AnySubject = subject;
     let case = Case::new(any, consistency, capabilities);
-    let verdict = match timeout(capabilities.bound, (rule.check)(&case)).await {
-        Ok(Ok(())) => Verdict::Passed,
-        Ok(Err(Failure::Broken(text))) => Verdict::Failed(text),
-        Ok(Err(Failure::Skipped(reason))) => Verdict::Skipped(reason),
-        Err(_) => Verdict::Failed("did not end in time".to_owned()),
-    };
+    let verdict =
+        match timeout(capabilities.bound, watched((rule.check)(&case), capabilities.bound)).await.ok().flatten() {
+            Some(Ok(())) => Verdict::Passed,
+            Some(Err(Failure::Broken(text))) => Verdict::Failed(text),
+            Some(Err(Failure::Skipped(reason))) => Verdict::Skipped(reason),
+            None => Verdict::Failed("did not end in time".to_owned()),
+        };
     report.push(rule.name, consistency, verdict);
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    case::{Case, value},
+    case::{Case, asking, value},
     expect::{Outcome, check, fails, refused, stored},
 };
 use crate::{
     error::ErrorKind,
-    request::{Target, TouchKind},
+    request::{OnMiss, Target, TouchKind},
 };
 
 super::rules![
@@ -142,17 +142,15 @@ async fn of_a_hundred_waiters_one_is_leased(case: &Case<'_>) -> Outcome {
     let (a, b) = (case.caller().await, case.caller().await);
     let key = case.key("k")?;
     let lease = a.ask(&key).await?.leased()?;
-    let mut waiters = Vec::new();
-    for _ in 0..50 {
-        waiters.push(a.wait(&key).await);
-        waiters.push(b.wait(&key).await);
-    }
+    let op = asking(&key, None, OnMiss::Wait);
+    let waiters: Vec<_> =
+        (0..100).map(|at| if at % 2 == 0 { a.start(op.clone()) } else { b.start(op.clone()) }).collect();
+    case.settle().await;
     a.touch(&key, TouchKind::Release(lease.id)).await?;
     // Whatever the order in which they look again, one has the lease and the others wait for it.
-    while waiters.iter().all(|waiter| waiter.is_waiting()) {
+    for _ in 0..10 {
         case.settle().await;
     }
-    case.settle().await;
     let (waiting, told): (Vec<_>, Vec<_>) = waiters.into_iter().partition(|waiter| waiter.is_waiting());
     check(told.len() == 1, &format!("{} of 100 waiters were answered when the lease was released", told.len()))?;
     let mut next = None;

@@ -8,7 +8,6 @@ mod write;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -18,10 +17,7 @@ use crate::{
     clock::Clock,
     coherence::{Coherence, InvalidationStream},
     error::Result,
-    request::{
-        Found, Get, GetItem, Invalidate, Invalidated, Lookup, OnMiss, Remove, Removed, Scope, Set, Stored, Touch,
-        Touched,
-    },
+    request::{Found, Get, Invalidate, Invalidated, Lookup, Remove, Removed, Set, Stored, Touch, Touched},
     store::{Store, StoreService},
     util::{timed_out, until},
 };
@@ -32,19 +28,16 @@ use crate::{
 /// layer in a test. It is unbounded and forgets nothing but what is removed. Clones are the same store.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use memstache_core::{Address, Get, KeyspaceName, Lifetime, Lookup, NewEntry, Set, Space};
+/// use memstache_core::{Address, ErasedService, Get, KeyspaceName, Lifetime, Lookup, NewEntry, Operation, Set, Space};
 /// use memstache_core::testing::{ManualClock, NaiveStore};
-/// use memstache_core::ErasedService;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> memstache_core::Result<()> {
-/// let store = NaiveStore::new(Arc::new(ManualClock::new()));
+/// let store = NaiveStore::new(ManualClock::new());
 /// let service = ErasedService::new(store.service());
 /// let tea = Address::plain(&Space::new(None, &KeyspaceName::new("drinks")?), "tea")?;
 /// service.dispatch(Set::one(tea.clone(), NewEntry::new("hot", Lifetime::UNLIMITED))).await?;
 /// let found = service.dispatch(Get::one(tea)).await?;
-/// # use memstache_core::Operation;
 /// assert!(matches!(Get::output(found)?.into_one(), Some(Ok(Lookup::Hit(entry))) if entry.value == "hot"));
 /// # Ok(())
 /// # }
@@ -67,14 +60,14 @@ impl NaiveStore {
     pub const STREAM_CAPACITY: usize = 1024;
 
     /// Creates an empty store.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self::build(clock, None)
+    pub fn new(clock: impl Clock) -> Self {
+        Self::build(Arc::new(clock), None)
     }
 
     /// Creates a store that breaks one rule, to check that a test finds it.
     #[doc(hidden)]
-    pub fn sabotaged(clock: Arc<dyn Clock>, sabotage: Sabotage) -> Self {
-        Self::build(clock, Some(sabotage))
+    pub fn sabotaged(clock: impl Clock, sabotage: Sabotage) -> Self {
+        Self::build(Arc::new(clock), Some(sabotage))
     }
 
     fn build(clock: Arc<dyn Clock>, sabotage: Option<Sabotage>) -> Self {
@@ -90,33 +83,42 @@ impl NaiveStore {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.0.state.lock();
         let output = change(&mut state);
-        let silent = state.is(Sabotage::LosesWakeUps);
+        let (one, silent) = (state.is(Sabotage::WakesOneWaiter), state.is(Sabotage::LosesWakeUps));
         drop(state);
-        if !silent {
-            self.0.changed.notify_waiters();
+        match (one, silent) {
+            (true, _) => self.0.changed.notify_one(),
+            (false, false) => self.0.changed.notify_waiters(),
+            (false, true) => {}
         }
         output
     }
 
-    /// Looks one item up; under [`OnMiss::Wait`] again and again until it is not busy.
-    async fn find(&self, item: GetItem, on_miss: OnMiss, scope: Scope) -> Result<Lookup> {
+    /// Looks up what is asked; under [`OnMiss::Wait`] again and again until nothing is busy.
+    ///
+    /// Each round is one step, and one that must wait gives back what it was granted: so two batches never wait for
+    /// each other, and a dropped one leaves no lease behind.
+    async fn find(&self, op: Get) -> Found {
         loop {
             // Made before the look, so that no change between the two is missed.
             let changed = self.0.changed.notified();
             let now = self.0.clock.now();
-            let (lookup, ends) = {
-                let mut state = self.0.state.lock();
-                (state.look_up(&item, on_miss, &scope, now), state.lease_end(&item.address))
-            };
-            if on_miss != OnMiss::Wait || !matches!(lookup, Lookup::Busy(_)) {
-                return Ok(lookup);
+            let late = op.scope.deadline.is_some_and(|deadline| now >= deadline);
+            let (found, wake) = self.0.state.lock().look_up_all(&op, now);
+            let Some(wake) = wake else { return found.map(Ok) };
+            if late {
+                return found.map(in_time);
             }
-            if scope.deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(timed_out("the key was still being loaded at the deadline"));
-            }
-            let wake = scope.deadline.map_or(ends, |deadline| deadline.min(ends));
+            let wake = op.scope.deadline.map_or(wake, |deadline| deadline.min(wake));
             until(&self.0.clock, Some(wake), changed).await;
         }
+    }
+}
+
+/// Turns an answer of a read that waited up to its deadline into what its caller is told.
+fn in_time(lookup: Lookup) -> Result<Lookup> {
+    match lookup {
+        Lookup::Busy(_) => Err(timed_out("the key was still being loaded at the deadline")),
+        lookup => Ok(lookup),
     }
 }
 
@@ -128,12 +130,11 @@ impl fmt::Debug for NaiveStore {
 
 impl Store for NaiveStore {
     async fn get(&self, op: Get) -> Result<Found> {
-        let items = op.items.into_iter().map(|item| self.find(item, op.on_miss, op.scope));
-        let mut found = join_all(items).await;
+        let mut found = self.find(op).await;
         if self.0.state.lock().is(Sabotage::AnswersBackwards) {
-            found.reverse();
+            found.as_mut_slice().reverse();
         }
-        Ok(found.into_iter().collect())
+        Ok(found)
     }
 
     async fn set(&self, op: Set) -> Result<Stored> {

@@ -38,6 +38,12 @@ pub enum Sabotage {
     JoinsAcrossInvalidation,
     /// Waiters are not told of a lease's end.
     LosesWakeUps,
+    /// One waiter is told of a lease's end, the others are not.
+    WakesOneWaiter,
+    /// A batch that asks twice for a key waits for its own load.
+    WaitsForItself,
+    /// A batch that waits for one key keeps the leases of others meanwhile.
+    HoldsLeasesWhileWaiting,
     /// An unreadable version is answered again.
     IgnoresUnless,
     /// Conditions always hold.

@@ -1,6 +1,6 @@
 //! Who holds how much of a store, told as it changes.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::error::Result;
 
@@ -34,6 +34,16 @@ pub trait Accountant: fmt::Debug + Send + Sync + 'static {
 
     /// Takes note that a tenant holds less.
     fn release(&self, tenant: Option<&str>, charge: Charge);
+}
+
+impl<A: Accountant + ?Sized> Accountant for Arc<A> {
+    fn charge(&self, tenant: Option<&str>, charge: Charge) -> Result<()> {
+        A::charge(self, tenant, charge)
+    }
+
+    fn release(&self, tenant: Option<&str>, charge: Charge) {
+        A::release(self, tenant, charge);
+    }
 }
 
 /// What one entry takes.

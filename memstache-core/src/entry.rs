@@ -4,23 +4,16 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
+pub(crate) use crate::version::{Sequence, Version};
 use crate::{
     clock::Tick,
     error::{Error, Result},
-    expiry::Lifetime,
+    lifetime::Lifetime,
     name::Tag,
 };
 
 /// Most tags that one entry may carry.
 pub const MAX_TAGS: usize = 32;
-
-/// Which write of a key a value is; greater is later. Given by the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version(pub u64);
-
-/// A point in a space's line of invalidations (tags and clears); greater is later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(pub u64);
 
 /// Which [`Format`](crate::Format) wrote a value. Ids never change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

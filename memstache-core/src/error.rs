@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::entry::Version;
+use crate::version::Version;
 
 /// A boxed error, as tower's erasing layers return it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -210,17 +210,24 @@ impl StdError for Error {
 
 /// Finds memstache's own error again in what tower's erasing layers return, however deep it was wrapped.
 ///
-/// Anything else becomes [`ErrorKind::Unavailable`] with the original as its source.
+/// What tower's load shedding and timeout say of themselves becomes [`ErrorKind::Overloaded`] and
+/// [`ErrorKind::Timeout`]; anything else [`ErrorKind::Unavailable`], with the original as its source.
 impl From<BoxError> for Error {
     fn from(error: BoxError) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(own) => return *own,
             Err(error) => error,
         };
-        let mut next = error.source();
+        let mut next: Option<&(dyn StdError + 'static)> = Some(&*error);
         while let Some(source) = next {
             if let Some(own) = source.downcast_ref::<Self>() {
                 return own.clone();
+            }
+            if source.is::<tower::load_shed::error::Overloaded>() {
+                return Self::new(ErrorKind::Overloaded, "the stack is at its limit");
+            }
+            if source.is::<tower::timeout::error::Elapsed>() {
+                return Self::new(ErrorKind::Timeout, "an attempt did not end in time");
             }
             next = source.source();
         }
@@ -270,6 +277,14 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.find_source::<fmt::Error>().is_some());
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn towers_own_errors_have_kinds() {
+        let shed: BoxError = Box::new(tower::load_shed::error::Overloaded::new());
+        assert_eq!(Error::from(shed).kind(), ErrorKind::Overloaded);
+        let late: BoxError = Box::new(tower::timeout::error::Elapsed::new());
+        assert_eq!(Error::from(late).kind(), ErrorKind::Timeout);
     }
 
     #[test]

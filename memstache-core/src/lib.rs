@@ -16,6 +16,8 @@ mod format;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod lifetime;
+pub mod memoize;
 #[cfg(feature = "memory")]
 mod memory;
 mod name;
@@ -30,6 +32,7 @@ mod store;
 pub mod testing;
 mod transform;
 mod util;
+mod version;
 
 #[cfg(feature = "json")]
 pub use self::format::Json;
@@ -47,12 +50,10 @@ pub use self::{
     clock::{BoxFuture, Clock, SystemClock, Tick},
     coalesce::{Coalesce, Joined},
     coherence::{Coherence, Invalidation, InvalidationStream},
-    entry::{
-        Content, Encoding, Entry, EntryOptions, FormatId, MAX_TAGS, Meta, NewEntry, Schema, Sequence, Tags, Version,
-    },
+    entry::{Content, Encoding, Entry, EntryOptions, FormatId, MAX_TAGS, Meta, NewEntry, Schema, Tags},
     error::{BoxError, Error, ErrorKind, Result},
-    expiry::{Lifetime, MAX_TTL},
     format::Format,
+    lifetime::{Lifetime, MAX_TTL},
     name::{KeyspaceName, MAX_LABEL, MAX_TAG, Tag, TenantId},
     record::{
         DEFAULT_MAX_RECORD_VALUE, Expected, FileRecords, FileRecordsBuilder, MAX_RECORD_KEY, MAX_RECORD_VALUE,
@@ -67,4 +68,10 @@ pub use self::{
     stack::{NoNear, Stack},
     store::{Store, StoreService},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},
+    version::{Sequence, Version},
 };
+
+/// The workspace's README, so that its example is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct WorkspaceReadme;

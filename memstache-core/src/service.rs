@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -14,7 +15,6 @@ use crate::{
     entry::Entry,
     error::{Error, Result},
     request::{Request, Response, Scope},
-    util::oneshot,
 };
 
 /// Every stack that memstache accepts: an alias for a tower service with a blanket impl, never implemented by hand.
@@ -26,6 +26,12 @@ pub trait CacheService:
 impl<S> CacheService for S where
     S: Service<Request, Response = Response, Error: Into<Error> + Send, Future: Send> + Clone + Send + Sync + 'static
 {
+}
+
+/// Readies a clone and calls it.
+pub(crate) async fn oneshot<S: CacheService>(mut service: S, request: Request) -> Result<Response> {
+    poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+    service.call(request).await.map_err(Into::into)
 }
 
 /// A tier that can answer a hit at once: no future, no box, no allocation.

@@ -9,16 +9,8 @@ use std::{
 
 use crate::{
     clock::{Clock, Tick},
-    error::{Error, Result},
-    request::{Request, Response},
-    service::CacheService,
+    error::Error,
 };
-
-/// Readies a clone and calls it.
-pub(crate) async fn oneshot<S: CacheService>(mut service: S, request: Request) -> Result<Response> {
-    poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
-    service.call(request).await.map_err(Into::into)
-}
 
 /// Runs a future until `deadline`; `None` when it passed first.
 ///

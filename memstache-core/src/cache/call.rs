@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::core::{Core, cut_off, not_one, only_reads};
+use super::core::{Core, cut_off, not_one, unsure};
 use crate::{
     clock::{BoxFuture, Tick},
     error::Result,
@@ -44,7 +44,7 @@ impl<T> Call<T> {
             Ok(request) => request,
             Err(error) => return Self { state: State::Failed(Some(Err(error))) },
         };
-        let (deadline, reads) = (request.scope().deadline, only_reads(&request));
+        let (deadline, reads) = (request.scope().deadline, request.is_read());
         let (call, core) = (core.service.dispatch(request), Arc::clone(core));
         Self { state: State::Running(Running { call, core, deadline, reads, timer: None, take }) }
     }
@@ -67,7 +67,7 @@ where
             State::Running(running) => running,
         };
         if let Poll::Ready(response) = running.call.as_mut().poll(cx) {
-            return Poll::Ready(response.and_then(running.take));
+            return Poll::Ready(response.map_err(|error| unsure(error, running.reads)).and_then(running.take));
         }
         let Some(deadline) = running.deadline else { return Poll::Pending };
         let timer = running.timer.get_or_insert_with(|| running.core.clock.sleep_until(deadline));

@@ -13,7 +13,7 @@ use crate::{
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
-    request::{Get, Lookup, Operation, Request, Response, Scope, TouchKind},
+    request::{Get, Lookup, Operation, Request, Response, Scope},
     service::ErasedService,
     util::until,
 };
@@ -78,7 +78,7 @@ impl Core {
     pub(crate) async fn call<O: Operation>(&self, op: O) -> Result<O::Output> {
         let request: Request = op.into();
         let (deadline, count) = (request.scope().deadline, request.len());
-        let reads = only_reads(&request);
+        let reads = request.is_read();
         self.answer::<O>(self.service.dispatch(request), deadline, count, reads).await
     }
 
@@ -93,7 +93,7 @@ impl Core {
         match until(&self.clock, deadline, call).await {
             Some(Ok(response)) if response.len() == count => O::output(response),
             Some(Ok(_)) => Err(Error::new(ErrorKind::Protocol, "a layer answered another number of items")),
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => Err(unsure(error, reads)),
             None => Err(cut_off(reads)),
         }
     }
@@ -101,6 +101,12 @@ impl Core {
     /// Reads one key.
     pub(crate) async fn look_up(&self, get: Get) -> Result<Lookup> {
         self.call(get).await?.into_one().unwrap_or_else(|| Err(not_one()))
+    }
+
+    /// Checks what can be checked of a write before there is a value.
+    pub(crate) fn check_write(&self, options: &WriteOptions) -> Result<()> {
+        options.checked_tags()?;
+        options.clone().over(&self.settings.write).lifetime(self.clock.wall(), 0.0).map(drop)
     }
 
     /// Counts a value that cannot be opened, and returns its error.
@@ -114,15 +120,6 @@ impl Core {
     }
 }
 
-/// Whether a request changes nothing, so that a call that was cut off has left nothing behind.
-pub(crate) fn only_reads(request: &Request) -> bool {
-    match request {
-        Request::Get(_) => true,
-        Request::Touch(touch) => touch.items.iter().all(|item| item.kind == TouchKind::Probe),
-        Request::Set(_) | Request::Remove(_) | Request::Invalidate(_) => false,
-    }
-}
-
 /// The error of a call that its deadline cut off: a write may have happened.
 pub(crate) fn cut_off(reads: bool) -> Error {
     if reads {
@@ -130,6 +127,11 @@ pub(crate) fn cut_off(reads: bool) -> Error {
     } else {
         Error::new(ErrorKind::Unknown, "the store did not confirm the write in time; it may or may not have happened")
     }
+}
+
+/// Turns the timeout of an attempt to write, somewhere below, into what it is for the caller.
+pub(crate) fn unsure(error: Error, reads: bool) -> Error {
+    if !reads && error.kind() == ErrorKind::Timeout { cut_off(reads).with_source(error) } else { error }
 }
 
 pub(crate) fn not_one() -> Error {

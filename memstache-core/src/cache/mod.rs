@@ -16,6 +16,7 @@ mod write_many;
 use std::{fmt, sync::Arc};
 
 use self::core::Core;
+pub(crate) use self::options::{Until, WriteOptions, write_setters};
 pub use self::{
     builder::CacheBuilder,
     call::Call,

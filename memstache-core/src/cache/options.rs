@@ -93,12 +93,6 @@ impl WriteOptions {
         matches!(self.until, Some(Until::At(instant)) if instant <= now)
     }
 
-    /// Checks what can be checked before there is a value to write.
-    pub(crate) fn check(&self, core: &super::core::Core) -> Result<()> {
-        self.checked_tags()?;
-        self.clone().over(&core.settings.write).lifetime(core.clock.wall(), 0.0).map(drop)
-    }
-
     pub(crate) fn entry_options(&self) -> EntryOptions {
         EntryOptions { compress: self.compress, encrypt: self.encrypt }
     }

@@ -61,7 +61,7 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
     async fn write(self) -> Result<Vec<Result<Written>>> {
         let core = &self.cache.core;
         // Wrong options are wrong for every item: nothing is attempted.
-        self.options.check(core)?;
+        core.check_write(&self.options)?;
         let mut results = Vec::new();
         let mut items = Vec::new();
         for (address, value) in self.items? {

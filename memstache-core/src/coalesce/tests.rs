@@ -135,7 +135,9 @@ async fn an_old_landing_does_not_free_the_new_flight() {
 fn a_runtime_that_ends_leaves_no_flight() {
     let coalesce = Coalesce::<u8, u8>::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let joined = runtime.block_on(async { coalesce.run(1, std::future::pending) });
+    let entered = runtime.enter();
+    let joined = coalesce.run(1, std::future::pending);
+    drop(entered);
     drop(runtime);
     assert!(coalesce.is_empty());
     let other = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -30,6 +30,8 @@ impl Budget {
 
     /// Gives bytes back that were taken.
     pub(crate) fn give(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if bytes > 0 {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 }

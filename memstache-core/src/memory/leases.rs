@@ -30,6 +30,7 @@ pub(crate) struct Standing {
 
 /// Somebody else's lease, to be waited for.
 pub(crate) struct Waiter {
+    pub(crate) id: LeaseId,
     /// Fails once the lease has ended.
     pub(crate) ended: watch::Receiver<()>,
     /// When the lease ages out unless it is renewed meanwhile.
@@ -88,7 +89,7 @@ impl Leases {
         let at = self.find(hash, address)?;
         let lease = self.slots.get_mut(at)?;
         let ended = lease.ended.get_or_insert_with(|| watch::Sender::new(())).subscribe();
-        Some(Waiter { ended, until: lease.until })
+        Some(Waiter { id: lease.id, ended, until: lease.until })
     }
 
     fn find(&self, hash: u64, address: &Address) -> Option<u32> {

@@ -1,4 +1,27 @@
 //! Keeps entries in this process, bounded in bytes.
+//!
+//! # Guarantees
+//! - The bytes of all entries never pass `max_bytes`, however many threads write: room is taken before anything is put
+//!   in, and a full store evicts, first from the shard that is written to, then from the others in turn. An entry over
+//!   an eighth of the bound is refused without evicting anything; any other one fits.
+//! - Nothing is answered that is expired, removed, overwritten or invalidated. Dead entries leave by a timing wheel:
+//!   a few with every write, the rest by one task that runs about once a second while there is something to wait for.
+//! - Leases, sequences and conditions are those of [`Store`](crate::Store). A write that fails because of what it
+//!   carries (too large, over quota, not sealed) still takes the old value out, unless it was a fill under a lease.
+//! - A hit takes one hash and one short lock, and allocates nothing.
+//!
+//! # Layout
+//! A store is a power of two of shards, each behind a lock of its own: a hash table of `u32` slot numbers, a slab of
+//! slots in chunks of 32 (growing copies nothing, an empty chunk is given back), the policy's and the wheel's links,
+//! and the shard's leases. Beside its key, its value and its tags an entry is charged about 360 bytes: the slot of 240,
+//! 32 of links, 12 of hash table at its worst load, and what the allocations of key and value take for headers and
+//! rounding. Slots that are kept free count too.
+//!
+//! # Limits
+//! - A value that is a slice of a larger buffer keeps the whole buffer alive, but is charged for its own length: copy
+//!   small slices of large buffers before they are stored.
+//! - Sequences are the store's own and begin anew with it; nothing outlives the process.
+//! - Without a tokio runtime nothing leaves between writes, unless [`MemoryStore::maintain`] is called.
 
 mod budget;
 mod builder;
@@ -40,6 +63,20 @@ pub(crate) use self::{
 };
 
 /// Keeps entries in this process, bounded in bytes.
+///
+/// Cheap to clone; clones are the same store. It is a [`Store`](crate::Store), a tower service that is always ready and
+/// answers at once, and tells what changes ([`Coherence`](crate::Coherence)). Which entry goes when it is full is the
+/// decision of its [`EvictionPolicy`].
+///
+/// A read with [`OnMiss::Wait`](crate::OnMiss::Wait) waits for busy keys, all of a batch at once, and holds no lease
+/// meanwhile: it may be dropped at any time. A key that is asked for twice in one batch is leased once, and busy the
+/// second time.
+///
+/// Errors of items: [`TooLarge`](crate::ErrorKind::TooLarge) for an entry over an eighth of the bound,
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for one that must be sealed and is not,
+/// [`Overloaded`](crate::ErrorKind::Overloaded) when there are as many leases as allowed,
+/// [`Timeout`](crate::ErrorKind::Timeout) when the deadline passed while a key was busy, and whatever the accountant
+/// refuses a write with.
 pub struct MemoryStore<P = Lru> {
     shared: Arc<Shared<P>>,
 }

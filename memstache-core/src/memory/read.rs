@@ -68,7 +68,7 @@ impl<P: EvictionPolicy> Shared<P> {
                 Freshness::Stale | Freshness::Expired => {
                     shard.counters.stale += 1;
                     let refresh = on_miss != OnMiss::Report;
-                    let asked = refresh.then(|| self.ask(shard, hash, &item.address, now, after));
+                    let asked = refresh.then(|| self.grant(shard, hash, &item.address, now, after));
                     let lease =
                         asked.and_then(|asked| if let Ok(Lookup::Leased(lease)) = asked { Some(lease) } else { None });
                     Lookup::Stale(entry, lease)
@@ -77,11 +77,11 @@ impl<P: EvictionPolicy> Shared<P> {
         }
         shard.counters.misses += 1;
         shard.table.record_miss(hash);
-        if on_miss == OnMiss::Report { Ok(Lookup::Miss) } else { self.ask(shard, hash, &item.address, now, after) }
+        if on_miss == OnMiss::Report { Ok(Lookup::Miss) } else { self.grant(shard, hash, &item.address, now, after) }
     }
 
     /// Grants the lease on a key, or tells who has it.
-    fn ask(
+    fn grant(
         &self,
         shard: &mut Shard<P>,
         hash: u64,
@@ -98,6 +98,8 @@ impl<P: EvictionPolicy> Shared<P> {
             shard.counters.aged_out += u64::from(aged);
             after.lease = self.end_lease(shard, hash, address);
         }
+        // Each grant lets one go, so that leases age out even where nothing sweeps.
+        after.aged = self.age_one(shard, now, &mut 8);
         let free = |standing: usize| (standing < self.max_leases).then_some(standing + 1);
         if self.standing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).is_err() {
             return Err(Error::new(ErrorKind::Overloaded, "as many keys are being loaded as the store has leases"));

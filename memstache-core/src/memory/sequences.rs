@@ -169,3 +169,89 @@ impl Sequences {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{KeyspaceName, Lifetime, NewEntry, Sequence, Tags, TenantId, Tick, Version};
+
+    fn space(tenant: usize, keyspace: usize) -> Space {
+        let tenant = (tenant > 0).then(|| TenantId::new(format!("t{tenant}")).unwrap());
+        Space::new(tenant.as_ref(), &KeyspaceName::new(format!("k{keyspace}")).unwrap())
+    }
+
+    fn tag(n: usize) -> Tag {
+        Tag::new(n.to_string()).unwrap()
+    }
+
+    fn target() -> impl Strategy<Value = Target> {
+        prop_oneof![
+            8 => (0..3usize, 0..3usize, 0..6usize).prop_map(|(t, k, n)| Target::Tag(space(t, k), tag(n))),
+            2 => (0..3usize, 0..3usize).prop_map(|(t, k)| Target::Space(space(t, k))),
+            1 => (1..3usize).prop_map(|t| Target::Tenant(TenantId::new(format!("t{t}")).unwrap())),
+        ]
+    }
+
+    /// Looks through all that ever happened.
+    fn naive(history: &[Target], space: &Space, tags: &Tags, sequence: u64) -> bool {
+        history.iter().skip(usize::try_from(sequence).unwrap()).any(|target| match target {
+            Target::Tag(of, tag) => of == space && tags.as_slice().contains(tag),
+            Target::Space(of) => of == space,
+            Target::Tenant(tenant) => space.tenant() == Some(tenant.as_str()),
+        })
+    }
+
+    fn entry(space: &Space, tags: Tags, sequence: u64) -> (Address, Meta) {
+        let entry = NewEntry::new("v", Lifetime::UNLIMITED).with_tags(tags);
+        let address = Address::plain(space, "name").unwrap();
+        (address, entry.into_entry(Tick::default(), Version(1), Sequence(sequence)).meta)
+    }
+
+    proptest! {
+        #[test]
+        fn hides_what_is_outdated_and_when_nothing_was_forgotten_only_that(
+            history in prop::collection::vec(target(), 0..60), max in 1..80usize,
+        ) {
+            let mut sequences = Sequences::new(max);
+            let mut forgot = false;
+            for (at, target) in history.iter().enumerate() {
+                let before = sequences.len();
+                sequences.note(target, at as u64 + 1);
+                prop_assert!(sequences.len() <= max, "bounded");
+                forgot |= before + 2 > max;
+            }
+            for (t, k) in (0..3).flat_map(|t| (0..3).map(move |k| (t, k))) {
+                for tags in [Tags::NONE, Tags::new([tag(1)]).unwrap(), Tags::new([tag(0), tag(2), tag(9)]).unwrap()] {
+                    for sequence in 0..=history.len() as u64 {
+                        let (address, meta) = entry(&space(t, k), tags.clone(), sequence);
+                        let outdated = naive(&history, &space(t, k), &tags, sequence);
+                        let hidden = sequences.hides(&address, &meta);
+                        prop_assert!(hidden || !outdated, "an outdated entry is never seen");
+                        prop_assert!(forgot || hidden == outdated, "exact within the bound");
+                        prop_assert!(sequences.last(&address) >= sequences.cleared(&address));
+                    }
+                    let (address, meta) = entry(&space(t, k), tags, history.len() as u64);
+                    prop_assert!(!sequences.hides(&address, &meta), "what is new is never hidden");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_tag_is_forgotten_for_its_space_only() {
+        let mut sequences = Sequences::new(4);
+        (0..10).for_each(|n| sequences.note(&Target::Tag(space(0, 0), tag(n)), n as u64 + 1));
+        let hides = |space: &Space, tags, sequence| {
+            let (address, meta) = entry(space, tags, sequence);
+            sequences.hides(&address, &meta)
+        };
+        let tags = || Tags::new([tag(99)]).unwrap();
+        assert_eq!(sequences.len(), 4);
+        assert!(hides(&space(0, 0), tags(), 6), "seven tags are forgotten: any of them could be meant");
+        assert!(!hides(&space(0, 0), tags(), 7));
+        assert!(!hides(&space(0, 0), Tags::NONE, 0), "without tags nothing is hidden");
+        assert!(!hides(&space(0, 1), tags(), 0), "nor in another space");
+    }
+}

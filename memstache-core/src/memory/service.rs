@@ -33,8 +33,9 @@ impl<P: EvictionPolicy> MemoryStore<P> {
 
     fn set_now(&self, op: Set) -> Stored {
         let now = self.shared.clock.now();
+        let stored = op.items.map(|item| self.shared.set_one(item, now));
         self.shared.keep_swept();
-        op.items.map(|item| self.shared.set_one(item, now))
+        stored
     }
 
     fn remove_now(&self, op: Remove) -> Removed {
@@ -44,13 +45,15 @@ impl<P: EvictionPolicy> MemoryStore<P> {
 
     fn touch_now(&self, op: Touch) -> Touched {
         let now = self.shared.clock.now();
+        let touched = op.items.map(|item| Ok(self.shared.touch_one(item, now)));
         self.shared.keep_swept();
-        op.items.map(|item| Ok(self.shared.touch_one(item, now)))
+        touched
     }
 
     fn invalidate_now(&self, op: &Invalidate) -> Invalidated {
+        let invalidated = op.items.map_ref(|target| Ok(self.shared.invalidate_one(target)));
         self.shared.keep_swept();
-        op.items.map_ref(|target| Ok(self.shared.invalidate_one(target)))
+        invalidated
     }
 }
 
@@ -66,20 +69,20 @@ impl<P: EvictionPolicy> Store for MemoryStore<P> {
         }
     }
 
-    fn set(&self, op: Set) -> impl Future<Output = Result<Stored>> + Send {
-        std::future::ready(Ok(self.set_now(op)))
+    async fn set(&self, op: Set) -> Result<Stored> {
+        Ok(self.set_now(op))
     }
 
-    fn remove(&self, op: Remove) -> impl Future<Output = Result<Removed>> + Send {
-        std::future::ready(Ok(self.remove_now(op)))
+    async fn remove(&self, op: Remove) -> Result<Removed> {
+        Ok(self.remove_now(op))
     }
 
-    fn touch(&self, op: Touch) -> impl Future<Output = Result<Touched>> + Send {
-        std::future::ready(Ok(self.touch_now(op)))
+    async fn touch(&self, op: Touch) -> Result<Touched> {
+        Ok(self.touch_now(op))
     }
 
-    fn invalidate(&self, op: Invalidate) -> impl Future<Output = Result<Invalidated>> + Send {
-        std::future::ready(Ok(self.invalidate_now(&op)))
+    async fn invalidate(&self, op: Invalidate) -> Result<Invalidated> {
+        Ok(self.invalidate_now(&op))
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) struct Shard<P> {
 #[derive(Default)]
 pub(super) struct Afterwards {
     pub(super) lease: Option<Standing>,
+    pub(super) aged: Option<Standing>,
     pub(super) slot: Option<Slot>,
 }
 
@@ -227,9 +228,19 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Lets some of what is due in a shard leave.
-    pub(super) fn turn(&self, shard: &mut Shard<P>, now: Tick) {
+    pub(super) fn turn(&self, shard: &mut Shard<P>, now: Tick, after: &mut Afterwards) {
         let mut steps = STEPS_PER_WRITE;
-        while let Some(()) = self.expire_one(shard, now, &mut steps) {}
+        while self.expire_one(shard, now, &mut steps).is_some() {}
+        steps = STEPS_PER_WRITE;
+        after.aged = self.age_one(shard, now, &mut steps);
+    }
+
+    /// Takes out one lease that has aged out.
+    pub(super) fn age_one(&self, shard: &mut Shard<P>, now: Tick, steps: &mut usize) -> Option<Standing> {
+        let lease = shard.leases.pop_aged(now, steps)?;
+        shard.counters.aged_out += 1;
+        self.standing.fetch_sub(1, Ordering::Relaxed);
+        Some(lease)
     }
 
     /// Takes out one dead entry; `None` when no more is due or the steps ran out.

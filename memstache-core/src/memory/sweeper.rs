@@ -23,6 +23,14 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Entries looked at under one lock.
 const STEPS: usize = 256;
 
+/// How far one round over a shard has come.
+#[derive(Default)]
+struct Walk {
+    next: u32,
+    /// The last clear when the walk began; what came later is for the next walk.
+    clear: u64,
+}
+
 /// The one task of a store, while there is something to wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Sweeper {
@@ -53,6 +61,8 @@ impl<P: EvictionPolicy> Drop for Running<P> {
 
 impl<P: EvictionPolicy> Shared<P> {
     /// Starts the task if it does not run and there is a runtime to run it.
+    ///
+    /// Called after the change that the task is to see: it lowers its flag before it looks for the last time.
     pub(super) fn keep_swept(self: &Arc<Self>) {
         if self.sweeper.running.load(Ordering::Relaxed) {
             return;
@@ -67,47 +77,48 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Lets everything that is due leave.
     pub(super) fn maintain(&self, now: Tick) {
         for at in 0..self.shards.len() {
-            let mut cursor = 0;
-            while self.sweep_piece(at, &mut cursor, now).is_continue() {}
+            let mut walk = Walk::default();
+            while self.sweep_piece(at, &mut walk, now).is_continue() {}
         }
     }
 
     /// Works on one shard for the time of one lock; says whether there is more to do at `now`.
-    fn sweep_piece(&self, at: usize, cursor: &mut u32, now: Tick) -> ControlFlow<()> {
+    fn sweep_piece(&self, at: usize, walk: &mut Walk, now: Tick) -> ControlFlow<()> {
         let mut steps = STEPS;
+        // Declared before the guard: dropping a lease wakes.
         let mut ended = Vec::new();
         let mut guard = self.shards[at].lock();
         let shard = &mut *guard;
         while self.expire_one(shard, now, &mut steps).is_some() {}
-        while let Some(lease) = shard.leases.pop_aged(now, &mut steps) {
-            shard.counters.aged_out += 1;
-            self.standing.fetch_sub(1, Ordering::Relaxed);
+        while let Some(lease) = self.age_one(shard, now, &mut steps) {
             ended.push(lease);
         }
-        self.sweep_hidden(shard, cursor, &mut steps);
+        self.sweep_hidden(shard, walk, &mut steps);
         drop(guard);
         if steps == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     /// After a clear, looks once at every entry: what is cleared must not be charged until it is evicted.
-    fn sweep_hidden(&self, shard: &mut Shard<P>, cursor: &mut u32, steps: &mut usize) {
-        let clear = self.lines.last_clear();
-        if shard.swept >= clear {
+    fn sweep_hidden(&self, shard: &mut Shard<P>, walk: &mut Walk, steps: &mut usize) {
+        if walk.next == 0 {
+            walk.clear = self.lines.last_clear();
+        }
+        if shard.swept >= walk.clear {
             return;
         }
-        while *cursor < shard.table.end().0 {
+        while walk.next < shard.table.end().0 {
             if *steps == 0 {
                 return;
             }
             *steps -= 1;
-            let id = SlotId(*cursor);
-            *cursor += 1;
+            let id = SlotId(walk.next);
+            walk.next += 1;
             if shard.table.get_mut(id).is_some_and(|slot| self.is_hidden(slot)) {
                 self.take_out(shard, id);
                 shard.counters.hidden += 1;
             }
         }
-        shard.swept = clear;
+        shard.swept = walk.clear;
     }
 
     /// Returns whether anything will be due without another write.
@@ -125,10 +136,10 @@ async fn sweep<P: EvictionPolicy>(mut running: Running<P>, clock: Arc<dyn Clock>
         clock.sleep_until(clock.now().after(PERIOD)).await;
         let Some(shards) = running.0.upgrade().map(|store| store.shards.len()) else { return };
         for at in 0..shards {
-            let mut cursor = 0;
+            let mut walk = Walk::default();
             loop {
                 let Some(store) = running.0.upgrade() else { return };
-                if store.sweep_piece(at, &mut cursor, clock.now()).is_break() {
+                if store.sweep_piece(at, &mut walk, clock.now()).is_break() {
                     break;
                 }
                 drop(store);

@@ -26,7 +26,7 @@ impl<P: EvictionPolicy> Shared<P> {
         let mut after = Afterwards::default();
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
-        self.turn(shard, now);
+        self.turn(shard, now, &mut after);
         let id = self.settle(shard, hash, address, now, &mut after);
         let live = Self::is_live(shard, id, now, false);
         if let Some(id) = id {

@@ -1,14 +1,15 @@
 //! Reads that wait for keys which somebody else loads.
 
-use std::{pin::pin, sync::Arc};
+use std::{collections::HashSet, pin::pin, sync::Arc};
 
+use foldhash::fast::RandomState;
 use futures_util::future::{join_all, select};
 
 use super::{leases::Waiter, policy::EvictionPolicy, shared::Shared};
 use crate::{
     clock::{BoxFuture, Clock, Tick},
     error::Result,
-    request::{Found, Get, GetItem, Lookup, OnMiss, OneOrMany, TouchItem, TouchKind},
+    request::{Found, Get, GetItem, LeaseId, Lookup, OnMiss, OneOrMany, TouchItem, TouchKind},
     util,
 };
 
@@ -28,8 +29,8 @@ impl<P: EvictionPolicy> Shared<P> {
         if op.on_miss != OnMiss::Wait {
             return Begun::Ready(op.items.map_ref(|item| self.look(item, op.on_miss, &op.scope, now)));
         }
-        let mut answers = op.items.map_ref(|item| self.look_or_wait(item, &op.scope, now).ok());
-        if answers.iter().all(Option::is_some) {
+        let mut answers = op.items.map_ref(|_| None);
+        if self.ask(&op, &mut answers, now).is_empty() {
             return Begun::Ready(finished(answers));
         }
         self.let_go(&op.items, &mut answers, now);
@@ -45,8 +46,9 @@ impl<P: EvictionPolicy> Shared<P> {
             // Before the keys are looked at, so that no clear goes unnoticed.
             let mut clears = self.clears.subscribe();
             let now = self.clock.now();
-            let waiters = self.ask_again(&op, &mut answers, now);
+            let waiters = self.ask(&op, &mut answers, now);
             if waiters.is_empty() {
+                self.keep_swept();
                 return finished(answers);
             }
             self.let_go(&op.items, &mut answers, now);
@@ -55,16 +57,25 @@ impl<P: EvictionPolicy> Shared<P> {
         }
     }
 
-    /// Looks again at what has no answer; returns the keys that are still busy.
-    fn ask_again(&self, op: &Get, answers: &mut Answers, now: Tick) -> Vec<Waiter> {
+    /// Looks at what has no answer yet; returns the keys that are busy.
+    fn ask(&self, op: &Get, answers: &mut Answers, now: Tick) -> Vec<Waiter> {
         let late = op.scope.deadline.is_some_and(|deadline| now >= deadline);
         let mut waiters = Vec::new();
+        let mut granted = HashSet::with_hasher(RandomState::default());
         for (item, answer) in op.items.iter().zip(answers.iter_mut()).filter(|(_, answer)| answer.is_none()) {
-            match self.look_or_wait(item, &op.scope, now) {
-                Ok(found) => *answer = Some(found),
-                Err(_) if late => *answer = Some(Err(util::timed_out("the key was still being loaded by another"))),
-                Err(waiter) => waiters.push(waiter),
-            }
+            *answer = match self.look_or_wait(item, &op.scope, now) {
+                Ok(found) => {
+                    granted.extend(lease_of(&found));
+                    Some(found)
+                }
+                // The same key twice in one batch: who asks is the one to load it and must not wait for itself.
+                Err(waiter) if granted.contains(&waiter.id) => Some(Ok(Lookup::Busy(Some(waiter.id)))),
+                Err(_) if late => Some(Err(util::timed_out("the key was still being loaded by another"))),
+                Err(waiter) => {
+                    waiters.push(waiter);
+                    None
+                }
+            };
         }
         waiters
     }
@@ -72,10 +83,21 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Gives back the leases among the answers, to be asked for again after the wait.
     fn let_go(&self, items: &OneOrMany<GetItem>, answers: &mut Answers, now: Tick) {
         for (item, answer) in items.iter().zip(answers.iter_mut()) {
-            let Some(Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease)))) = answer else { continue };
-            self.touch_one(TouchItem { address: item.address.clone(), kind: TouchKind::Release(lease.id) }, now);
-            *answer = None;
+            let Some(found) = answer else { continue };
+            if let Some(lease) = lease_of(found) {
+                self.touch_one(TouchItem { address: item.address.clone(), kind: TouchKind::Release(lease) }, now);
+                *answer = None;
+            } else if matches!(found, Ok(Lookup::Busy(_))) {
+                *answer = None;
+            }
         }
+    }
+}
+
+fn lease_of(found: &Result<Lookup>) -> Option<LeaseId> {
+    match found {
+        Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease))) => Some(lease.id),
+        _ => None,
     }
 }
 

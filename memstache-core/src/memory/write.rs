@@ -75,9 +75,7 @@ impl<P: EvictionPolicy> Shared<P> {
                     self.budget.give(std::mem::take(&mut write.held));
                     std::thread::yield_now();
                 }
-                Turn::Elsewhere(_) => {
-                    break Err(Error::new(ErrorKind::Overloaded, "other writes hold all the room of the store"));
-                }
+                Turn::Elsewhere(_) => break Err(self.give_up(&write)),
             }
         };
         self.budget.give(write.held);
@@ -96,7 +94,7 @@ impl<P: EvictionPolicy> Shared<P> {
         let mut after = Afterwards::default();
         let mut guard = self.shard(write.hash).lock();
         let shard = &mut *guard;
-        self.turn(shard, write.now);
+        self.turn(shard, write.now, &mut after);
         let old = self.settle(shard, write.hash, &write.address, write.now, &mut after);
         let sequence = match self.judge(shard, write, old) {
             Verdict::Go(sequence) => sequence,
@@ -155,7 +153,7 @@ impl<P: EvictionPolicy> Shared<P> {
         Ok(())
     }
 
-    /// Tells the accountant of the new entry, without the old one if that is what makes it fit.
+    /// Tells the accountant of the new entry; it may need the old one's place.
     fn charge(
         &self,
         shard: &mut Shard<P>,
@@ -165,15 +163,29 @@ impl<P: EvictionPolicy> Shared<P> {
     ) -> Result<()> {
         let Some(accountant) = self.accountant.as_ref().filter(|_| !write.charged) else { return Ok(()) };
         let charge = || accountant.charge(write.address.tenant(), Charge::entry(write.bytes));
-        let charged = match (charge(), old) {
-            (Err(_), Some(old)) if !matches!(write.when, When::IfLease(_)) => {
-                after.slot = self.take_out(shard, old);
-                charge()
-            }
-            (charged, _) => charged,
-        };
+        let mut charged = charge();
+        if charged.is_err()
+            && let Some(old) = old.and_then(|old| self.take_out(shard, old))
+        {
+            charged = charge();
+            let keep = charged.is_err() && matches!(write.when, When::IfLease(_));
+            after.slot = if keep { self.put_back(shard, old) } else { Some(old) };
+        }
         write.charged = charged.is_ok();
         charged
+    }
+
+    /// Puts an entry in again that was just taken out; returns it if somebody else took its room.
+    fn put_back(&self, shard: &mut Shard<P>, slot: Slot) -> Option<Slot> {
+        let accountant = self.accountant.as_ref()?;
+        if accountant.charge(slot.address.tenant(), slot.charge()).is_err() {
+            return Some(slot);
+        }
+        if !self.budget.take(shard.table.growth(None, slot.bytes())) {
+            self.release(&slot);
+            return Some(slot);
+        }
+        shard.table.insert(slot)
     }
 
     /// Leaves nothing behind that a failed write has declared wrong.
@@ -192,6 +204,15 @@ impl<P: EvictionPolicy> Shared<P> {
         error
     }
 
+    /// Fails a write for which no room could be had.
+    fn give_up(&self, write: &Write) -> Error {
+        let mut after = Afterwards::default();
+        let mut shard = self.shard(write.hash).lock();
+        let old = shard.table.find(write.hash, &write.address);
+        let error = Error::new(ErrorKind::Overloaded, "other writes hold all the room of the store");
+        self.refuse(&mut shard, write, old, error, &mut after)
+    }
+
     /// Takes room from the budget, else from entries of this shard.
     fn make_room(&self, shard: &mut Shard<P>, write: &mut Write, after: &mut Afterwards) -> Room {
         for _ in 0..VICTIMS_PER_LOCK {
@@ -205,20 +226,22 @@ impl<P: EvictionPolicy> Shared<P> {
             if Some(victim) != old && !shard.table.admits(write.hash, write.bytes, victim) {
                 return Room::NotAdmitted;
             }
-            let (slot, freed) = self.evict(shard, victim);
+            let Some((slot, freed)) = self.evict(shard, victim) else { return Room::Missing(Turn::Elsewhere(want)) };
             write.held += freed;
-            after.slot = slot;
+            after.slot = Some(slot);
         }
         Room::Missing(Turn::Again)
     }
 
     /// Takes a victim out; what it took stays taken from the budget, for the one who evicts.
-    fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> (Option<Slot>, usize) {
+    ///
+    /// `None` if a policy names a slot that is not in use.
+    fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> Option<(Slot, usize)> {
         let before = shard.table.bytes();
-        let slot = shard.table.remove(victim);
-        slot.iter().for_each(|slot| self.release(slot));
+        let slot = shard.table.remove(victim)?;
+        self.release(&slot);
         shard.counters.evicted += 1;
-        (slot, before - shard.table.bytes())
+        Some((slot, before - shard.table.bytes()))
     }
 
     /// Evicts from the other shards, one lock at a time, until there is room; `false` if there was nothing to evict.
@@ -232,8 +255,8 @@ impl<P: EvictionPolicy> Shared<P> {
                     return true;
                 }
                 let mut shard = self.shards[at].lock();
-                let Some(victim) = shard.table.victim() else { break };
-                let (slot, freed) = self.evict(&mut shard, victim);
+                let victim = shard.table.victim();
+                let Some((slot, freed)) = victim.and_then(|victim| self.evict(&mut shard, victim)) else { break };
                 drop(shard);
                 drop(slot);
                 write.held += freed;

@@ -209,6 +209,10 @@ impl Copies {
             drop(old);
         }
         self.blind.clear();
+        // Nothing that is held is older than now; a line that started over must not hide what comes.
+        let mut sequences = self.sequences.write();
+        *sequences = Sequences::new(MAX_RECORDS);
+        self.latest.store(0, SeqCst);
     }
 
     /// Hides what an invalidation hides.

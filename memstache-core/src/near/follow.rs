@@ -18,8 +18,8 @@ use crate::{
     address::Address,
     coherence::{Invalidation, InvalidationStream},
     request::{OneOrMany, Request, Response, Scope, Touch, TouchItem, TouchKind},
-    service::CacheService,
-    util::{oneshot, until},
+    service::{CacheService, oneshot},
+    util::until,
 };
 
 /// How long after the stream of changes ended it is subscribed to again.

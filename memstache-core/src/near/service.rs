@@ -18,8 +18,7 @@ use crate::{
     entry::Entry,
     error::{Error, Result},
     request::{Get, Lookup, OneOrMany, Request, Response, Target, TouchKind},
-    service::CacheService,
-    util::oneshot,
+    service::{CacheService, oneshot},
 };
 
 /// A stack with a near cache in front of it. Clones share the copies.

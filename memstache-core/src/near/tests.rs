@@ -1,1 +1,305 @@
+use std::time::Duration;
 
+use futures_util::stream;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::{
+    Cache, Coherence, ErasedService, Invalidation, InvalidationStream, Json, MemoryStore, Namer, Outcome, Parts,
+    PlainNamer, Stack, StoreService, testing::ManualClock,
+};
+
+async fn settle() {
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn store(clock: &ManualClock) -> MemoryStore {
+    MemoryStore::builder().max_bytes(8 << 20).clock(clock.clone()).build().unwrap()
+}
+
+fn near(clock: &ManualClock) -> NearConfig {
+    NearConfig::new(1 << 20).unwrap().with_clock(clock.clone())
+}
+
+fn cache(clock: &ManualClock, stack: ErasedService) -> Cache<Json> {
+    let builder = Cache::builder(stack).keyspace("k").format(Json).clock(clock.clone());
+    builder.ttl(Duration::from_secs(60)).stale_for(Duration::from_secs(60)).build().unwrap()
+}
+
+/// A leaf whose stream of changes is in the test's hands, and which can be cut off.
+#[derive(Clone)]
+struct Cut {
+    store: MemoryStore,
+    down: Arc<std::sync::atomic::AtomicBool>,
+    subscribers: Arc<Mutex<Vec<mpsc::UnboundedSender<Invalidation>>>>,
+}
+
+impl Cut {
+    fn new(clock: &ManualClock) -> Self {
+        Self { store: store(clock), down: Arc::default(), subscribers: Arc::default() }
+    }
+
+    async fn tell(&self, change: Invalidation) {
+        self.subscribers.lock().iter().for_each(|sender| drop(sender.send(change.clone())));
+        settle().await;
+    }
+}
+
+impl Coherence for Cut {
+    fn subscribe(&self) -> InvalidationStream {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.subscribers.lock().push(sender);
+        InvalidationStream::new(stream::unfold(receiver, |mut receiver| async move {
+            let change = receiver.recv().await?;
+            Some((change, receiver))
+        }))
+    }
+}
+
+impl tower_service::Service<crate::Request> for Cut {
+    type Response = crate::Response;
+    type Error = Error;
+    type Future = crate::BoxFuture<'static, Result<crate::Response>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: crate::Request) -> Self::Future {
+        if self.down.load(std::sync::atomic::Ordering::SeqCst) {
+            return Box::pin(async { Err(Error::new(crate::ErrorKind::Unavailable, "cut off")) });
+        }
+        Box::pin(tower_service::Service::call(&mut self.store.clone(), request))
+    }
+}
+
+#[tokio::test]
+async fn a_gap_flushes_and_a_lost_line_leaves_copies_unverified() {
+    let clock = ManualClock::new();
+    let leaf = Cut::new(&clock);
+    let cache = cache(&clock, Stack::over(leaf.clone()).near(near(&clock)).build());
+    cache.set("a", &1).await.unwrap();
+    assert_eq!(cache.get::<u8>("a").await.unwrap(), Some(1));
+    leaf.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(cache.get::<u8>("a").await.unwrap(), Some(1), "a verified copy needs nothing from below");
+
+    leaf.tell(Invalidation::Lost).await;
+    assert!(cache.get::<u8>("a").await.is_ok_and(|value| value.is_none()), "not served as fresh");
+    let stale = cache.get_entry::<u8>("a").await.unwrap();
+    assert_eq!((stale.value, stale.outcome), (Some(1), Outcome::Stale));
+
+    leaf.tell(Invalidation::Restored).await;
+    assert_eq!(cache.get_entry::<u8>("a").await.unwrap().outcome, Outcome::Hit, "confirmed: nothing was missed");
+    leaf.tell(Invalidation::Gap).await;
+    assert!(cache.get::<u8>("a").await.is_err(), "flushed, and below is down");
+}
+
+#[tokio::test]
+async fn an_unverified_copy_is_never_served_past_max_staleness() {
+    let clock = ManualClock::new();
+    let leaf = Cut::new(&clock);
+    let cache = cache(&clock, Stack::over(leaf.clone()).near(near(&clock)).build());
+    cache.set("a", &1).await.unwrap();
+    cache.get::<u8>("a").await.unwrap();
+    leaf.tell(Invalidation::Lost).await;
+    leaf.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    clock.advance(Duration::from_secs(11));
+    let capped = cache.read().allow_stale().max_staleness(Duration::from_secs(10));
+    assert!(capped.get::<u8>("a").await.is_err());
+    let wider = cache.read().allow_stale().max_staleness(Duration::from_secs(12));
+    assert_eq!(wider.get::<u8>("a").await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_is_subscribed_to_again_and_everything_is_dropped() {
+    let clock = ManualClock::new();
+    let leaf = Cut::new(&clock);
+    let cache = cache(&clock, Stack::over(leaf.clone()).near(near(&clock)).build());
+    cache.set("a", &1).await.unwrap();
+    cache.get::<u8>("a").await.unwrap();
+    leaf.subscribers.lock().clear();
+    settle().await;
+    leaf.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(cache.get_entry::<u8>("a").await.unwrap().outcome, Outcome::Stale, "unverified meanwhile");
+    clock.advance(Duration::from_secs(1));
+    settle().await;
+    assert_eq!(leaf.subscribers.lock().len(), 1);
+    assert!(cache.get::<u8>("a").await.is_err(), "dropped");
+}
+
+#[tokio::test]
+async fn another_caches_writes_drop_the_copy() {
+    let clock = ManualClock::new();
+    let store = store(&clock);
+    let stack = || Stack::over(store.clone()).near(near(&clock)).build();
+    let (here, there) = (cache(&clock, stack()), cache(&clock, stack()));
+    here.set("a", &1).tags(["t"]).await.unwrap();
+    assert_eq!(here.get::<u8>("a").await.unwrap(), Some(1));
+    assert_eq!(there.get::<u8>("a").await.unwrap(), Some(1));
+    there.set("a", &2).tags(["t"]).await.unwrap();
+    assert_eq!(there.get::<u8>("a").await.unwrap(), Some(2), "its own write at once");
+    settle().await;
+    assert_eq!(here.get::<u8>("a").await.unwrap(), Some(2));
+    here.invalidate_tag("t").await.unwrap();
+    assert_eq!(here.get::<u8>("a").await.unwrap(), None, "its own invalidation at once");
+    settle().await;
+    assert_eq!(there.get::<u8>("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn blind_names_are_found_by_their_stored_key() {
+    #[derive(Debug)]
+    struct Reversed;
+    impl Namer for Reversed {
+        fn stored(&self, parts: &Parts<'_>) -> Option<Arc<[u8]>> {
+            Some(parts.name().iter().rev().copied().collect())
+        }
+    }
+    let clock = ManualClock::new();
+    let leaf = Cut::new(&clock);
+    let stack = Stack::over(leaf.clone()).near(near(&clock)).build();
+    let cache = Cache::builder(stack).keyspace("k").format(Json).clock(clock).namer(Reversed).build().unwrap();
+    cache.set("abc", &1).await.unwrap();
+    assert_eq!(cache.get::<u8>("abc").await.unwrap(), Some(1));
+    leaf.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    leaf.tell(Invalidation::Stored(b"xyz".as_slice().into())).await;
+    assert_eq!(cache.get::<u8>("abc").await.unwrap(), Some(1));
+    leaf.tell(Invalidation::Stored(b"cba".as_slice().into())).await;
+    assert!(cache.get::<u8>("abc").await.is_err());
+}
+
+#[tokio::test]
+async fn plain_names_are_found_by_their_stored_key_even_with_colons() {
+    let clock = ManualClock::new();
+    let leaf = Cut::new(&clock);
+    let cache = cache(&clock, Stack::over(leaf.clone()).near(near(&clock)).build());
+    cache.set("a:b:c", &1).await.unwrap();
+    cache.get::<u8>("a:b:c").await.unwrap();
+    leaf.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    leaf.tell(Invalidation::Stored(b"no colons".as_slice().into())).await;
+    assert_eq!(cache.get::<u8>("a:b:c").await.unwrap(), Some(1));
+    leaf.tell(Invalidation::Stored(b":k:a:b:c".as_slice().into())).await;
+    assert!(cache.get::<u8>("a:b:c").await.is_err());
+}
+
+#[tokio::test]
+async fn sliding_hits_are_told_below_once_and_keep_both_alive() {
+    let clock = ManualClock::new();
+    let store = store(&clock);
+    let plain = Cache::builder(Stack::over(store.clone()).build()).keyspace("k").format(Json).clock(clock.clone());
+    let plain = plain.build().unwrap();
+    let cache = cache(&clock, Stack::over(store.clone()).near(near(&clock)).build());
+    cache.set("a", &1).sliding(Duration::from_secs(10)).await.unwrap();
+    cache.get::<u8>("a").await.unwrap();
+    for _ in 0..4 {
+        clock.advance(Duration::from_secs(6));
+        settle().await;
+        assert_eq!(cache.get_entry::<u8>("a").await.unwrap().outcome, Outcome::Hit);
+        settle().await;
+        assert!(plain.exists("a").await.unwrap(), "the original was told of the read");
+    }
+    plain.remove("a").await.unwrap();
+    settle().await;
+    assert_eq!(cache.get::<u8>("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_overtaken_is_not_kept() {
+    let clock = ManualClock::new();
+    let (copies, _touches) = Copies::new(near(&clock));
+    let space = crate::Space::new(None, &crate::KeyspaceName::new("k").unwrap());
+    let address = Parts::new(&space, b"a").unwrap().to_address(&PlainNamer);
+    let entry = crate::NewEntry::new("v", crate::Lifetime::UNLIMITED).into_entry(
+        clock.now(),
+        crate::Version(1),
+        crate::Sequence(0),
+    );
+    let held = || copies.find(&address, &crate::Scope::default(), clock.now()).is_some();
+    let ticket = copies.ticket(&address);
+    copies.drop_copy(&address);
+    copies.insert(address.clone(), entry.clone(), &ticket);
+    assert!(!held(), "removed while it was asked for");
+    let ticket = copies.ticket(&address);
+    copies.flush();
+    copies.insert(address.clone(), entry.clone(), &ticket);
+    assert!(!held(), "flushed while it was asked for");
+    let ticket = copies.ticket(&address);
+    copies.insert(address.clone(), entry, &ticket);
+    assert!(held());
+    assert_eq!(copies.stats().overtaken, 2);
+}
+
+#[tokio::test]
+async fn a_near_cache_stays_within_its_bytes() {
+    let clock = ManualClock::new();
+    let config = NearConfig::new(MIN_NEAR_BYTES).unwrap().with_clock(clock.clone());
+    let (copies, _touches) = Copies::new(config);
+    let space = crate::Space::new(None, &crate::KeyspaceName::new("k").unwrap());
+    for n in 0..2000u32 {
+        let address = Parts::new(&space, &n.to_be_bytes()).unwrap().to_address(&PlainNamer);
+        let value = vec![0; (n as usize * 37) % 600];
+        let entry = crate::NewEntry::new(value, crate::Lifetime::UNLIMITED).into_entry(
+            clock.now(),
+            crate::Version(1),
+            crate::Sequence(0),
+        );
+        let ticket = copies.ticket(&address);
+        copies.insert(address, entry, &ticket);
+        assert!(copies.stats().bytes <= MIN_NEAR_BYTES, "{:?}", copies.stats());
+    }
+    assert!(copies.stats().entries > 0, "{:?}", copies.stats());
+    assert!(NearConfig::new(MIN_NEAR_BYTES - 1).unwrap_err().to_string().contains("near max_bytes"));
+}
+
+#[tokio::test]
+async fn the_follower_ends_with_the_near_cache() {
+    let clock = ManualClock::new();
+    let leaf = Cut::new(&clock);
+    let stack = Stack::over(leaf.clone()).near(near(&clock)).build();
+    stack
+        .dispatch(crate::Get::one(
+            Parts::new(&crate::Space::new(None, &crate::KeyspaceName::new("k").unwrap()), b"a")
+                .unwrap()
+                .to_address(&PlainNamer),
+        ))
+        .await
+        .unwrap();
+    drop(stack);
+    settle().await;
+    assert!(leaf.subscribers.lock()[0].is_closed());
+}
+
+#[tokio::test]
+async fn authority_reads_pass_by() {
+    let clock = ManualClock::new();
+    let leaf = Cut::new(&clock);
+    let cache = cache(&clock, Stack::over(leaf.clone()).near(near(&clock)).build());
+    cache.set("a", &1).await.unwrap();
+    cache.get::<u8>("a").await.unwrap();
+    leaf.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(cache.get::<u8>("a").await.unwrap(), Some(1));
+    assert!(cache.read().authority().get::<u8>("a").await.is_err());
+    assert!(cache.read().authority().allow_stale().get::<u8>("a").await.is_err());
+}
+
+#[test]
+fn a_near_stack_is_built_outside_of_a_runtime() {
+    let store = MemoryStore::builder().build().unwrap();
+    let stack = Stack::over(store).near(NearConfig::new(1 << 20).unwrap()).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let cache = Cache::builder(stack).keyspace("k").format(Json).build().unwrap();
+    runtime.block_on(async { cache.set("a", &1).await }).unwrap();
+    assert_eq!(runtime.block_on(cache.get::<u8>("a")).unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn stores_without_a_near_cache_need_no_coherence() {
+    let clock = ManualClock::new();
+    let naive = crate::testing::NaiveStore::new(Arc::new(clock.clone()));
+    let cache = cache(&clock, Stack::over(StoreService::new(naive)).build());
+    cache.set("a", &1).await.unwrap();
+    assert_eq!(cache.get::<u8>("a").await.unwrap(), Some(1));
+}

@@ -124,6 +124,15 @@ impl Request {
         items.iter_mut().map(|item| (&item.address, &mut item.entry))
     }
 
+    /// Returns whether it changes nothing that a caller asked to change: cut off, it is known not to have happened.
+    pub fn is_read(&self) -> bool {
+        match self {
+            Self::Get(_) => true,
+            Self::Touch(op) => op.items.iter().all(|item| item.kind == TouchKind::Probe),
+            Self::Set(_) | Self::Remove(_) | Self::Invalidate(_) => false,
+        }
+    }
+
     /// Returns whether doing it twice is the same as doing it once.
     pub fn is_idempotent(&self) -> bool {
         match self {

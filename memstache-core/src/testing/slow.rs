@@ -15,8 +15,7 @@ use crate::{
     coherence::{Coherence, InvalidationStream},
     error::{Error, Result},
     request::{Request, Response},
-    service::CacheService,
-    util::oneshot,
+    service::{CacheService, oneshot},
 };
 
 type Delay = Arc<dyn Fn(&Request) -> Duration + Send + Sync>;

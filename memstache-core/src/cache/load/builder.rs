@@ -174,6 +174,12 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
         self.shaped()
     }
 
+    /// Takes over all that a caller says about the write.
+    pub(crate) fn with_write(mut self, write: WriteOptions) -> Self {
+        self.write = write;
+        self
+    }
+
     fn shaped<S>(self) -> LoadBuilder<'a, F, N, L, T, S> {
         let Self { cache, name, loader, ask, load, write, shape: _ } = self;
         LoadBuilder { cache, name, loader, ask, load, write, shape: PhantomData }

@@ -199,7 +199,10 @@ impl Claim {
         let when = match self.right {
             Right::Lease(lease) => When::IfLease(lease.id),
             Right::Unleased => When::Always,
-            Right::Degraded => return None,
+            Right::Degraded => {
+                self.open = false;
+                return None;
+            }
         };
         Some(SetItem { address: self.address.clone(), entry, when })
     }

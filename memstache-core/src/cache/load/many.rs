@@ -140,7 +140,7 @@ where
     async fn fetch(self) -> Result<Vec<Result<Option<T>>>> {
         self.ask.check()?;
         self.load.check()?;
-        self.write.check(&self.cache.core)?;
+        self.cache.core.check_write(&self.write)?;
         let addresses = self.cache.addresses(&self.keys)?;
         if addresses.is_empty() {
             return Ok(Vec::new());

@@ -48,7 +48,7 @@ where
         self.ask.check()?;
         self.load.check()?;
         // The cache's own options were checked when it was built.
-        if self.write.is_default() { Ok(()) } else { self.write.check(&self.cache.core) }
+        if self.write.is_default() { Ok(()) } else { self.cache.core.check_write(&self.write) }
     }
 
     pub(super) async fn fetch(self, due: Due) -> Result<Fetched<T>> {

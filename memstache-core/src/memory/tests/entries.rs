@@ -1,7 +1,7 @@
 //! Reading, writing, expiring, invalidating.
 
 use super::*;
-use crate::{ErrorKind, Tick, memory::wheel::TICK_MILLIS};
+use crate::{ErrorKind, Parts, Tick, memory::wheel::TICK_MILLIS};
 
 #[tokio::test]
 async fn set_get_remove() {
@@ -255,4 +255,45 @@ fn settings_are_checked_as_a_whole() {
          max_leases must be 1 to 4294967295, but 0 was given"
     );
     assert!(MemoryStore::builder().build().is_ok());
+}
+
+#[tokio::test]
+async fn forgotten_invalidations_cost_misses_and_never_outdated_answers() {
+    let bed = bed_with(|builder| builder.max_tag_records(4));
+    bed.set("old", tagged("v", "red")).await;
+    bed.set("plain", forever("v")).await;
+    bed.set("kept", tagged("v", "blue")).await;
+    bed.invalidate_tag("red").await;
+    for n in 0..1000 {
+        bed.invalidate_tag(&n.to_string()).await;
+    }
+    assert!(bed.store.stats().invalidation_records <= 4);
+    assert!(bed.value("old").await.is_none(), "hidden, although its record is forgotten");
+    assert!(bed.value("kept").await.is_none(), "a miss is the price");
+    assert!(bed.value("plain").await.is_some(), "no tag can hide what has none");
+    bed.set("kept", tagged("v", "blue")).await;
+    assert!(bed.value("kept").await.is_some());
+}
+
+#[tokio::test]
+async fn borrowed_parts_find_what_an_address_stored() {
+    let bed = bed();
+    bed.set("a", forever("v")).await;
+    let space = space("", "test");
+    let parts = Parts::new(&space, b"a").unwrap();
+    let shared = &bed.store.shared;
+    let hash = shared.hash(&parts);
+    let shard = shared.shard(hash).lock();
+    let id = shard.table.find(hash, &parts).unwrap();
+    assert_eq!(shard.table.get(id).unwrap().entry.value, "v");
+}
+
+#[test]
+fn handles_are_shared_between_threads_and_show_no_keys() {
+    fn shared<T: Send + Sync + Clone + std::fmt::Debug + 'static>(value: &T) -> String {
+        format!("{value:?}")
+    }
+    assert_eq!(shared(&bed().store), "MemoryStore { bytes: 0, max_bytes: 1048576, .. }");
+    fn send<T: Send>(_: &T) {}
+    send(&bed().store.get(Get::one(key("a"))));
 }

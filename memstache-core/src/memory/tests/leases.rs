@@ -264,3 +264,79 @@ async fn the_service_answers_at_once_and_waits_only_for_busy_keys() {
     let crate::Response::Found(found) = waiting.await.unwrap() else { panic!() };
     assert!(matches!(found.into_one(), Some(Ok(Lookup::Hit(_)))));
 }
+
+#[tokio::test]
+async fn a_batch_with_a_key_twice_does_not_wait_for_itself() {
+    let bed = bed();
+    let found = waiting(&bed, &["a", "a"], None).await.unwrap();
+    let [Ok(Lookup::Leased(lease)), Ok(Lookup::Busy(Some(id)))] = found[..] else { panic!("{found:?}") };
+    assert_eq!(lease.id, id);
+    let batch = waiting(&bed, &["b", "a", "b"], None);
+    settle().await;
+    bed.fill("a", forever("v"), lease).await;
+    let found = batch.await.unwrap();
+    let [Ok(Lookup::Leased(lease)), Ok(Lookup::Hit(_)), Ok(Lookup::Busy(Some(id)))] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(lease.id, *id);
+    assert_eq!(bed.store.stats().leases_standing, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_batches_in_opposite_order_both_get_on() {
+    for _ in 0..200 {
+        let bed = bed();
+        let load = |names: &'static [&'static str]| {
+            let bed = Bed { store: bed.store.clone(), clock: bed.clock.clone() };
+            tokio::spawn(async move {
+                for (name, found) in names.iter().zip(waiting(&bed, names, None).await.unwrap()) {
+                    if let Ok(Lookup::Leased(lease)) = found {
+                        bed.fill(name, forever("v"), lease).await;
+                    }
+                }
+            })
+        };
+        let (one, other) = (load(&["a", "b"]), load(&["b", "a"]));
+        one.await.unwrap();
+        other.await.unwrap();
+        assert_eq!(bed.store.stats().inserts, 2, "each key is loaded once");
+    }
+}
+
+/// Many tasks want one key, loaders fail at random: nobody is forgotten and no two load at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_wake_up_is_lost() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    let store = MemoryStore::builder().max_bytes(1 << 20).build().unwrap();
+    let loading = Arc::new(AtomicUsize::new(0));
+    for round in 0..50 {
+        let name = format!("key {round}");
+        let tasks = (0..40).map(|task| {
+            let (store, loading, name) = (store.clone(), Arc::clone(&loading), name.clone());
+            tokio::spawn(async move {
+                let items = OneOrMany::One(GetItem::from(key(&name)));
+                let op = Get { items, on_miss: OnMiss::Wait, scope: Scope::default() };
+                let Ok(Lookup::Leased(lease)) = store.get(op).await.unwrap().into_one().unwrap() else { return };
+                assert_eq!(loading.fetch_add(1, Ordering::SeqCst), 0, "one loads at a time");
+                tokio::task::yield_now().await;
+                loading.fetch_sub(1, Ordering::SeqCst);
+                match task % 3 {
+                    0 => drop(store.touch(Touch::one(key(&name), TouchKind::Release(lease.id))).await),
+                    1 => drop(store.remove(Remove::one(key(&name))).await),
+                    _ => {
+                        let item = SetItem { address: key(&name), entry: forever("v"), when: When::IfLease(lease.id) };
+                        drop(store.set(Set { items: OneOrMany::One(item), scope: Scope::default() }).await);
+                    }
+                }
+            })
+        });
+        let all = futures_util::future::join_all(tasks.collect::<Vec<_>>());
+        // Well under the lease's ttl: a lost wake-up would be hidden by ageing.
+        let done = tokio::time::timeout(secs(3), all).await.expect("somebody was forgotten");
+        done.into_iter().for_each(|task| task.unwrap());
+    }
+    assert_eq!(store.stats().leases_standing, 0);
+}

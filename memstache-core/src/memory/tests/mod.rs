@@ -1,14 +1,18 @@
 //! The rules of the memory store, one test each.
 
+mod accounting;
+mod coherence;
 mod entries;
 mod leases;
+mod policies;
+mod sweeping;
 
 use std::time::Duration;
 
 use crate::{
     Address, Get, GetItem, Invalidate, KeyspaceName, Lease, LeaseId, Lifetime, Lookup, MemoryBuilder, MemoryStore,
     NewEntry, OnMiss, OneOrMany, Remove, Result, Scope, Sequence, Set, SetItem, Space, Store, Tag, Tags, Target,
-    TenantId, Touch, TouchItem, TouchKind, Version, When, Written, testing::ManualClock,
+    TenantId, Touch, TouchKind, Version, When, Written, testing::ManualClock,
 };
 
 /// A store on a manual clock, with short calls for one item each.
@@ -124,8 +128,4 @@ impl Bed {
 
 pub(super) fn busy(lookup: &Lookup) -> Option<Option<LeaseId>> {
     if let Lookup::Busy(joinable) = lookup { Some(*joinable) } else { None }
-}
-
-pub(super) fn item(name: &str, kind: TouchKind) -> TouchItem {
-    TouchItem { address: key(name), kind }
 }

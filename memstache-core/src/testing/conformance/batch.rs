@@ -26,6 +26,8 @@ super::rules![
     every_item_is_written_on_its_own_condition,
     one_refused_item_fails_no_other,
     every_missing_item_is_leased_by_itself,
+    a_batch_never_waits_for_itself,
+    two_loaders_never_wait_for_each_other,
     every_target_is_invalidated,
     a_batch_may_span_tenants,
 ];
@@ -198,6 +200,38 @@ async fn every_missing_item_is_leased_by_itself(case: &Case<'_>) -> Outcome {
     b.get(&keys[2]).await?.hit("2")?;
     b.get(&keys[3]).await?.hit("3")?;
     b.get(&keys[1]).await?.miss()
+}
+
+async fn a_batch_never_waits_for_itself(case: &Case<'_>) -> Outcome {
+    let a = case.caller().await;
+    let key = case.key("k")?;
+    let found = a.read(get_all(&[key.clone(), key.clone()], OnMiss::Wait)).await?;
+    let found = found.into_iter().map(|item| Ok(Seen(item?))).collect::<Outcome<Vec<_>>>()?;
+    check(found.len() == 2, "another number of answers than of items")?;
+    let lease = found[0].clone().leased()?;
+    found[1].clone().busy_with(lease.id)?;
+    a.ask(&key).await?.busy_with(lease.id)
+}
+
+async fn two_loaders_never_wait_for_each_other(case: &Case<'_>) -> Outcome {
+    let (a, b) = (case.caller().await, case.caller().await);
+    let keys = keys(case, 2)?;
+    let theirs = b.ask(&keys[1]).await?.leased()?;
+    let batch = a.start_many(get_all(&keys, OnMiss::Wait));
+    case.settle().await;
+    let other = b.wait(&keys[0]).await;
+    if !batch.is_waiting() {
+        // Answered with what it was granted, and told that the other is busy.
+        return Ok(());
+    }
+    check(!other.is_waiting(), "a batch waits for a loader, and that loader for the batch")?;
+    let own = other.seen().await?.leased()?;
+    super::expect::stored(b.fill(&keys[0], &own, value("0")).await?)?;
+    super::expect::stored(b.fill(&keys[1], &theirs, value("1")).await?)?;
+    let mut found = batch.answer().await?.into_iter();
+    seen(found.next())?.hit("0")?;
+    seen(found.next())?.hit("1")?;
+    Ok(())
 }
 
 async fn every_target_is_invalidated(case: &Case<'_>) -> Outcome {

@@ -17,8 +17,8 @@ use crate::{
     expiry::Lifetime,
     name::{KeyspaceName, Tag, TenantId},
     request::{
-        Consistency, Get, GetItem, Invalidate, Lease, Lookup, OnMiss, OneOrMany, Operation, Remove, Request, Scope,
-        Set, SetItem, Target, Touch, TouchItem, TouchKind, When, Written,
+        Consistency, Found, Get, GetItem, Invalidate, Lease, Lookup, OnMiss, OneOrMany, Operation, Remove, Request,
+        Scope, Set, SetItem, Target, Touch, TouchItem, TouchKind, When, Written,
     },
     service::ErasedService,
 };
@@ -212,6 +212,13 @@ impl Caller<'_> {
         }))
     }
 
+    /// Starts a read of many keys as a task of its own.
+    pub(super) fn start_many(&self, mut op: Get) -> Pending<Found> {
+        op.scope.consistency = self.case.consistency;
+        let answer = self.service.dispatch(op);
+        Pending(tokio::spawn(async move { Get::output(answer.await?) }))
+    }
+
     /// Asks many times at once.
     pub(super) async fn crowd(&self, op: &Get, count: usize) -> Outcome<Vec<Seen>> {
         let pending: Vec<_> = (0..count).map(|_| self.start(op.clone())).collect();
@@ -271,24 +278,26 @@ fn one(items: OneOrMany<Result<Lookup>>) -> Outcome<Seen> {
 }
 
 /// A read under way. Dropping it cancels the read.
-pub(super) struct Pending(JoinHandle<Result<Lookup>>);
+pub(super) struct Pending<T = Lookup>(JoinHandle<Result<T>>);
 
-impl Pending {
+impl<T> Pending<T> {
     pub(super) fn is_waiting(&self) -> bool {
         !self.0.is_finished()
     }
 
-    pub(super) async fn answer(mut self) -> Result<Lookup> {
+    pub(super) async fn answer(mut self) -> Result<T> {
         let lost = |_| Error::new(ErrorKind::Protocol, "the read panicked");
         (&mut self.0).await.map_err(lost)?
     }
+}
 
+impl Pending {
     pub(super) async fn seen(self) -> Outcome<Seen> {
         Ok(Seen(self.answer().await?))
     }
 }
 
-impl Drop for Pending {
+impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -1,5 +1,7 @@
 //! The right to load: granted to one, renewed, handed over, ended.
 
+use futures_util::future::join;
+
 use super::{
     case::{Case, asking, lasting, value},
     expect::{Outcome, check, refused, stored},
@@ -43,7 +45,7 @@ async fn a_hundred_askers_get_one_lease(case: &Case<'_>) -> Outcome {
     let (a, b) = (case.caller().await, case.caller().await);
     let key = case.key("k")?;
     let op = asking(&key, None, OnMiss::Lease);
-    let (first, second) = futures_util::future::join(a.crowd(&op, 50), b.crowd(&op, 50)).await;
+    let (first, second) = join(a.crowd(&op, 50), b.crowd(&op, 50)).await;
     let seen = [first?, second?].concat();
     let leases: Vec<_> = seen.iter().filter(|seen| seen.is_leased()).collect();
     check(leases.len() == 1, &format!("{} of 100 askers were leased", leases.len()))?;
@@ -240,7 +242,7 @@ async fn an_unreadable_version_is_loaded_by_one(case: &Case<'_>) -> Outcome {
     let report = asking(&key, Some(bad), OnMiss::Report);
     a.crowd(&report, 1).await?.remove(0).miss()?;
     let op = asking(&key, Some(bad), OnMiss::Lease);
-    let (first, second) = futures_util::future::join(a.crowd(&op, 50), b.crowd(&op, 50)).await;
+    let (first, second) = join(a.crowd(&op, 50), b.crowd(&op, 50)).await;
     let seen = [first?, second?].concat();
     let leases: Vec<_> = seen.iter().filter(|seen| seen.is_leased()).collect();
     check(leases.len() == 1, &format!("{} of 100 readers were to reload it", leases.len()))?;

@@ -36,8 +36,7 @@ mod races;
 mod report;
 mod subject;
 mod waiting;
-
-use std::{future::poll_fn, task::Poll};
+mod watchdog;
 
 use tokio::time::timeout;
 
@@ -45,6 +44,7 @@ use self::{
     case::Case,
     expect::{Failure, Outcome},
     subject::AnySubject,
+    watchdog::watched,
 };
 pub use self::{
     report::{CaseResult, Report, Verdict},
@@ -116,24 +116,12 @@ async fn run_rule(subject: &impl Subject, rule: &Rule, consistency: Consistency,
     let capabilities = subject.capabilities();
     let any: &dyn AnySubject = subject;
     let case = Case::new(any, consistency, capabilities);
-    let verdict = match timeout(capabilities.bound, bounded((rule.check)(&case))).await.ok().flatten() {
-        Some(Ok(())) => Verdict::Passed,
-        Some(Err(Failure::Broken(text))) => Verdict::Failed(text),
-        Some(Err(Failure::Skipped(reason))) => Verdict::Skipped(reason),
-        None => Verdict::Failed("did not end in time".to_owned()),
-    };
+    let verdict =
+        match timeout(capabilities.bound, watched((rule.check)(&case), capabilities.bound)).await.ok().flatten() {
+            Some(Ok(())) => Verdict::Passed,
+            Some(Err(Failure::Broken(text))) => Verdict::Failed(text),
+            Some(Err(Failure::Skipped(reason))) => Verdict::Skipped(reason),
+            None => Verdict::Failed("did not end in time".to_owned()),
+        };
     report.push(rule.name, consistency, verdict);
-}
-
-/// Runs a case until it ends or was polled so often that it never will; `None` then.
-///
-/// Under paused time a case that yields for ever never lets its timeout come.
-async fn bounded(mut case: BoxFuture<'_, Outcome>) -> Option<Outcome> {
-    const POLLS: u32 = 1_000_000;
-    let mut polls = 0;
-    poll_fn(|cx| {
-        polls += 1;
-        if polls > POLLS { Poll::Ready(None) } else { case.as_mut().poll(cx).map(Some) }
-    })
-    .await
 }

@@ -14,8 +14,7 @@ use crate::{
     coherence::{Coherence, InvalidationStream},
     error::{Error, ErrorKind, Result},
     request::{Request, Response},
-    service::CacheService,
-    util::oneshot,
+    service::{CacheService, oneshot},
 };
 
 /// A stack whose calls fail, lose their answers or hang as its [`Faults`] say. Always ready.

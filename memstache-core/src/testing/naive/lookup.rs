@@ -6,11 +6,41 @@ use crate::{
     clock::Tick,
     entry::Entry,
     expiry::{self, Freshness},
-    request::{GetItem, Lookup, OnMiss, Scope},
+    request::{Get, GetItem, Lease, LeaseId, Lookup, OnMiss, OneOrMany, Scope},
 };
 
 impl State {
-    pub(super) fn look_up(&mut self, item: &GetItem, on_miss: OnMiss, scope: &Scope, now: Tick) -> Lookup {
+    /// Answers every item; under [`OnMiss::Wait`] with when to look again, if somebody else loads one of them.
+    pub(super) fn look_up_all(&mut self, op: &Get, now: Tick) -> (OneOrMany<Lookup>, Option<Tick>) {
+        let mut granted = Vec::new();
+        let mut wake = None;
+        let found = op.items.map_ref(|item| {
+            let lookup = self.look_up(item, op.on_miss, &op.scope, now);
+            match &lookup {
+                Lookup::Leased(lease) | Lookup::Stale(_, Some(lease)) => granted.push((item.address.clone(), lease.id)),
+                // A key asked twice: its loader is the asker, who must not wait for itself.
+                Lookup::Busy(_) if self.holds_any(&item.address, &granted, now) => {}
+                Lookup::Busy(_) if op.on_miss == OnMiss::Wait => {
+                    let ends = self.lease_end(&item.address);
+                    wake = Some(wake.map_or(ends, |wake: Tick| wake.min(ends)));
+                }
+                _ => {}
+            }
+            lookup
+        });
+        let late = op.scope.deadline.is_some_and(|deadline| now >= deadline);
+        if wake.is_some() && !late && !self.is(Sabotage::HoldsLeasesWhileWaiting) {
+            granted.iter().for_each(|(address, _)| self.end_lease(address));
+        }
+        (found, wake)
+    }
+
+    fn holds_any(&self, address: &Address, granted: &[(Address, LeaseId)], now: Tick) -> bool {
+        let id = self.standing(address, now).map(|held| held.lease.id);
+        granted.iter().any(|(key, lease)| key == address && Some(*lease) == id) && !self.is(Sabotage::WaitsForItself)
+    }
+
+    fn look_up(&mut self, item: &GetItem, on_miss: OnMiss, scope: &Scope, now: Tick) -> Lookup {
         let address = &item.address;
         match self.readable(item, scope, now) {
             Some((entry, Freshness::Stale)) => {
@@ -26,7 +56,7 @@ impl State {
         }
     }
 
-    fn grant_stale(&mut self, address: &Address, now: Tick) -> Option<crate::request::Lease> {
+    fn grant_stale(&mut self, address: &Address, now: Tick) -> Option<Lease> {
         if self.is(Sabotage::LeasesStaleToEverybody) {
             self.end_lease(address);
         }

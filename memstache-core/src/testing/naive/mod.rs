@@ -8,7 +8,6 @@ mod write;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -18,10 +17,7 @@ use crate::{
     clock::Clock,
     coherence::{Coherence, InvalidationStream},
     error::Result,
-    request::{
-        Found, Get, GetItem, Invalidate, Invalidated, Lookup, OnMiss, Remove, Removed, Scope, Set, Stored, Touch,
-        Touched,
-    },
+    request::{Found, Get, Invalidate, Invalidated, Lookup, Remove, Removed, Set, Stored, Touch, Touched},
     store::{Store, StoreService},
     util::{timed_out, until},
 };
@@ -97,25 +93,32 @@ impl NaiveStore {
         output
     }
 
-    /// Looks one item up; under [`OnMiss::Wait`] again and again until it is not busy.
-    async fn find(&self, item: GetItem, on_miss: OnMiss, scope: Scope) -> Result<Lookup> {
+    /// Looks up what is asked; under [`OnMiss::Wait`] again and again until nothing is busy.
+    ///
+    /// Each round is one step, and one that must wait gives back what it was granted: so two batches never wait for
+    /// each other, and a dropped one leaves no lease behind.
+    async fn find(&self, op: Get) -> Found {
         loop {
             // Made before the look, so that no change between the two is missed.
             let changed = self.0.changed.notified();
             let now = self.0.clock.now();
-            let (lookup, ends) = {
-                let mut state = self.0.state.lock();
-                (state.look_up(&item, on_miss, &scope, now), state.lease_end(&item.address))
-            };
-            if on_miss != OnMiss::Wait || !matches!(lookup, Lookup::Busy(_)) {
-                return Ok(lookup);
+            let late = op.scope.deadline.is_some_and(|deadline| now >= deadline);
+            let (found, wake) = self.0.state.lock().look_up_all(&op, now);
+            let Some(wake) = wake else { return found.map(Ok) };
+            if late {
+                return found.map(in_time);
             }
-            if scope.deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(timed_out("the key was still being loaded at the deadline"));
-            }
-            let wake = scope.deadline.map_or(ends, |deadline| deadline.min(ends));
+            let wake = op.scope.deadline.map_or(wake, |deadline| deadline.min(wake));
             until(&self.0.clock, Some(wake), changed).await;
         }
+    }
+}
+
+/// Turns an answer of a read that waited up to its deadline into what its caller is told.
+fn in_time(lookup: Lookup) -> Result<Lookup> {
+    match lookup {
+        Lookup::Busy(_) => Err(timed_out("the key was still being loaded at the deadline")),
+        lookup => Ok(lookup),
     }
 }
 
@@ -127,12 +130,11 @@ impl fmt::Debug for NaiveStore {
 
 impl Store for NaiveStore {
     async fn get(&self, op: Get) -> Result<Found> {
-        let items = op.items.into_iter().map(|item| self.find(item, op.on_miss, op.scope));
-        let mut found = join_all(items).await;
+        let mut found = self.find(op).await;
         if self.0.state.lock().is(Sabotage::AnswersBackwards) {
-            found.reverse();
+            found.as_mut_slice().reverse();
         }
-        Ok(found.into_iter().collect())
+        Ok(found)
     }
 
     async fn set(&self, op: Set) -> Result<Stored> {

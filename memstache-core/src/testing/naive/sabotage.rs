@@ -40,6 +40,10 @@ pub enum Sabotage {
     LosesWakeUps,
     /// One waiter is told of a lease's end, the others are not.
     WakesOneWaiter,
+    /// A batch that asks twice for a key waits for its own load.
+    WaitsForItself,
+    /// A batch that waits for one key keeps the leases of others meanwhile.
+    HoldsLeasesWhileWaiting,
     /// An unreadable version is answered again.
     IgnoresUnless,
     /// Conditions always hold.

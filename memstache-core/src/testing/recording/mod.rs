@@ -16,8 +16,7 @@ use crate::{
     coherence::{Coherence, InvalidationStream},
     error::{Error, Result},
     request::{Request, Response},
-    service::CacheService,
-    util::oneshot,
+    service::{CacheService, oneshot},
 };
 
 /// A stack whose calls are written down by its [`Recorder`]. Always ready.

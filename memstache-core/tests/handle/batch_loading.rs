@@ -6,7 +6,7 @@ use memstache_core::{ErrorKind, IntoLoaded, Loaded, testing::Outcome};
 
 use crate::kit::{Brought, Failed, Kit, Source, ask, ask_many, kind, rules, secs, settle, values};
 
-async fn only_missing_keys_reach_the_loader_and_the_order_is_kept(kit: Kit) {
+pub(crate) async fn only_missing_keys_reach_the_loader_and_the_order_is_kept(kit: Kit) {
     let (cache, seen) = (kit.cache(), Arc::new(Mutex::new(Vec::new())));
     cache.set("b", &20).await.unwrap();
     let loader = {
@@ -25,14 +25,14 @@ async fn only_missing_keys_reach_the_loader_and_the_order_is_kept(kit: Kit) {
     kit.assert_no_lease("d").await;
 }
 
-async fn an_empty_batch_touches_nothing(kit: Kit) {
+pub(crate) async fn an_empty_batch_touches_nothing(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     assert!(ask_many(&cache, &[], source.brings_each(|_| 1)).await.unwrap().unwrap().is_empty());
     kit.recorder.assert_quiet();
     assert_eq!((source.loads(), cache.stats().requests), (0, 0));
 }
 
-async fn a_batch_asks_once_and_fills_once(kit: Kit) {
+pub(crate) async fn a_batch_asks_once_and_fills_once(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     assert_eq!(values(ask_many(&cache, &["a", "b", "c"], source.brings_each(|_| 1)).await.unwrap()), [Some(1); 3]);
     settle().await;
@@ -43,14 +43,14 @@ async fn a_batch_asks_once_and_fills_once(kit: Kit) {
     assert_eq!(values(cache.get_many(["a", "b", "c"]).await), [Some(1); 3]);
 }
 
-async fn a_batch_of_hits_loads_nothing(kit: Kit) {
+pub(crate) async fn a_batch_of_hits_loads_nothing(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     cache.set_many([("a", &1), ("b", &2)]).await.unwrap();
     assert_eq!(values(ask_many(&cache, &["b", "a"], source.brings_each(|_| 9)).await.unwrap()), [Some(2), Some(1)]);
     assert_eq!((source.loads(), cache.stats().hits), (0, 2));
 }
 
-async fn overlapping_batches_load_each_key_once_and_never_deadlock(kit: Kit) {
+pub(crate) async fn overlapping_batches_load_each_key_once_and_never_deadlock(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let first = ask_many(&cache, &["a", "b", "c"], source.brings_each(|key| u32::from(key.as_bytes()[0])));
     settle().await;
@@ -67,7 +67,7 @@ async fn overlapping_batches_load_each_key_once_and_never_deadlock(kit: Kit) {
     assert_eq!((source.loads(), cache.loads_in_flight()), (2, 0));
 }
 
-async fn overlapping_batches_of_two_handles_never_deadlock(kit: Kit) {
+pub(crate) async fn overlapping_batches_of_two_handles_never_deadlock(kit: Kit) {
     let (here, there, source) = (kit.cache(), kit.other_cache(), Source::gated());
     let first = ask_many(&here, &["a", "b"], source.brings_each(|_| 1));
     settle().await;
@@ -83,7 +83,7 @@ async fn overlapping_batches_of_two_handles_never_deadlock(kit: Kit) {
     assert_eq!(source.loads(), 3);
 }
 
-async fn one_failing_key_fails_no_other(kit: Kit) {
+pub(crate) async fn one_failing_key_fails_no_other(kit: Kit) {
     let cache = kit.cache();
     let loader = |keys: Vec<&'static str>| async move {
         let value = |key: &'static str| match key {
@@ -108,7 +108,7 @@ async fn one_failing_key_fails_no_other(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), None);
 }
 
-async fn a_plain_value_turns_into_a_loaded_one(kit: Kit) {
+pub(crate) async fn a_plain_value_turns_into_a_loaded_one(kit: Kit) {
     let cache = kit.cache();
     let loader = async |key: &'static str| {
         let loaded: Loaded<u32> = if key == "a" { 1.into_loaded() } else { None.into_loaded() };
@@ -120,7 +120,7 @@ async fn a_plain_value_turns_into_a_loaded_one(kit: Kit) {
     }
 }
 
-async fn a_failing_loader_fails_its_keys_and_no_hit(kit: Kit) {
+pub(crate) async fn a_failing_loader_fails_its_keys_and_no_hit(kit: Kit) {
     let cache = kit.cache();
     cache.set("b", &2).await.unwrap();
     let loader = |_: Vec<&'static str>| Box::pin(async { Err(Failed(7)) }) as Brought<_>;
@@ -137,7 +137,7 @@ async fn a_failing_loader_fails_its_keys_and_no_hit(kit: Kit) {
     assert_eq!((cache.stats().errors, cache.stats().load_failures, cache.loads_in_flight()), (2, 2, 0));
 }
 
-async fn a_panicking_loader_fails_its_keys_and_the_next_call_loads(kit: Kit) {
+pub(crate) async fn a_panicking_loader_fails_its_keys_and_the_next_call_loads(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     let in_closure = |_: Vec<&'static str>| -> Brought<Vec<(&'static str, u32)>> { panic!("on purpose") };
     let in_future = Source::open().brings_each(|_| -> u32 { panic!("on purpose") });
@@ -148,7 +148,7 @@ async fn a_panicking_loader_fails_its_keys_and_the_next_call_loads(kit: Kit) {
     assert_eq!((source.loads(), cache.loads_in_flight()), (1, 0));
 }
 
-async fn a_key_whose_load_by_another_caller_fails_is_that_callers_error(kit: Kit) {
+pub(crate) async fn a_key_whose_load_by_another_caller_fails_is_that_callers_error(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let single = ask(&cache, "b", source.fails());
     settle().await;
@@ -160,7 +160,7 @@ async fn a_key_whose_load_by_another_caller_fails_is_that_callers_error(kit: Kit
     assert_eq!((a.unwrap(), kind(b)), (Some(1), ErrorKind::Load));
 }
 
-async fn a_batch_keeps_its_leases_alive(kit: Kit) {
+pub(crate) async fn a_batch_keeps_its_leases_alive(kit: Kit) {
     let cache = kit.builder().ttl(secs(600)).load_timeout(secs(300)).build().unwrap();
     let other = kit.builder_on(kit.another_stack()).load_timeout(secs(300)).build().unwrap();
     let source = Source::gated();
@@ -174,7 +174,7 @@ async fn a_batch_keeps_its_leases_alive(kit: Kit) {
     assert_eq!(late.await.unwrap().unwrap(), 1);
 }
 
-async fn a_stale_key_of_a_batch_is_served_and_refreshed(kit: Kit) {
+pub(crate) async fn a_stale_key_of_a_batch_is_served_and_refreshed(kit: Kit) {
     let cache = kit.builder().ttl(secs(10)).stale_for(secs(60)).build().unwrap();
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(11)).await;
@@ -186,7 +186,7 @@ async fn a_stale_key_of_a_batch_is_served_and_refreshed(kit: Kit) {
     assert_eq!((source.loads(), cache.stats().stale), (1, 2));
 }
 
-async fn keys_left_out_are_remembered_if_asked(kit: Kit) {
+pub(crate) async fn keys_left_out_are_remembered_if_asked(kit: Kit) {
     let cache = kit.builder().negative_ttl(secs(10)).build().unwrap();
     let source = Source::open();
     for _ in 0..2 {
@@ -205,7 +205,7 @@ async fn keys_left_out_are_remembered_if_asked(kit: Kit) {
     assert_eq!((source.loads(), cache.stats().negative), (1, 2));
 }
 
-async fn a_store_that_is_gone_makes_every_key_the_loaders(kit: Kit) {
+pub(crate) async fn a_store_that_is_gone_makes_every_key_the_loaders(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     kit.fail(ErrorKind::Unavailable, &["get", "set", "touch"]);
     let answers = ask_many(&cache, &["a", "b", "a"], source.brings_each(|_| 1)).await.unwrap();

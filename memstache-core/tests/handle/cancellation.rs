@@ -43,7 +43,7 @@ async fn assert_nothing_leaked(kit: &Kit, cache: &Cache<Json>, keys: &[&'static 
     assert_eq!(ended, stats.requests, "{stats:?}");
 }
 
-async fn get_or_load_dropped_at_any_await_leaks_nothing(kit: Kit) {
+pub(crate) async fn get_or_load_dropped_at_any_await_leaks_nothing(kit: Kit) {
     for way in 0..4 {
         let mut finished = false;
         for times in 0..24 {
@@ -71,7 +71,7 @@ async fn get_or_load_dropped_at_any_await_leaks_nothing(kit: Kit) {
     }
 }
 
-async fn a_refresh_dropped_at_any_await_leaks_nothing(kit: Kit) {
+pub(crate) async fn a_refresh_dropped_at_any_await_leaks_nothing(kit: Kit) {
     for way in 0..4 {
         for times in 0..16 {
             let cache = kit.builder().ttl(secs(10)).stale_for(secs(60)).build().unwrap();
@@ -92,7 +92,7 @@ async fn a_refresh_dropped_at_any_await_leaks_nothing(kit: Kit) {
     }
 }
 
-async fn get_many_or_load_dropped_at_any_await_leaks_nothing(kit: Kit) {
+pub(crate) async fn get_many_or_load_dropped_at_any_await_leaks_nothing(kit: Kit) {
     for way in 0..4 {
         let mut finished = false;
         for times in 0..24 {
@@ -122,7 +122,7 @@ async fn get_many_or_load_dropped_at_any_await_leaks_nothing(kit: Kit) {
     }
 }
 
-async fn who_waits_at_the_store_may_leave(kit: Kit) {
+pub(crate) async fn who_waits_at_the_store_may_leave(kit: Kit) {
     let (here, there, source) = (kit.cache(), kit.other_cache(), Source::gated());
     let first = ask(&here, "a", source.brings(7));
     settle().await;
@@ -136,7 +136,7 @@ async fn who_waits_at_the_store_may_leave(kit: Kit) {
     assert_nothing_leaked(&kit, &here, &["a"]).await;
 }
 
-async fn plain_calls_may_be_dropped_anywhere(kit: Kit) {
+pub(crate) async fn plain_calls_may_be_dropped_anywhere(kit: Kit) {
     let cache = kit.cache();
     slow(&kit, 3);
     for times in 0..8 {
@@ -149,7 +149,7 @@ async fn plain_calls_may_be_dropped_anywhere(kit: Kit) {
     assert_nothing_leaked(&kit, &cache, &["a", "b"]).await;
 }
 
-async fn a_call_that_is_never_polled_asks_nothing(kit: Kit) {
+pub(crate) async fn a_call_that_is_never_polled_asks_nothing(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     drop(cache.get_or_load("a", source.brings(7)).into_future());
     drop(cache.set("a", &1).into_future());
@@ -159,7 +159,7 @@ async fn a_call_that_is_never_polled_asks_nothing(kit: Kit) {
     assert_eq!((source.loads(), cache.stats().requests), (0, 0));
 }
 
-async fn an_aborted_leader_leaves_its_load_to_the_others(kit: Kit) {
+pub(crate) async fn an_aborted_leader_leaves_its_load_to_the_others(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let leader = ask(&cache, "a", source.brings(7));
     settle().await;

@@ -4,7 +4,7 @@ use memstache_core::{Cache, ErrorKind, Json, Loaded, Outcome};
 
 use crate::kit::{Kit, Source, ask, kind, millis, rules, secs, settle};
 
-async fn an_absent_key_is_not_found_and_optional_is_none(kit: Kit) {
+pub(crate) async fn an_absent_key_is_not_found_and_optional_is_none(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     assert_eq!(
         kind(cache.get_or_load::<u32, _, _, _, _, _>("a", source.brings(None::<u32>)).await),
@@ -19,7 +19,7 @@ async fn an_absent_key_is_not_found_and_optional_is_none(kit: Kit) {
     kit.assert_no_lease("a").await;
 }
 
-async fn an_absent_key_is_remembered_for_the_negative_ttl(kit: Kit) {
+pub(crate) async fn an_absent_key_is_remembered_for_the_negative_ttl(kit: Kit) {
     let cache = kit.builder().ttl(secs(60)).negative_ttl(secs(5)).build().unwrap();
     let source = Source::open();
     for _ in 0..3 {
@@ -37,7 +37,7 @@ async fn an_absent_key_is_remembered_for_the_negative_ttl(kit: Kit) {
     assert_eq!(ask(&cache, "a", source.brings(7)).await.unwrap().unwrap(), 7);
 }
 
-async fn the_calls_negative_ttl_beats_the_caches(kit: Kit) {
+pub(crate) async fn the_calls_negative_ttl_beats_the_caches(kit: Kit) {
     let cache = kit.builder().negative_ttl(secs(50)).build().unwrap();
     let source = Source::open();
     let none =
@@ -47,7 +47,7 @@ async fn the_calls_negative_ttl_beats_the_caches(kit: Kit) {
     assert_eq!((fetched.outcome, fetched.ttl_left), (Outcome::Negative, Some(secs(5))));
 }
 
-async fn the_loaders_negative_ttl_beats_all(kit: Kit) {
+pub(crate) async fn the_loaders_negative_ttl_beats_all(kit: Kit) {
     let cache = kit.builder().negative_ttl(secs(50)).build().unwrap();
     let source = Source::open();
     let loader = source.answers(|context| Ok(context.negative(secs(3))));
@@ -56,7 +56,7 @@ async fn the_loaders_negative_ttl_beats_all(kit: Kit) {
     assert_eq!(cache.get_entry::<u32>("a").await.unwrap().ttl_left, Some(secs(3)));
 }
 
-async fn a_record_of_absence_goes_with_its_tags_with_set_and_with_remove(kit: Kit) {
+pub(crate) async fn a_record_of_absence_goes_with_its_tags_with_set_and_with_remove(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     for way in 0..3 {
         let loader = source.answers(|context| Ok(context.negative(secs(60)).tags(["t"])));
@@ -72,7 +72,7 @@ async fn a_record_of_absence_goes_with_its_tags_with_set_and_with_remove(kit: Ki
     assert_eq!(source.loads(), 3);
 }
 
-async fn a_skipped_value_is_shared_by_its_waiters_and_not_stored(kit: Kit) {
+pub(crate) async fn a_skipped_value_is_shared_by_its_waiters_and_not_stored(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let skip = |source: &Source| {
         let (cache, loader) = (cache.clone(), source.answers(|context| Ok(context.skip(7))));
@@ -98,7 +98,7 @@ async fn stale_tagged(kit: &Kit) -> Cache<Json> {
     cache
 }
 
-async fn not_modified_keeps_bytes_and_tags_and_renews_the_lifetime(kit: Kit) {
+pub(crate) async fn not_modified_keeps_bytes_and_tags_and_renews_the_lifetime(kit: Kit) {
     let (cache, source) = (stale_tagged(&kit).await, Source::open());
     let loader = source.answers(|context| {
         assert_eq!(context.stale(), Some(&1));
@@ -112,7 +112,7 @@ async fn not_modified_keeps_bytes_and_tags_and_renews_the_lifetime(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), None);
 }
 
-async fn not_modified_without_a_stale_value_is_a_load_error(kit: Kit) {
+pub(crate) async fn not_modified_without_a_stale_value_is_a_load_error(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     let loader = source.answers(|context| {
         assert_eq!(context.stale(), None);
@@ -122,7 +122,7 @@ async fn not_modified_without_a_stale_value_is_a_load_error(kit: Kit) {
     assert_eq!(ask(&cache, "a", source.brings(7)).await.unwrap().unwrap(), 7);
 }
 
-async fn what_could_not_be_stored_has_no_ttl(kit: Kit) {
+pub(crate) async fn what_could_not_be_stored_has_no_ttl(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let caller = tokio::spawn({
         let (cache, loader) = (cache.clone(), source.brings(7));
@@ -136,7 +136,7 @@ async fn what_could_not_be_stored_has_no_ttl(kit: Kit) {
     assert_eq!(cache.stats().fills_refused, 1);
 }
 
-async fn a_wrong_lifetime_from_the_loader_is_an_error_and_the_next_call_loads(kit: Kit) {
+pub(crate) async fn a_wrong_lifetime_from_the_loader_is_an_error_and_the_next_call_loads(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     for wrong in [
         |loaded: Loaded<u32>| loaded.ttl(secs(0)),
@@ -150,7 +150,7 @@ async fn a_wrong_lifetime_from_the_loader_is_an_error_and_the_next_call_loads(ki
     assert_eq!(ask(&cache, "a", source.brings(7)).await.unwrap().unwrap(), 7);
 }
 
-async fn errors_are_not_remembered_by_default(kit: Kit) {
+pub(crate) async fn errors_are_not_remembered_by_default(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     for _ in 0..3 {
         assert_eq!(kind(ask(&cache, "a", source.fails()).await.unwrap()), ErrorKind::Load);
@@ -158,7 +158,7 @@ async fn errors_are_not_remembered_by_default(kit: Kit) {
     assert_eq!(source.loads(), 3);
 }
 
-async fn an_error_is_remembered_with_backoff_if_asked(kit: Kit) {
+pub(crate) async fn an_error_is_remembered_with_backoff_if_asked(kit: Kit) {
     let cache = kit.builder().error_backoff(secs(1), secs(3)).build().unwrap();
     let source = Source::open();
     // Tried at 0, 1, 3, 6 and 9 s: pauses of 1, 2, 3 and 3 s.
@@ -181,7 +181,7 @@ async fn an_error_is_remembered_with_backoff_if_asked(kit: Kit) {
     assert_eq!(ask(&cache, "a", source.brings(8)).await.unwrap().unwrap(), 8, "and it starts over");
 }
 
-async fn a_remembered_panic_is_an_error_too(kit: Kit) {
+pub(crate) async fn a_remembered_panic_is_an_error_too(kit: Kit) {
     let cache = kit.builder().error_backoff(secs(1), secs(3)).build().unwrap();
     let source = Source::open();
     for _ in 0..3 {

@@ -8,7 +8,7 @@ fn ended(stats: &CacheStats) -> u64 {
     stats.hits + stats.stale + stats.negative + stats.misses + stats.errors + stats.cancelled
 }
 
-async fn each_way_to_answer_is_counted_as_what_it_is(kit: Kit) {
+pub(crate) async fn each_way_to_answer_is_counted_as_what_it_is(kit: Kit) {
     let cache = kit.builder().ttl(secs(10)).stale_for(secs(60)).build().unwrap();
     let source = Source::open();
     assert_eq!(cache.get::<u32>("a").await.unwrap(), None);
@@ -27,7 +27,7 @@ async fn each_way_to_answer_is_counted_as_what_it_is(kit: Kit) {
     assert_eq!(counts, [8, 3, 1, 1, 2, 1, 0]);
 }
 
-async fn a_request_in_flight_is_counted_when_it_ends(kit: Kit) {
+pub(crate) async fn a_request_in_flight_is_counted_when_it_ends(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let callers: Vec<_> = (0..3).map(|_| ask(&cache, "a", source.brings(1))).collect();
     settle().await;
@@ -50,7 +50,7 @@ impl<'de> serde::Deserialize<'de> for Mine {
     }
 }
 
-async fn a_panic_of_the_caller_is_counted_as_an_error(kit: Kit) {
+pub(crate) async fn a_panic_of_the_caller_is_counted_as_an_error(kit: Kit) {
     let cache = kit.cache();
     cache.set_many([("a", &1), ("b", &1)]).await.unwrap();
     let one = tokio::spawn({
@@ -66,7 +66,7 @@ async fn a_panic_of_the_caller_is_counted_as_an_error(kit: Kit) {
     assert_eq!((stats.requests, stats.errors, stats.misses, stats.cancelled), (4, 3, 1, 0));
 }
 
-async fn after_a_storm_every_request_is_counted_once(kit: Kit) {
+pub(crate) async fn after_a_storm_every_request_is_counted_once(kit: Kit) {
     let mut all = [0; 7];
     for seed in 0..12 {
         for stats in storm(&kit, seed).await {

@@ -6,7 +6,7 @@ use crate::kit::{Kit, Source, ask, kind, millis, rules, secs, settle};
 
 const ALL: &[&str] = &["get", "set", "remove", "touch", "invalidate"];
 
-async fn a_store_that_is_gone_is_an_error_of_reads_and_writes(kit: Kit) {
+pub(crate) async fn a_store_that_is_gone_is_an_error_of_reads_and_writes(kit: Kit) {
     let cache = kit.cache();
     kit.fail(ErrorKind::Unavailable, ALL);
     assert_eq!(kind(cache.get::<u32>("a").await), ErrorKind::Unavailable);
@@ -21,7 +21,7 @@ async fn a_store_that_is_gone_is_an_error_of_reads_and_writes(kit: Kit) {
     assert_eq!((cache.stats().requests, cache.stats().errors), (3, 3));
 }
 
-async fn get_or_load_over_a_store_that_is_gone_loads_once_and_does_not_store(kit: Kit) {
+pub(crate) async fn get_or_load_over_a_store_that_is_gone_loads_once_and_does_not_store(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     kit.fail(ErrorKind::Unavailable, ALL);
     let callers: Vec<_> = (0..100).map(|_| ask(&cache, "a", source.brings(7))).collect();
@@ -39,21 +39,21 @@ async fn get_or_load_over_a_store_that_is_gone_loads_once_and_does_not_store(kit
     assert_eq!(ask(&cache, "a", source.brings(8)).await.unwrap().unwrap(), 8);
 }
 
-async fn a_value_loaded_without_a_store_has_no_ttl(kit: Kit) {
+pub(crate) async fn a_value_loaded_without_a_store_has_no_ttl(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     kit.fail(ErrorKind::Unavailable, ALL);
     let fetched = cache.get_or_load::<u32, _, _, _, _, _>("a", source.brings(7)).entry().await.unwrap();
     assert_eq!((fetched.value, fetched.ttl_left), (Some(7), None));
 }
 
-async fn a_call_that_a_limit_refused_is_an_error_and_loads_nothing(kit: Kit) {
+pub(crate) async fn a_call_that_a_limit_refused_is_an_error_and_loads_nothing(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     kit.fail(ErrorKind::Overloaded, ALL);
     assert_eq!(kind(ask(&cache, "a", source.brings(7)).await.unwrap()), ErrorKind::Overloaded);
     assert_eq!(source.loads(), 0);
 }
 
-async fn a_load_that_cannot_be_stored_is_answered_and_its_lease_given_back(kit: Kit) {
+pub(crate) async fn a_load_that_cannot_be_stored_is_answered_and_its_lease_given_back(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     kit.fail(ErrorKind::Unavailable, &["set"]);
     assert_eq!(ask(&cache, "a", source.brings(7)).await.unwrap().unwrap(), 7);
@@ -61,7 +61,7 @@ async fn a_load_that_cannot_be_stored_is_answered_and_its_lease_given_back(kit: 
     kit.assert_no_lease("a").await;
 }
 
-async fn a_fill_whose_answer_is_lost_is_there(kit: Kit) {
+pub(crate) async fn a_fill_whose_answer_is_lost_is_there(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     kit.faults.inject(Fault::lost().when(|request| matches!(request, Request::Set(_))));
     assert_eq!(ask(&cache, "a", source.brings(7)).await.unwrap().unwrap(), 7);
@@ -70,7 +70,7 @@ async fn a_fill_whose_answer_is_lost_is_there(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), Some(7));
 }
 
-async fn no_call_outlasts_its_deadline_over_a_store_that_hangs(kit: Kit) {
+pub(crate) async fn no_call_outlasts_its_deadline_over_a_store_that_hangs(kit: Kit) {
     let cache = kit.builder().store_timeout(secs(2)).build().unwrap();
     kit.hang(ALL);
     macro_rules! in_time {
@@ -103,7 +103,7 @@ async fn no_call_outlasts_its_deadline_over_a_store_that_hangs(kit: Kit) {
     assert_eq!(cache.stats().errors, 3);
 }
 
-async fn get_or_load_over_a_store_that_hangs_loads_after_the_stores_time(kit: Kit) {
+pub(crate) async fn get_or_load_over_a_store_that_hangs_loads_after_the_stores_time(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     kit.hang(ALL);
     let caller = ask(&cache, "a", source.brings(7));
@@ -114,7 +114,7 @@ async fn get_or_load_over_a_store_that_hangs_loads_after_the_stores_time(kit: Ki
     assert_eq!(cache.loads_in_flight(), 0);
 }
 
-async fn a_fill_that_hangs_ends_in_the_stores_time(kit: Kit) {
+pub(crate) async fn a_fill_that_hangs_ends_in_the_stores_time(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     kit.hang(&["set", "touch"]);
     let caller = ask(&cache, "a", source.brings(7));
@@ -123,7 +123,7 @@ async fn a_fill_that_hangs_ends_in_the_stores_time(kit: Kit) {
     assert_eq!((cache.loads_in_flight(), cache.stats().fills_failed), (0, 1));
 }
 
-async fn a_load_goes_on_while_its_lease_cannot_be_renewed(kit: Kit) {
+pub(crate) async fn a_load_goes_on_while_its_lease_cannot_be_renewed(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let caller = ask(&cache, "a", source.brings(7));
     settle().await;

@@ -6,7 +6,7 @@ use memstache_core::{Cache, Json, Request};
 
 use crate::kit::{Kit, Source, ask, millis, rules, secs, settle};
 
-async fn refresh_ahead_refreshes_once_in_the_background(kit: Kit) {
+pub(crate) async fn refresh_ahead_refreshes_once_in_the_background(kit: Kit) {
     let cache = kit.builder().ttl(secs(100)).refresh_ahead(0.8).build().unwrap();
     cache.set("a", &1).await.unwrap();
     let source = Source::gated();
@@ -27,7 +27,7 @@ async fn refresh_ahead_refreshes_once_in_the_background(kit: Kit) {
     assert_eq!((cache.stats().hits, cache.stats().loads), (22, 1));
 }
 
-async fn two_handles_refresh_ahead_once_by_the_stores_lease(kit: Kit) {
+pub(crate) async fn two_handles_refresh_ahead_once_by_the_stores_lease(kit: Kit) {
     let build = |stack| kit.builder_on(stack).ttl(secs(100)).refresh_ahead(0.5).build().unwrap();
     let (here, there) = (build(kit.another_stack()), build(kit.another_stack()));
     here.set("a", &1).await.unwrap();
@@ -45,7 +45,7 @@ async fn two_handles_refresh_ahead_once_by_the_stores_lease(kit: Kit) {
     }
 }
 
-async fn a_failed_early_refresh_keeps_the_value_and_gives_the_source_a_pause(kit: Kit) {
+pub(crate) async fn a_failed_early_refresh_keeps_the_value_and_gives_the_source_a_pause(kit: Kit) {
     let cache = kit.builder().ttl(secs(100)).refresh_ahead(0.5).refresh_pause(secs(20)).build().unwrap();
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(50)).await;
@@ -61,7 +61,7 @@ async fn a_failed_early_refresh_keeps_the_value_and_gives_the_source_a_pause(kit
     assert_eq!((cache.stats().errors, cache.stats().load_failures), (0, 1));
 }
 
-async fn an_early_refresh_that_is_overtaken_by_a_removal_is_refused(kit: Kit) {
+pub(crate) async fn an_early_refresh_that_is_overtaken_by_a_removal_is_refused(kit: Kit) {
     let cache = kit.builder().ttl(secs(100)).refresh_ahead(0.5).build().unwrap();
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(60)).await;
@@ -74,7 +74,7 @@ async fn an_early_refresh_that_is_overtaken_by_a_removal_is_refused(kit: Kit) {
     assert_eq!((cache.get::<u32>("a").await.unwrap(), cache.stats().fills_refused), (None, 1));
 }
 
-async fn an_early_refresh_hears_of_the_value_that_it_replaces(kit: Kit) {
+pub(crate) async fn an_early_refresh_hears_of_the_value_that_it_replaces(kit: Kit) {
     let cache = kit.builder().ttl(secs(100)).refresh_ahead(0.5).build().unwrap();
     cache.set("a", &1).tags(["t"]).await.unwrap();
     kit.pass(secs(60)).await;
@@ -86,7 +86,7 @@ async fn an_early_refresh_hears_of_the_value_that_it_replaces(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), None);
 }
 
-async fn an_early_refresh_that_meets_a_later_stale_value_refreshes_that(kit: Kit) {
+pub(crate) async fn an_early_refresh_that_meets_a_later_stale_value_refreshes_that(kit: Kit) {
     let cache = kit.builder().ttl(secs(100)).refresh_ahead(0.5).build().unwrap();
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(60)).await;
@@ -105,7 +105,7 @@ async fn an_early_refresh_that_meets_a_later_stale_value_refreshes_that(kit: Kit
     assert_eq!((source.loads(), cache.get::<u32>("a").await.unwrap()), (1, Some(3)));
 }
 
-async fn a_value_without_an_end_is_never_refreshed_early(kit: Kit) {
+pub(crate) async fn a_value_without_an_end_is_never_refreshed_early(kit: Kit) {
     let cache = kit.builder().refresh_ahead(0.0).early_refresh(100.0).build().unwrap();
     let source = Source::open();
     assert_eq!(ask(&cache, "a", source.brings(1)).await.unwrap().unwrap(), 1);
@@ -136,7 +136,7 @@ async fn load_slowly(kit: &Kit, cache: &Cache<Json>) {
     assert_eq!(first.await.unwrap().unwrap(), 1);
 }
 
-async fn a_dear_value_is_refreshed_by_chance_near_its_end(kit: Kit) {
+pub(crate) async fn a_dear_value_is_refreshed_by_chance_near_its_end(kit: Kit) {
     // -ln(1 - 0.9) * 2 * 4 s is 18.4 s before the end.
     let (cache, _) = drawing(&kit, 0.9);
     load_slowly(&kit, &cache).await;
@@ -151,7 +151,7 @@ async fn a_dear_value_is_refreshed_by_chance_near_its_end(kit: Kit) {
     assert_eq!((source.loads(), cache.get::<u32>("a").await.unwrap()), (1, Some(2)));
 }
 
-async fn who_draws_low_does_not_refresh(kit: Kit) {
+pub(crate) async fn who_draws_low_does_not_refresh(kit: Kit) {
     let (cache, _) = drawing(&kit, 0.0);
     load_slowly(&kit, &cache).await;
     let source = Source::open();
@@ -161,7 +161,7 @@ async fn who_draws_low_does_not_refresh(kit: Kit) {
     assert_eq!(source.loads(), 0);
 }
 
-async fn chance_is_drawn_once_a_call(kit: Kit) {
+pub(crate) async fn chance_is_drawn_once_a_call(kit: Kit) {
     let (cache, draws) = drawing(&kit, 0.9);
     load_slowly(&kit, &cache).await;
     assert_eq!(cache.get::<u32>("a").await.unwrap(), Some(1));
@@ -173,7 +173,7 @@ async fn chance_is_drawn_once_a_call(kit: Kit) {
     assert_eq!((*draws.lock().unwrap() - before, source.loads()), (1, 1));
 }
 
-async fn the_call_chooses_early_refresh_for_itself(kit: Kit) {
+pub(crate) async fn the_call_chooses_early_refresh_for_itself(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(31)).await;

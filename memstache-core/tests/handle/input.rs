@@ -17,7 +17,7 @@ fn text<T: std::fmt::Debug>(result: Result<T>) -> String {
     text
 }
 
-async fn wrong_input_names_field_limit_and_what_was_given(kit: Kit) {
+pub(crate) async fn wrong_input_names_field_limit_and_what_was_given(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     let (long_key, long_tag) = (SECRET.repeat(200), SECRET.repeat(30));
     let many_tags: Vec<String> = (0..33).map(|n| format!("{SECRET} {n}")).collect();
@@ -86,14 +86,14 @@ async fn wrong_input_names_field_limit_and_what_was_given(kit: Kit) {
     kit.recorder.assert_quiet();
 }
 
-async fn the_longest_key_and_ttl_are_fine(kit: Kit) {
+pub(crate) async fn the_longest_key_and_ttl_are_fine(kit: Kit) {
     let cache = kit.cache();
     let key = "k".repeat(1024);
     cache.set(&key, &1).ttl(MAX_TTL).tags([&"t".repeat(128)]).await.unwrap();
     assert_eq!(cache.get::<u32>(&key).await.unwrap(), Some(1));
 }
 
-async fn a_builder_names_every_wrong_setting(kit: Kit) {
+pub(crate) async fn a_builder_names_every_wrong_setting(kit: Kit) {
     let wrong = kit
         .builder()
         .keyspace("a:b")
@@ -131,7 +131,7 @@ async fn a_builder_names_every_wrong_setting(kit: Kit) {
     assert_eq!(text.split("; ").count(), fields.len(), "{text}");
 }
 
-async fn a_builder_without_a_keyspace_or_with_a_disagreement_says_so(kit: Kit) {
+pub(crate) async fn a_builder_without_a_keyspace_or_with_a_disagreement_says_so(kit: Kit) {
     let stack = kit.another_stack();
     let unnamed = memstache_core::Cache::builder(stack).format(memstache_core::Json).build();
     assert_eq!(text(unnamed), "keyspace must be set, but nothing was given");
@@ -150,7 +150,7 @@ async fn a_builder_without_a_keyspace_or_with_a_disagreement_says_so(kit: Kit) {
     );
 }
 
-async fn a_value_that_no_store_can_hold_is_too_large(kit: Kit) {
+pub(crate) async fn a_value_that_no_store_can_hold_is_too_large(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     cache.set("b", &1).await.unwrap();
     let large = SECRET.repeat(1 << 20);
@@ -166,7 +166,7 @@ async fn a_value_that_no_store_can_hold_is_too_large(kit: Kit) {
     assert_eq!(source.loads(), 0);
 }
 
-async fn builders_show_no_value(kit: Kit) {
+pub(crate) async fn builders_show_no_value(kit: Kit) {
     let cache = kit.cache();
     let shown = format!("{:?} {:?}", cache.set(SECRET, SECRET), cache.set_many([(SECRET, SECRET)]));
     let listed = format!("{:?}", SECRET.as_bytes());

@@ -29,50 +29,50 @@ async fn overtake(cache: &Cache<Json>, invalidate: impl AsyncFnOnce()) -> u64 {
     cache.stats().fills_refused
 }
 
-async fn a_late_fill_after_remove_is_refused(kit: Kit) {
+pub(crate) async fn a_late_fill_after_remove_is_refused(kit: Kit) {
     let cache = kit.cache();
     assert_eq!(overtake(&cache, async || assert!(!cache.remove("a").await.unwrap())).await, 1);
 }
 
-async fn a_late_fill_after_a_batch_removal_is_refused(kit: Kit) {
+pub(crate) async fn a_late_fill_after_a_batch_removal_is_refused(kit: Kit) {
     let cache = kit.cache();
     let remove = async || assert!(cache.remove_many(["b", "a"]).await.unwrap().iter().all(Result::is_ok));
     assert_eq!(overtake(&cache, remove).await, 1);
 }
 
-async fn a_late_fill_after_another_handles_remove_is_refused(kit: Kit) {
+pub(crate) async fn a_late_fill_after_another_handles_remove_is_refused(kit: Kit) {
     let (cache, other) = (kit.cache(), kit.other_cache());
     assert_eq!(overtake(&cache, async || assert!(!other.remove("a").await.unwrap())).await, 1);
 }
 
-async fn a_late_fill_after_clear_is_refused(kit: Kit) {
+pub(crate) async fn a_late_fill_after_clear_is_refused(kit: Kit) {
     let cache = kit.cache();
     assert_eq!(overtake(&cache, async || cache.clear().await.unwrap()).await, 1);
 }
 
-async fn a_late_fill_after_another_handles_clear_is_refused(kit: Kit) {
+pub(crate) async fn a_late_fill_after_another_handles_clear_is_refused(kit: Kit) {
     let (cache, other) = (kit.cache(), kit.other_cache());
     assert_eq!(overtake(&cache, async || other.clear().await.unwrap()).await, 1);
 }
 
-async fn a_late_fill_after_clear_tenant_is_refused(kit: Kit) {
+pub(crate) async fn a_late_fill_after_clear_tenant_is_refused(kit: Kit) {
     let tenant = TenantId::new("acme").unwrap();
     let tenants = kit.builder().build_tenanted().unwrap();
     let cache = tenants.for_tenant(&tenant);
     assert_eq!(overtake(&cache, async || tenants.clear_tenant(&tenant).await.unwrap()).await, 1);
 }
 
-async fn a_late_fill_after_its_tags_invalidation_is_seen_by_nobody(kit: Kit) {
+pub(crate) async fn a_late_fill_after_its_tags_invalidation_is_seen_by_nobody(kit: Kit) {
     let cache = kit.cache();
     overtake(&cache, async || cache.invalidate_tag("t").await.unwrap()).await;
 }
 
-async fn a_late_fill_after_another_handles_tag_invalidation_is_seen_by_nobody(kit: Kit) {
+pub(crate) async fn a_late_fill_after_another_handles_tag_invalidation_is_seen_by_nobody(kit: Kit) {
     let (cache, other) = (kit.cache(), kit.other_cache());
     overtake(&cache, async || other.invalidate_tags(["u", "t"]).await.unwrap()).await;
 }
 
-async fn a_late_fill_after_set_is_refused(kit: Kit) {
+pub(crate) async fn a_late_fill_after_set_is_refused(kit: Kit) {
     let (cache, other, source) = (kit.cache(), kit.other_cache(), Source::gated());
     for (n, writer) in [&cache, &other].into_iter().enumerate() {
         cache.remove("a").await.unwrap();
@@ -89,7 +89,7 @@ async fn a_late_fill_after_set_is_refused(kit: Kit) {
     }
 }
 
-async fn a_late_fill_after_a_batch_write_is_refused(kit: Kit) {
+pub(crate) async fn a_late_fill_after_a_batch_write_is_refused(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let first = ask(&cache, "a", source.brings(1));
     settle().await;
@@ -100,7 +100,7 @@ async fn a_late_fill_after_a_batch_write_is_refused(kit: Kit) {
     assert_eq!(cache.stats().fills_refused, 1);
 }
 
-async fn a_late_fill_of_one_key_of_a_batch_load_is_refused_and_the_others_are_stored(kit: Kit) {
+pub(crate) async fn a_late_fill_of_one_key_of_a_batch_load_is_refused_and_the_others_are_stored(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let batch = ask_many(&cache, &["a", "b", "c"], source.brings_each(|_| 1));
     settle().await;
@@ -111,7 +111,7 @@ async fn a_late_fill_of_one_key_of_a_batch_load_is_refused_and_the_others_are_st
     assert_eq!(cache.stats().fills_refused, 1);
 }
 
-async fn a_load_whose_caller_left_is_fenced_all_the_same(kit: Kit) {
+pub(crate) async fn a_load_whose_caller_left_is_fenced_all_the_same(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let first = ask(&cache, "a", source.brings(1));
     settle().await;
@@ -123,7 +123,7 @@ async fn a_load_whose_caller_left_is_fenced_all_the_same(kit: Kit) {
     assert_eq!((cache.stats().fills_refused, cache.loads_in_flight()), (1, 0));
 }
 
-async fn a_failed_removal_is_an_error_and_leaves_the_running_load_alone(kit: Kit) {
+pub(crate) async fn a_failed_removal_is_an_error_and_leaves_the_running_load_alone(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let first = ask(&cache, "a", source.brings(1));
     settle().await;
@@ -137,7 +137,7 @@ async fn a_failed_removal_is_an_error_and_leaves_the_running_load_alone(kit: Kit
     assert_eq!((first.await.unwrap().unwrap(), second.await.unwrap().unwrap()), (1, 1));
 }
 
-async fn a_tag_hides_what_carries_it_and_nothing_else(kit: Kit) {
+pub(crate) async fn a_tag_hides_what_carries_it_and_nothing_else(kit: Kit) {
     let cache = kit.cache();
     cache.set("a", &1).tags(["t", "u"]).await.unwrap();
     cache.set("b", &2).tags(["u"]).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_tag_hides_what_carries_it_and_nothing_else(kit: Kit) {
     assert_eq!(cache.get::<u32>("c").await.unwrap(), None);
 }
 
-async fn invalidating_no_tags_touches_nothing(kit: Kit) {
+pub(crate) async fn invalidating_no_tags_touches_nothing(kit: Kit) {
     let cache = kit.cache();
     cache.invalidate_tags(Vec::<String>::new()).await.unwrap();
     kit.recorder.assert_quiet();

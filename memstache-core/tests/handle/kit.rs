@@ -13,7 +13,7 @@ use std::{
 use memstache_core::{
     Address, BoxFuture, Cache, CacheBuilder, Coherence, ErasedService, Error, ErrorKind, Get, Json, LoadContext,
     Lookup, MemoryStore, NearConfig, OnMiss, Operation, Request, Response, Result, Stack, Touch, TouchKind,
-    testing::{Fault, Faults, Gate, ManualClock, NaiveStore, Recorder},
+    testing::{Fault, Faults, Gate, ManualClock, NaiveStore, Recorder, Sabotage},
 };
 use tokio::task::{JoinHandle, yield_now};
 use tower::{Layer, Service};
@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Naive,
     Memory,
     Near,
+    /// A naive store that breaks one of its rules.
+    Broken(Sabotage),
 }
 
 /// Makes the tests of a module: each rule over each stack.
@@ -82,10 +84,11 @@ enum Leaf {
 }
 
 impl Kit {
-    fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         let clock = ManualClock::new();
         let leaf = match kind {
             Kind::Naive => Leaf::Naive(NaiveStore::new(clock.clone())),
+            Kind::Broken(sabotage) => Leaf::Naive(NaiveStore::sabotaged(clock.clone(), sabotage)),
             Kind::Memory | Kind::Near => {
                 let store = MemoryStore::builder().max_bytes(8 << 20).clock(clock.clone()).build();
                 Leaf::Memory(store.unwrap())
@@ -114,7 +117,7 @@ impl Kit {
             Stack::over(leaf).timeout(self.faults.clone()).retry(self.recorder.clone()).limit(self.yields.clone());
         match self.kind {
             Kind::Near => stack.near(NearConfig::new(1 << 20).unwrap().with_clock(self.clock.clone())).build(),
-            Kind::Naive | Kind::Memory => stack.build(),
+            Kind::Naive | Kind::Memory | Kind::Broken(_) => stack.build(),
         }
     }
 

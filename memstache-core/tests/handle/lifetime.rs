@@ -12,13 +12,13 @@ async fn left(cache: &Cache<Json>, key: &str) -> Option<Duration> {
     entry.ttl_left
 }
 
-async fn without_any_ttl_a_value_has_no_end(kit: Kit) {
+pub(crate) async fn without_any_ttl_a_value_has_no_end(kit: Kit) {
     let (cache, source) = (kit.builder().build().unwrap(), Source::open());
     assert_eq!(ask(&cache, "a", source.brings(1)).await.unwrap().unwrap(), 1);
     assert_eq!(left(&cache, "a").await, None);
 }
 
-async fn the_caches_ttl_is_the_default(kit: Kit) {
+pub(crate) async fn the_caches_ttl_is_the_default(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     assert_eq!(ask(&cache, "a", source.brings(1)).await.unwrap().unwrap(), 1);
     assert_eq!(left(&cache, "a").await, Some(secs(60)));
@@ -26,7 +26,7 @@ async fn the_caches_ttl_is_the_default(kit: Kit) {
     assert_eq!(left(&cache, "b").await, Some(secs(60)));
 }
 
-async fn the_calls_ttl_beats_the_caches(kit: Kit) {
+pub(crate) async fn the_calls_ttl_beats_the_caches(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     assert_eq!(cache.get_or_load("a", source.brings(1)).ttl(secs(20)).await.unwrap(), 1);
     assert_eq!(left(&cache, "a").await, Some(secs(20)));
@@ -34,14 +34,14 @@ async fn the_calls_ttl_beats_the_caches(kit: Kit) {
     assert_eq!(left(&cache, "b").await, Some(secs(600)));
 }
 
-async fn the_loaded_values_ttl_beats_the_calls(kit: Kit) {
+pub(crate) async fn the_loaded_values_ttl_beats_the_calls(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     let loader = source.answers(|context| Ok(context.store(1).ttl(secs(5))));
     let fetched = cache.get_or_load("a", loader).ttl(secs(20)).entry().await.unwrap();
     assert_eq!((fetched.ttl_left, left(&cache, "a").await), (Some(secs(5)), Some(secs(5))));
 }
 
-async fn the_loaded_values_stale_for_and_sliding_beat_the_calls(kit: Kit) {
+pub(crate) async fn the_loaded_values_stale_for_and_sliding_beat_the_calls(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     let loader = source.answers(|context| Ok(context.store(1).sliding(secs(5)).stale_for(secs(3))));
     assert_eq!(cache.get_or_load("a", loader).sliding(secs(50)).stale_for(secs(30)).await.unwrap(), 1);
@@ -52,7 +52,7 @@ async fn the_loaded_values_stale_for_and_sliding_beat_the_calls(kit: Kit) {
     assert_eq!(cache.get_entry::<u32>("a").await.unwrap().outcome, Outcome::Miss);
 }
 
-async fn expires_at_becomes_a_ttl(kit: Kit) {
+pub(crate) async fn expires_at_becomes_a_ttl(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     cache.set("a", &1).expires_at(kit.clock.wall() + secs(42)).await.unwrap();
     assert_eq!(left(&cache, "a").await, Some(secs(42)));
@@ -64,7 +64,7 @@ async fn expires_at_becomes_a_ttl(kit: Kit) {
     assert_eq!(cache.get::<u32>("b").await.unwrap(), None);
 }
 
-async fn a_value_whose_end_came_while_it_was_loaded_is_answered_and_not_stored(kit: Kit) {
+pub(crate) async fn a_value_whose_end_came_while_it_was_loaded_is_answered_and_not_stored(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let caller = tokio::spawn({
         let (cache, loader, until) = (cache.clone(), source.brings(7), kit.clock.wall() + secs(5));
@@ -78,7 +78,7 @@ async fn a_value_whose_end_came_while_it_was_loaded_is_answered_and_not_stored(k
     kit.assert_no_lease("a").await;
 }
 
-async fn a_past_expires_at_is_refused(kit: Kit) {
+pub(crate) async fn a_past_expires_at_is_refused(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     for past in [SystemTime::UNIX_EPOCH, kit.clock.wall()] {
         let error = cache.set("a", &1).expires_at(past).await.unwrap_err();
@@ -89,7 +89,7 @@ async fn a_past_expires_at_is_refused(kit: Kit) {
     kit.recorder.assert_quiet();
 }
 
-async fn jitter_only_shortens(kit: Kit) {
+pub(crate) async fn jitter_only_shortens(kit: Kit) {
     // The kit draws 0.5.
     let cache = kit.builder().ttl(secs(100)).jitter(0.2).build().unwrap();
     cache.set("a", &1).await.unwrap();
@@ -105,7 +105,7 @@ async fn jitter_only_shortens(kit: Kit) {
     }
 }
 
-async fn sliding_is_extended_by_reads_and_never_past_the_ttl(kit: Kit) {
+pub(crate) async fn sliding_is_extended_by_reads_and_never_past_the_ttl(kit: Kit) {
     let cache = kit.builder().ttl(secs(25)).sliding(secs(10)).build().unwrap();
     cache.set("a", &1).await.unwrap();
     for _ in 0..3 {
@@ -120,7 +120,7 @@ async fn sliding_is_extended_by_reads_and_never_past_the_ttl(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), None, "not read for its window");
 }
 
-async fn touch_extends_a_sliding_value_and_touch_ttl_gives_a_new_end(kit: Kit) {
+pub(crate) async fn touch_extends_a_sliding_value_and_touch_ttl_gives_a_new_end(kit: Kit) {
     let cache = kit.cache();
     cache.set("a", &1).sliding(secs(10)).await.unwrap();
     kit.pass(secs(8)).await;
@@ -132,7 +132,7 @@ async fn touch_extends_a_sliding_value_and_touch_ttl_gives_a_new_end(kit: Kit) {
     assert!(!cache.touch_ttl("b", secs(300)).await.unwrap());
 }
 
-async fn exists_extends_nothing(kit: Kit) {
+pub(crate) async fn exists_extends_nothing(kit: Kit) {
     let cache = kit.cache();
     cache.set("a", &1).sliding(secs(10)).await.unwrap();
     kit.pass(secs(8)).await;
@@ -142,7 +142,7 @@ async fn exists_extends_nothing(kit: Kit) {
     assert_eq!(cache.stats().requests, 0, "nor is it counted");
 }
 
-async fn conditions_of_a_write_hold(kit: Kit) {
+pub(crate) async fn conditions_of_a_write_hold(kit: Kit) {
     use memstache_core::{Version, Written};
     let cache = kit.cache();
     assert_eq!(cache.set("a", &1).if_present().await.unwrap(), Written::Refused);
@@ -154,7 +154,7 @@ async fn conditions_of_a_write_hold(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), Some(3));
 }
 
-async fn max_staleness_of_the_cache_cannot_be_raised_by_a_call(kit: Kit) {
+pub(crate) async fn max_staleness_of_the_cache_cannot_be_raised_by_a_call(kit: Kit) {
     let cache = kit.builder().ttl(secs(10)).stale_for(secs(100)).max_staleness(secs(5)).build().unwrap();
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(14)).await;

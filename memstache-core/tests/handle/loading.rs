@@ -4,7 +4,7 @@ use memstache_core::ErrorKind;
 
 use crate::kit::{Failed, Kit, Source, ask, kind, rules, secs, settle};
 
-async fn a_thousand_concurrent_callers_share_one_load(kit: Kit) {
+pub(crate) async fn a_thousand_concurrent_callers_share_one_load(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let callers: Vec<_> = (0..1000).map(|_| ask(&cache, "a", source.brings(7))).collect();
     settle().await;
@@ -19,7 +19,7 @@ async fn a_thousand_concurrent_callers_share_one_load(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), Some(7));
 }
 
-async fn the_last_of_a_thousand_gets_its_value_when_all_others_left(kit: Kit) {
+pub(crate) async fn the_last_of_a_thousand_gets_its_value_when_all_others_left(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let mut callers: Vec<_> = (0..1000).map(|_| ask(&cache, "a", source.brings(7))).collect();
     settle().await;
@@ -36,7 +36,7 @@ async fn the_last_of_a_thousand_gets_its_value_when_all_others_left(kit: Kit) {
     kit.assert_no_lease("a").await;
 }
 
-async fn a_load_that_all_callers_left_ends_and_is_stored(kit: Kit) {
+pub(crate) async fn a_load_that_all_callers_left_ends_and_is_stored(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let callers: Vec<_> = (0..10).map(|_| ask(&cache, "a", source.brings(7))).collect();
     settle().await;
@@ -52,7 +52,7 @@ async fn a_load_that_all_callers_left_ends_and_is_stored(kit: Kit) {
     assert_eq!(cache.stats().cancelled, 10);
 }
 
-async fn a_panic_in_the_future_is_everybodys_error_and_the_next_call_loads(kit: Kit) {
+pub(crate) async fn a_panic_in_the_future_is_everybodys_error_and_the_next_call_loads(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let callers: Vec<_> = (0..100).map(|_| ask(&cache, "a", source.panics())).collect();
     settle().await;
@@ -65,7 +65,7 @@ async fn a_panic_in_the_future_is_everybodys_error_and_the_next_call_loads(kit: 
     assert_eq!((cache.stats().loads, cache.stats().load_failures), (2, 1));
 }
 
-async fn a_panic_in_the_closure_is_everybodys_error_and_the_next_call_loads(kit: Kit) {
+pub(crate) async fn a_panic_in_the_closure_is_everybodys_error_and_the_next_call_loads(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     let callers: Vec<_> = (0..100).map(|_| ask(&cache, "a", |_| panic!("on purpose"))).collect();
     for caller in callers {
@@ -76,7 +76,7 @@ async fn a_panic_in_the_closure_is_everybodys_error_and_the_next_call_loads(kit:
     assert_eq!(cache.loads_in_flight(), 0);
 }
 
-async fn a_loaders_error_is_everybodys_with_its_source_and_the_next_call_loads(kit: Kit) {
+pub(crate) async fn a_loaders_error_is_everybodys_with_its_source_and_the_next_call_loads(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let callers: Vec<_> = (0..100).map(|_| ask(&cache, "a", source.fails())).collect();
     settle().await;
@@ -92,7 +92,7 @@ async fn a_loaders_error_is_everybodys_with_its_source_and_the_next_call_loads(k
     assert_eq!(source.loads(), 2);
 }
 
-async fn two_handles_over_one_store_share_one_load_by_its_lease(kit: Kit) {
+pub(crate) async fn two_handles_over_one_store_share_one_load_by_its_lease(kit: Kit) {
     let (here, there, source) = (kit.cache(), kit.other_cache(), Source::gated());
     let first = ask(&here, "a", source.brings(7));
     settle().await;
@@ -109,7 +109,7 @@ async fn two_handles_over_one_store_share_one_load_by_its_lease(kit: Kit) {
     assert_eq!(there.stats().hits, 10);
 }
 
-async fn who_waits_at_the_store_loads_when_the_other_handles_load_fails(kit: Kit) {
+pub(crate) async fn who_waits_at_the_store_loads_when_the_other_handles_load_fails(kit: Kit) {
     let (here, there, source) = (kit.cache(), kit.other_cache(), Source::gated());
     let first = ask(&here, "a", source.fails());
     settle().await;
@@ -121,7 +121,7 @@ async fn who_waits_at_the_store_loads_when_the_other_handles_load_fails(kit: Kit
     assert_eq!(source.loads(), 2);
 }
 
-async fn a_loader_that_outlives_many_lease_ttls_keeps_its_lease(kit: Kit) {
+pub(crate) async fn a_loader_that_outlives_many_lease_ttls_keeps_its_lease(kit: Kit) {
     let cache = kit.builder().ttl(secs(600)).load_timeout(secs(300)).build().unwrap();
     let other = kit.builder_on(kit.another_stack()).load_timeout(secs(300)).build().unwrap();
     let source = Source::gated();
@@ -139,7 +139,7 @@ async fn a_loader_that_outlives_many_lease_ttls_keeps_its_lease(kit: Kit) {
     assert_eq!((source.loads(), cache.stats().fills_refused), (1, 0));
 }
 
-async fn the_load_timeout_ends_a_load_and_gives_its_lease_back(kit: Kit) {
+pub(crate) async fn the_load_timeout_ends_a_load_and_gives_its_lease_back(kit: Kit) {
     let cache = kit.builder().load_timeout(secs(50)).hard_timeout(secs(200)).build().unwrap();
     let source = Source::gated();
     let callers: Vec<_> = (0..10).map(|_| ask(&cache, "a", source.brings(7))).collect();
@@ -155,7 +155,7 @@ async fn the_load_timeout_ends_a_load_and_gives_its_lease_back(kit: Kit) {
     assert_eq!(ask(&cache, "a", source.brings(8)).await.unwrap().unwrap(), 8);
 }
 
-async fn different_keys_load_side_by_side(kit: Kit) {
+pub(crate) async fn different_keys_load_side_by_side(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let callers: Vec<_> = (0..50).map(|n| ask(&cache, &format!("key {n}"), source.brings(n))).collect();
     settle().await;
@@ -167,7 +167,7 @@ async fn different_keys_load_side_by_side(kit: Kit) {
     assert_eq!(cache.loads_in_flight(), 0);
 }
 
-async fn get_or_set_is_get_or_load(kit: Kit) {
+pub(crate) async fn get_or_set_is_get_or_load(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     assert_eq!(cache.get_or_set("a", source.brings(7)).await.unwrap(), 7);
     assert_eq!(cache.get_or_set("a", source.brings(8)).await.unwrap(), 7);

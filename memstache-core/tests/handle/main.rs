@@ -15,6 +15,8 @@ mod invalidation;
 mod kit;
 mod lifetime;
 mod loading;
+mod races;
+mod sabotage;
 mod schema;
 mod stale;
 mod tenancy;

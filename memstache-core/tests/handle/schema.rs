@@ -43,7 +43,7 @@ async fn reload_once(cache: &Cache<Json>, counter: fn(&CacheStats) -> u64) {
     assert_eq!(all, 101, "and for one reason: {stats:?}");
 }
 
-async fn a_value_of_another_schema_is_loaded_once(kit: Kit) {
+pub(crate) async fn a_value_of_another_schema_is_loaded_once(kit: Kit) {
     let old = kit.builder().schema("number", 1).build().unwrap();
     old.set("a", &1).await.unwrap();
     let new = kit.builder().schema("number", 2).build().unwrap();
@@ -52,23 +52,23 @@ async fn a_value_of_another_schema_is_loaded_once(kit: Kit) {
     assert_eq!(old.get::<u32>("a").await.unwrap(), None, "and it is of another schema for the old handle");
 }
 
-async fn a_value_without_a_schema_is_not_one_with(kit: Kit) {
+pub(crate) async fn a_value_without_a_schema_is_not_one_with(kit: Kit) {
     kit.cache().set("a", &1).await.unwrap();
     reload_once(&kit.builder().schema("number", 1).build().unwrap(), |stats| stats.rejected_schema).await;
 }
 
-async fn a_value_of_another_format_is_loaded_once(kit: Kit) {
+pub(crate) async fn a_value_of_another_format_is_loaded_once(kit: Kit) {
     let other = kit.builder().format(OtherFormat).build().unwrap();
     other.set("a", &1).await.unwrap();
     reload_once(&kit.cache(), |stats| stats.rejected_format).await;
 }
 
-async fn undecodable_bytes_are_loaded_once(kit: Kit) {
+pub(crate) async fn undecodable_bytes_are_loaded_once(kit: Kit) {
     kit.cache().set("a", "no number").await.unwrap();
     reload_once(&kit.cache(), |stats| stats.rejected_decode).await;
 }
 
-async fn a_value_that_a_layer_rejects_is_loaded_once(kit: Kit) {
+pub(crate) async fn a_value_that_a_layer_rejects_is_loaded_once(kit: Kit) {
     let other = kit.other_cache();
     other.set("a", &1).await.unwrap();
     let version = other.get_entry::<u32>("a").await.unwrap().version.unwrap();
@@ -81,7 +81,7 @@ async fn a_value_that_a_layer_rejects_is_loaded_once(kit: Kit) {
     reload_once(&kit.cache(), |stats| stats.rejected_unopened).await;
 }
 
-async fn a_stale_value_that_cannot_be_opened_is_loaded_under_its_lease(kit: Kit) {
+pub(crate) async fn a_stale_value_that_cannot_be_opened_is_loaded_under_its_lease(kit: Kit) {
     let old = kit.builder().schema("number", 1).ttl(secs(10)).stale_for(secs(60)).build().unwrap();
     old.set("a", &1).await.unwrap();
     kit.pass(secs(11)).await;
@@ -96,7 +96,7 @@ async fn a_stale_value_that_cannot_be_opened_is_loaded_under_its_lease(kit: Kit)
     assert_eq!(source.loads(), 1);
 }
 
-async fn a_batch_of_values_that_cannot_be_opened_is_loaded_by_one_call(kit: Kit) {
+pub(crate) async fn a_batch_of_values_that_cannot_be_opened_is_loaded_by_one_call(kit: Kit) {
     let old = kit.builder().schema("number", 1).build().unwrap();
     old.set_many([("a", &1), ("b", &2), ("c", &3)]).await.unwrap();
     let (new, source) = (kit.builder().schema("number", 2).build().unwrap(), Source::open());

@@ -12,7 +12,7 @@ async fn with_stale(kit: &Kit) -> Cache<Json> {
     cache
 }
 
-async fn without_soft_timeout_everybody_gets_the_stale_value_while_one_refreshes(kit: Kit) {
+pub(crate) async fn without_soft_timeout_everybody_gets_the_stale_value_while_one_refreshes(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::gated());
     for _ in 0..10 {
         assert_eq!(ask(&cache, "a", source.brings(2)).await.unwrap().unwrap(), 1);
@@ -25,7 +25,7 @@ async fn without_soft_timeout_everybody_gets_the_stale_value_while_one_refreshes
     assert_eq!((source.loads(), cache.stats().hits), (1, 1));
 }
 
-async fn a_plain_get_takes_no_stale_value_and_get_entry_does(kit: Kit) {
+pub(crate) async fn a_plain_get_takes_no_stale_value_and_get_entry_does(kit: Kit) {
     let cache = with_stale(&kit).await;
     assert_eq!(cache.get::<u32>("a").await.unwrap(), None);
     assert!(!cache.exists("a").await.unwrap());
@@ -36,7 +36,7 @@ async fn a_plain_get_takes_no_stale_value_and_get_entry_does(kit: Kit) {
     assert_eq!((cache.stats().misses, cache.stats().stale), (1, 2));
 }
 
-async fn within_the_soft_timeout_the_refreshing_caller_gets_the_new_value(kit: Kit) {
+pub(crate) async fn within_the_soft_timeout_the_refreshing_caller_gets_the_new_value(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::gated());
     let caller = tokio::spawn({
         let (cache, loader) = (cache.clone(), source.brings(2));
@@ -49,7 +49,7 @@ async fn within_the_soft_timeout_the_refreshing_caller_gets_the_new_value(kit: K
     assert_eq!((fetched.value, fetched.outcome, fetched.ttl_left), (Some(2), Outcome::Miss, Some(secs(10))));
 }
 
-async fn past_the_soft_timeout_the_stale_value_is_served_and_the_load_goes_on(kit: Kit) {
+pub(crate) async fn past_the_soft_timeout_the_stale_value_is_served_and_the_load_goes_on(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::gated());
     let caller = tokio::spawn({
         let (cache, loader) = (cache.clone(), source.brings(2));
@@ -66,7 +66,7 @@ async fn past_the_soft_timeout_the_stale_value_is_served_and_the_load_goes_on(ki
     assert_eq!(cache.stats().stale, 1);
 }
 
-async fn the_soft_timeout_ends_with_the_calls_own_timeout(kit: Kit) {
+pub(crate) async fn the_soft_timeout_ends_with_the_calls_own_timeout(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::gated());
     let caller = tokio::spawn({
         let (cache, loader) = (cache.clone(), source.brings(2));
@@ -77,7 +77,7 @@ async fn the_soft_timeout_ends_with_the_calls_own_timeout(kit: Kit) {
     assert_eq!(caller.await.unwrap().unwrap(), 1);
 }
 
-async fn a_stale_value_is_not_waited_on_past_max_staleness(kit: Kit) {
+pub(crate) async fn a_stale_value_is_not_waited_on_past_max_staleness(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::gated());
     // Last confirmed when its freshness ended, a second ago.
     let caller = tokio::spawn({
@@ -93,14 +93,14 @@ async fn a_stale_value_is_not_waited_on_past_max_staleness(kit: Kit) {
     assert_eq!(cache.loads_in_flight(), 1);
 }
 
-async fn a_failed_refresh_within_the_soft_timeout_serves_stale(kit: Kit) {
+pub(crate) async fn a_failed_refresh_within_the_soft_timeout_serves_stale(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::open());
     let fetched = cache.get_or_load("a", source.fails()).soft_timeout(secs(5)).entry().await.unwrap();
     assert_eq!((fetched.value, fetched.outcome), (Some(1), Outcome::Stale));
     assert_eq!((cache.stats().load_failures, cache.stats().errors), (1, 0));
 }
 
-async fn a_failed_refresh_gives_the_source_a_pause_and_serves_stale_meanwhile(kit: Kit) {
+pub(crate) async fn a_failed_refresh_gives_the_source_a_pause_and_serves_stale_meanwhile(kit: Kit) {
     // The pause is longer than the leases of the stores: it is renewed.
     let cache = kit.builder().ttl(secs(10)).stale_for(secs(100)).refresh_pause(secs(40)).build().unwrap();
     cache.set("a", &1).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_failed_refresh_gives_the_source_a_pause_and_serves_stale_meanwhile(ki
     assert_eq!((source.loads(), cache.stats().stale), (2, 80));
 }
 
-async fn a_panicking_refresh_gives_the_source_a_pause_too(kit: Kit) {
+pub(crate) async fn a_panicking_refresh_gives_the_source_a_pause_too(kit: Kit) {
     let cache = kit.builder().ttl(secs(10)).stale_for(secs(100)).refresh_pause(secs(20)).build().unwrap();
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(11)).await;
@@ -132,7 +132,7 @@ async fn a_panicking_refresh_gives_the_source_a_pause_too(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), Some(2));
 }
 
-async fn a_batch_gives_the_source_a_pause_too(kit: Kit) {
+pub(crate) async fn a_batch_gives_the_source_a_pause_too(kit: Kit) {
     let cache = kit.builder().ttl(secs(10)).stale_for(secs(100)).refresh_pause(secs(20)).build().unwrap();
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(11)).await;
@@ -152,7 +152,7 @@ async fn a_batch_gives_the_source_a_pause_too(kit: Kit) {
     assert_eq!(source.loads(), 1);
 }
 
-async fn after_the_grace_a_failed_load_is_an_error(kit: Kit) {
+pub(crate) async fn after_the_grace_a_failed_load_is_an_error(kit: Kit) {
     let cache = kit.builder().ttl(secs(10)).stale_for(secs(5)).refresh_pause(secs(1)).build().unwrap();
     cache.set("a", &1).await.unwrap();
     let source = Source::open();
@@ -162,7 +162,7 @@ async fn after_the_grace_a_failed_load_is_an_error(kit: Kit) {
     assert_eq!(kind(ask(&cache, "a", source.fails()).await.unwrap()), ErrorKind::Load);
 }
 
-async fn the_pause_ends_with_the_grace(kit: Kit) {
+pub(crate) async fn the_pause_ends_with_the_grace(kit: Kit) {
     let cache = kit.builder().ttl(secs(10)).stale_for(secs(5)).refresh_pause(secs(3600)).build().unwrap();
     cache.set("a", &1).await.unwrap();
     kit.pass(secs(14)).await;
@@ -175,7 +175,7 @@ async fn the_pause_ends_with_the_grace(kit: Kit) {
     assert_eq!(next.await.unwrap().unwrap(), 2);
 }
 
-async fn a_removal_ends_the_pause(kit: Kit) {
+pub(crate) async fn a_removal_ends_the_pause(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::open());
     assert_eq!(ask(&cache, "a", source.fails()).await.unwrap().unwrap(), 1);
     settle().await;
@@ -183,7 +183,7 @@ async fn a_removal_ends_the_pause(kit: Kit) {
     assert_eq!(ask(&cache, "a", source.brings(2)).await.unwrap().unwrap(), 2);
 }
 
-async fn a_refresh_whose_caller_left_goes_on(kit: Kit) {
+pub(crate) async fn a_refresh_whose_caller_left_goes_on(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::gated());
     let caller = tokio::spawn({
         let (cache, loader) = (cache.clone(), source.brings(2));
@@ -196,7 +196,7 @@ async fn a_refresh_whose_caller_left_goes_on(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), Some(2));
 }
 
-async fn a_stale_value_that_the_source_no_longer_has_is_not_served_again(kit: Kit) {
+pub(crate) async fn a_stale_value_that_the_source_no_longer_has_is_not_served_again(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::open());
     let gone = cache.get_or_load("a", source.brings(None::<u32>)).soft_timeout(secs(5)).optional().await.unwrap();
     assert_eq!(gone, None);
@@ -205,7 +205,7 @@ async fn a_stale_value_that_the_source_no_longer_has_is_not_served_again(kit: Ki
     assert_eq!(ask(&cache, "a", source.brings(3)).await.unwrap().unwrap(), 3, "nor is its absence remembered");
 }
 
-async fn an_invalidated_stale_value_is_not_served(kit: Kit) {
+pub(crate) async fn an_invalidated_stale_value_is_not_served(kit: Kit) {
     let (cache, source) = (with_stale(&kit).await, Source::open());
     cache.invalidate_tag("t").await.unwrap();
     assert_eq!(cache.get_entry::<u32>("a").await.unwrap().value, None);

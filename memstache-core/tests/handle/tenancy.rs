@@ -4,7 +4,7 @@ use memstache_core::{KeyspaceName, TenantId};
 
 use crate::kit::{Kit, Source, ask, rules, settle};
 
-async fn tenants_and_the_shared_space_have_keys_of_their_own(kit: Kit) {
+pub(crate) async fn tenants_and_the_shared_space_have_keys_of_their_own(kit: Kit) {
     let tenants = kit.builder().build_tenanted().unwrap();
     let name = |name| TenantId::new(name).unwrap();
     let handles = [tenants.for_tenant(&name("a")), tenants.for_tenant(&name("b")), tenants.shared()];
@@ -22,7 +22,7 @@ async fn tenants_and_the_shared_space_have_keys_of_their_own(kit: Kit) {
     assert_eq!(handles[0].space().tenant(), Some("a"));
 }
 
-async fn tenants_do_not_share_loads(kit: Kit) {
+pub(crate) async fn tenants_do_not_share_loads(kit: Kit) {
     let tenants = kit.builder().build_tenanted().unwrap();
     let source = Source::gated();
     let callers: Vec<_> = (0..3)
@@ -37,7 +37,7 @@ async fn tenants_do_not_share_loads(kit: Kit) {
     assert_eq!(tenants.stats().misses, 3, "one count for all tenants");
 }
 
-async fn a_cleared_tenant_is_cleared_in_all_its_keyspaces(kit: Kit) {
+pub(crate) async fn a_cleared_tenant_is_cleared_in_all_its_keyspaces(kit: Kit) {
     let (tenants, acme) = (kit.builder().build_tenanted().unwrap(), TenantId::new("acme").unwrap());
     let here = tenants.for_tenant(&acme);
     let there = here.with_keyspace(&KeyspaceName::new("other").unwrap());

@@ -13,7 +13,7 @@ fn ask_within(cache: &Cache<Json>, source: &Source, hard: Duration, keep: bool) 
     tokio::spawn(async move { cache.get_or_load("a", loader).hard_timeout(hard).keep_loading(keep).await })
 }
 
-async fn a_load_is_stopped_when_its_last_caller_ran_into_the_hard_timeout(kit: Kit) {
+pub(crate) async fn a_load_is_stopped_when_its_last_caller_ran_into_the_hard_timeout(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let callers: Vec<_> = (0..3).map(|_| ask_within(&cache, &source, secs(5), false)).collect();
     kit.pass(millis(4_999)).await;
@@ -29,7 +29,7 @@ async fn a_load_is_stopped_when_its_last_caller_ran_into_the_hard_timeout(kit: K
     assert_eq!(ask(&cache, "a", source.brings(8)).await.unwrap().unwrap(), 8);
 }
 
-async fn a_load_goes_on_past_the_hard_timeout_if_asked(kit: Kit) {
+pub(crate) async fn a_load_goes_on_past_the_hard_timeout_if_asked(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let caller = ask_within(&cache, &source, secs(5), true);
     kit.pass(secs(5)).await;
@@ -40,7 +40,7 @@ async fn a_load_goes_on_past_the_hard_timeout_if_asked(kit: Kit) {
     assert_eq!(cache.get::<u32>("a").await.unwrap(), Some(7));
 }
 
-async fn one_callers_hard_timeout_does_not_touch_the_others(kit: Kit) {
+pub(crate) async fn one_callers_hard_timeout_does_not_touch_the_others(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let patient = ask_within(&cache, &source, secs(25), false);
     let hasty: Vec<_> = (0..5).map(|_| ask_within(&cache, &source, secs(5), false)).collect();
@@ -54,7 +54,7 @@ async fn one_callers_hard_timeout_does_not_touch_the_others(kit: Kit) {
     assert_eq!(source.loads(), 1);
 }
 
-async fn who_joins_as_the_last_caller_gives_up_gets_the_value(kit: Kit) {
+pub(crate) async fn who_joins_as_the_last_caller_gives_up_gets_the_value(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let mut hasty =
         cache.get_or_load::<u32, _, _, _, _, _>("a", source.brings(7)).hard_timeout(millis(5)).into_future();
@@ -71,7 +71,7 @@ async fn who_joins_as_the_last_caller_gives_up_gets_the_value(kit: Kit) {
     assert_eq!((source.loads(), cache.loads_in_flight()), (1, 0));
 }
 
-async fn the_calls_own_timeout_bounds_the_wait_for_a_load(kit: Kit) {
+pub(crate) async fn the_calls_own_timeout_bounds_the_wait_for_a_load(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let caller = tokio::spawn({
         let (cache, loader) = (cache.clone(), source.brings(7));
@@ -84,7 +84,7 @@ async fn the_calls_own_timeout_bounds_the_wait_for_a_load(kit: Kit) {
     assert_eq!(cache.loads_in_flight(), 1);
 }
 
-async fn the_wait_at_the_store_for_another_handles_load_is_bounded(kit: Kit) {
+pub(crate) async fn the_wait_at_the_store_for_another_handles_load_is_bounded(kit: Kit) {
     let (here, there, source) = (kit.cache(), kit.other_cache(), Source::gated());
     let first = ask(&here, "a", source.brings(7));
     settle().await;
@@ -97,7 +97,7 @@ async fn the_wait_at_the_store_for_another_handles_load_is_bounded(kit: Kit) {
     assert_eq!(first.await.unwrap().unwrap(), 7);
 }
 
-async fn the_hard_timeout_bounds_a_store_that_hangs(kit: Kit) {
+pub(crate) async fn the_hard_timeout_bounds_a_store_that_hangs(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     kit.hang(&["get"]);
     let caller = ask_within(&cache, &source, millis(100), false);
@@ -107,7 +107,7 @@ async fn the_hard_timeout_bounds_a_store_that_hangs(kit: Kit) {
     assert_eq!(source.loads(), 0);
 }
 
-async fn a_batch_keeps_the_hard_timeout_over_a_store_that_hangs(kit: Kit) {
+pub(crate) async fn a_batch_keeps_the_hard_timeout_over_a_store_that_hangs(kit: Kit) {
     let cache = kit.cache();
     kit.hang(&["get"]);
     let loader = Source::open().brings_each(|_| 7);
@@ -120,7 +120,7 @@ async fn a_batch_keeps_the_hard_timeout_over_a_store_that_hangs(kit: Kit) {
     assert!(answers.into_iter().all(|answer| kind(answer) == ErrorKind::Timeout));
 }
 
-async fn a_batchs_hard_timeout_stops_the_load_of_the_keys_that_nobody_waits_for(kit: Kit) {
+pub(crate) async fn a_batchs_hard_timeout_stops_the_load_of_the_keys_that_nobody_waits_for(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::gated());
     let batch = tokio::spawn({
         let (cache, loader) = (cache.clone(), source.brings_each(|_| 1));

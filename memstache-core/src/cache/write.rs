@@ -1,6 +1,7 @@
 //! Writing, removing and touching one key.
 
 use std::{
+    fmt,
     future::IntoFuture,
     time::{Duration, SystemTime},
 };
@@ -23,7 +24,6 @@ use crate::{
 
 /// A write of one key, done when it is awaited.
 #[must_use = "nothing is written before it is awaited"]
-#[derive(Debug)]
 pub struct SetBuilder<'a, F> {
     cache: &'a Cache<F>,
     address: Result<Address>,
@@ -108,6 +108,12 @@ impl<F: Format> Cache<F> {
         entry.content = Content { format, schema, ..entry.content };
         entry.options = options.entry_options();
         Ok(entry)
+    }
+}
+
+impl<F> fmt::Debug for SetBuilder<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetBuilder").field("options", &self.options).field("when", &self.when).finish_non_exhaustive()
     }
 }
 

@@ -33,8 +33,6 @@ impl Waiting {
     }
 
     /// Leaves; the last one to leave may stop the operation.
-    ///
-    /// A caller who joins at this very moment is told that the operation was given up.
     pub(super) fn leave(&self, abandon: bool) {
         if self.callers.fetch_sub(1, Ordering::Relaxed) == 1 && abandon {
             self.abandoned.notify_one();
@@ -65,9 +63,22 @@ impl<K: Eq + Hash, V> Landing<K, V> {
         self.result.send_replace(Some(result));
     }
 
-    /// Completes when the last caller has given up.
+    /// Completes when the last caller has given up; from then on nobody can join.
     pub(crate) async fn abandoned(&self) {
-        self.waiting.abandoned.notified().await;
+        loop {
+            self.waiting.abandoned.notified().await;
+            // Somebody may have joined since.
+            if self.is_deserted() {
+                return;
+            }
+        }
+    }
+
+    /// Frees the key if nobody waits: in one step, so that nobody joins what is given up.
+    fn is_deserted(&self) -> bool {
+        let deserted = || self.waiting.callers.load(Ordering::Relaxed) == 0;
+        self.flights.remove_if(&self.key, |_, flight| Arc::ptr_eq(&flight.waiting, &self.waiting) && deserted());
+        deserted()
     }
 
     fn free(&self) {

@@ -13,7 +13,7 @@ use super::{
     IntoLoaded, Loaded,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, keeping, store},
-    job::load_failed,
+    job::{load_failed, served_until},
 };
 use crate::{
     address::Address,
@@ -67,7 +67,7 @@ impl<F: Format, L> Batch<F, L> {
             match core.flights.open_as(address.clone(), right.id()) {
                 Opened::Joined(flight) => joined.push(flight),
                 Opened::Leads(landing, flight) => {
-                    let claim = Claim::new(Arc::clone(core), address, right, stale.is_some());
+                    let claim = Claim::new(Arc::clone(core), address, right, served_until(stale.as_ref()));
                     aboard.push(Aboard { key, stale, claim, landing });
                     joined.push(flight);
                 }

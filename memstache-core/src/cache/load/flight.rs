@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 
 use super::super::{
-    core::{Core, not_one},
+    core::{Core, UNLEASED, not_one},
     counters::bump,
 };
 use crate::{
@@ -14,9 +14,12 @@ use crate::{
     clock::{BoxFuture, Tick},
     entry::NewEntry,
     error::{Error, ErrorKind, Result},
-    request::{Lease, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
+    request::{Lease, LeaseId, Lookup, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
     util::until,
 };
+
+/// Least time between two renewals.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(1);
 
 /// What a flight brings to everybody who waits: the encoded value, or that the source has none.
 #[derive(Clone, Debug)]
@@ -51,7 +54,7 @@ impl Right {
     pub(super) fn id(&self) -> u64 {
         match self {
             Self::Lease(lease) => lease.id.0,
-            Self::Unleased | Self::Degraded => 0,
+            Self::Unleased | Self::Degraded => UNLEASED,
         }
     }
 }
@@ -61,10 +64,10 @@ pub(super) async fn load(
     core: Arc<Core>,
     address: Address,
     right: Right,
-    refreshes: bool,
+    stale_until: Option<Tick>,
     produce: BoxFuture<'static, Result<Produced>>,
 ) -> Result<Landed> {
-    let mut claim = Claim::new(Arc::clone(&core), address, right, refreshes);
+    let mut claim = Claim::new(Arc::clone(&core), address, right, stale_until);
     let started = core.clock.now();
     if let Some(error) = claim.standing(started) {
         claim.release(Duration::ZERO);
@@ -107,9 +110,11 @@ pub(super) async fn keeping<T>(core: &Arc<Core>, claims: &[Claim], load: impl Fu
 /// Renews leases once a heartbeat, for as long as it is polled.
 async fn renew(core: &Arc<Core>, claims: &[Claim]) -> std::convert::Infallible {
     loop {
-        let Some(heartbeat) = claims.iter().filter_map(Claim::lease).map(|lease| lease.ttl / 2).min() else {
+        let Some(ttl) = claims.iter().filter_map(Claim::lease).map(|lease| lease.ttl).min() else {
             return std::future::pending().await;
         };
+        // A store may say anything; without a pause this would spin.
+        let heartbeat = (ttl / 2).max(SHORTEST_HEARTBEAT);
         core.clock.sleep_until(core.clock.now().after(heartbeat)).await;
         let renewal = |claim: &Claim| {
             let kind = TouchKind::Renew(claim.lease()?.id);
@@ -127,14 +132,15 @@ pub(super) struct Claim {
     core: Arc<Core>,
     pub(super) address: Address,
     right: Right,
-    /// A stale value is there: after a failure its lease is held for a while, so that the source has a pause.
-    refreshes: bool,
+    /// Until when a value is there that may be served: after a failure the lease is held for a while, but not for
+    /// longer, so that the source has a pause.
+    stale_until: Option<Tick>,
     open: bool,
 }
 
 impl Claim {
-    pub(super) fn new(core: Arc<Core>, address: Address, right: Right, refreshes: bool) -> Self {
-        Self { core, address, right, refreshes, open: true }
+    pub(super) fn new(core: Arc<Core>, address: Address, right: Right, stale_until: Option<Tick>) -> Self {
+        Self { core, address, right, stale_until, open: true }
     }
 
     fn lease(&self) -> Option<&Lease> {
@@ -146,7 +152,7 @@ impl Claim {
 
     /// Returns the error of a recent failure that stands for a missing key.
     pub(super) fn standing(&self, now: Tick) -> Option<Error> {
-        self.core.failures.as_ref().filter(|_| !self.refreshes)?.standing(&self.address, now)
+        self.core.failures.as_ref().filter(|_| self.stale_until.is_none())?.standing(&self.address, now)
     }
 
     /// Says what lands, and what is to be filled before it does.
@@ -204,25 +210,61 @@ impl Claim {
 
     fn failed(&mut self, error: &Error) {
         bump(&self.core.counters.load_failures);
+        let now = self.core.clock.now();
         if let Some(failures) = &self.core.failures {
-            failures.failed(&self.address, error, self.core.clock.now());
+            failures.failed(&self.address, error, now);
         }
-        self.release(if self.refreshes { self.core.settings.refresh_pause } else { Duration::ZERO });
+        let pause = |until: Tick| self.core.settings.refresh_pause.min(until.since(now));
+        self.release(self.stale_until.map_or(Duration::ZERO, pause));
     }
 
-    /// Gives the lease back after a pause, in a task that ends with the pause and one bounded store call.
+    /// Gives the lease back after a pause.
     pub(super) fn release(&mut self, pause: Duration) {
         self.open = false;
-        let (Some(lease), Ok(runtime)) = (self.lease(), tokio::runtime::Handle::try_current()) else { return };
-        let (core, kind) = (Arc::clone(&self.core), TouchKind::Release(lease.id));
-        let mut touch = Touch::one(self.address.clone(), kind);
-        runtime.spawn(async move {
-            if !pause.is_zero() {
-                core.clock.sleep_until(core.clock.now().after(pause)).await;
-            }
-            touch.scope.deadline = Some(core.store_deadline(core.clock.now(), None));
-            drop(core.call(touch).await);
-        });
+        if let Some(lease) = self.lease() {
+            give_back(&self.core, self.address.clone(), lease.id, pause);
+        }
+    }
+}
+
+/// Gives a lease back after a pause, in a task that ends with the pause and one bounded store call.
+fn give_back(core: &Arc<Core>, address: Address, lease: LeaseId, pause: Duration) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let (core, mut touch) = (Arc::clone(core), Touch::one(address, TouchKind::Release(lease)));
+    runtime.spawn(async move {
+        if !pause.is_zero() {
+            core.clock.sleep_until(core.clock.now().after(pause)).await;
+        }
+        touch.scope.deadline = Some(core.store_deadline(core.clock.now(), None));
+        drop(core.call(touch).await);
+    });
+}
+
+/// Leases that the store granted and that no flight has yet: a value that panics when it is opened gives them back.
+pub(super) struct Granted {
+    core: Arc<Core>,
+    leases: Vec<(Address, LeaseId)>,
+}
+
+impl Granted {
+    pub(super) fn of<'a>(core: &Arc<Core>, found: impl IntoIterator<Item = (&'a Address, &'a Result<Lookup>)>) -> Self {
+        let lease = |(address, found): (&Address, &Result<Lookup>)| match found {
+            Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease))) => Some((address.clone(), lease.id)),
+            _ => None,
+        };
+        Self { core: Arc::clone(core), leases: found.into_iter().filter_map(lease).collect() }
+    }
+
+    /// Flights have them now.
+    pub(super) fn taken(mut self) {
+        self.leases.clear();
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        let core = &self.core;
+        self.leases.drain(..).for_each(|(address, lease)| give_back(core, address, lease, Duration::ZERO));
     }
 }
 

@@ -51,9 +51,9 @@ impl<F: Format, L> Job<F, L> {
         match core.flights.open_as(self.address.clone(), right.id()) {
             Opened::Joined(joined) => joined,
             Opened::Leads(landing, joined) => {
-                let (address, refreshes) = (self.address.clone(), stale.is_some());
+                let (address, stale_until) = (self.address.clone(), served_until(stale.as_ref()));
                 let produce: BoxFuture<'static, _> = Box::pin(self.produce(stale));
-                tokio::spawn(fly(landing, load(core, address, right, refreshes, produce)));
+                tokio::spawn(fly(landing, load(core, address, right, stale_until, produce)));
                 joined
             }
         }
@@ -74,10 +74,14 @@ impl<F: Format, L> Job<F, L> {
         let get = Get { items, on_miss: OnMiss::Lease, scope };
         let early = core.early.clone();
         drop(early.run(address, move || async move {
-            if let Ok(Lookup::Leased(lease)) = core.look_up(get).await {
-                // Its failure is counted; the value that is there stays.
-                drop(self.start(Right::Lease(lease), Some(entry)).await);
-            }
+            let (lease, entry) = match core.look_up(get).await {
+                Ok(Lookup::Leased(lease)) => (lease, entry),
+                // Written and gone stale meanwhile: its lease is to be used all the same.
+                Ok(Lookup::Stale(entry, Some(lease))) => (lease, entry),
+                _ => return,
+            };
+            // Its failure is counted; the value that is there stays.
+            drop(self.start(Right::Lease(lease), Some(entry)).await);
         }));
     }
 
@@ -176,6 +180,11 @@ impl<F: Format> Cache<F> {
             Some(Err(_)) | None => stale,
         }
     }
+}
+
+/// Until when the value that is to be refreshed may be served.
+pub(super) fn served_until(stale: Option<&Entry>) -> Option<Tick> {
+    stale.map(|entry| expiry::dead_at(&entry.meta))
 }
 
 /// Whether a reader should refresh a fresh entry now.

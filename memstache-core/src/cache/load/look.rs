@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     super::{Cache, counters::Outcome, fetched::Fetched, read::ReadOptions, read::is_unreadable},
-    flight::{Landed, Right},
+    flight::{Granted, Landed, Right},
 };
 use crate::{
     address::Address,
@@ -13,12 +13,15 @@ use crate::{
     entry::{Entry, Version},
     error::{Error, ErrorKind, Result},
     format::Format,
-    request::{Get, GetItem, Lease, Lookup, OnMiss, OneOrMany, Scope},
+    request::{Get, GetItem, Lease, Lookup, OnMiss, OneOrMany},
     util::timed_out,
 };
 
 /// How often a call asks again because what it found cannot be opened, before it loads without asking.
 const MAX_UNREADABLE: u32 = 8;
+
+/// Into how many pieces a store's time is cut for waiting.
+const PIECES: u32 = 4;
 
 /// How long a call rests before it asks a store again that does not know how to wait.
 const REST: std::time::Duration = std::time::Duration::from_millis(20);
@@ -32,6 +35,8 @@ pub(super) struct Look<'a, F> {
     unless: Option<Version>,
     unreadable: u32,
     wait: bool,
+    /// When it asked last.
+    asked: Tick,
 }
 
 /// Where it led.
@@ -50,14 +55,18 @@ pub(super) enum Verdict<T> {
 
 impl<'a, F: Format> Look<'a, F> {
     pub(super) fn new(cache: &'a Cache<F>, address: &'a Address, ask: ReadOptions, give_up: Tick) -> Self {
-        Self { cache, address, ask, give_up, unless: None, unreadable: 0, wait: false }
+        Self { cache, address, ask, give_up, unless: None, unreadable: 0, wait: false, asked: Tick::default() }
     }
 
     /// Asks until there is a verdict, or an error that no load would mend.
     pub(super) async fn verdict<T: DeserializeOwned>(&mut self) -> Result<Verdict<T>> {
         loop {
+            self.asked = self.cache.core.clock.now();
             let found = self.ask().await;
-            if let Some(verdict) = self.judge(found).await? {
+            let granted = Granted::of(&self.cache.core, [(self.address, &found)]);
+            let verdict = self.judge(found).await;
+            granted.taken();
+            if let Some(verdict) = verdict? {
                 return Ok(verdict);
             }
         }
@@ -65,8 +74,12 @@ impl<'a, F: Format> Look<'a, F> {
 
     async fn ask(&self) -> Result<Lookup> {
         let core = &self.cache.core;
-        let scope = self.ask.scope(core, core.clock.now(), self.wait);
-        let scope = if self.wait { Scope { deadline: Some(self.give_up), ..scope } } else { scope };
+        let mut scope = self.ask.scope(core, self.asked, self.wait);
+        if self.wait {
+            // In pieces: whoever waits holds permits of the layers below, which the awaited fill may need.
+            let piece = self.asked.after(core.settings.store_timeout / PIECES);
+            scope.deadline = Some(piece.min(self.give_up));
+        }
         let items = OneOrMany::One(GetItem { address: self.address.clone(), unless: self.unless });
         let on_miss = if self.wait { OnMiss::Wait } else { OnMiss::Lease };
         core.look_up(Get { items, on_miss, scope }).await
@@ -100,6 +113,9 @@ impl<'a, F: Format> Look<'a, F> {
                 let version = self.cache.core.rejected(error).version().unwrap_or_default();
                 return Ok(self.unreadable(version, None));
             }
+            Err(error) if self.wait && error.kind() == ErrorKind::Timeout => {
+                return self.unanswered(now).await.map(|()| None);
+            }
             Err(error) if is_degraded(&error) && now < self.give_up => Verdict::Load(Right::Degraded),
             Err(error) => return Err(error),
         }))
@@ -119,15 +135,31 @@ impl<'a, F: Format> Look<'a, F> {
 
     /// Somebody else loads: from now on the store is asked to wait.
     async fn busy(&mut self, now: Tick) -> Result<()> {
-        if now >= self.give_up {
-            return Err(timed_out("another load did not end in time"));
-        }
+        self.check_patience(now)?;
         if self.wait {
-            let clock = &self.cache.core.clock;
-            clock.sleep_until(now.after(REST).min(self.give_up)).await;
+            self.rest(now).await;
         }
         self.wait = true;
         Ok(())
+    }
+
+    /// A piece of the wait is over, here or in a layer that bounds attempts. That says nothing about the store: it is
+    /// asked without waiting, and a store that is out of reach shows then.
+    async fn unanswered(&mut self, now: Tick) -> Result<()> {
+        self.check_patience(now)?;
+        if now == self.asked {
+            self.rest(now).await;
+        }
+        self.wait = false;
+        Ok(())
+    }
+
+    fn check_patience(&self, now: Tick) -> Result<()> {
+        if now < self.give_up { Ok(()) } else { Err(timed_out("another load did not end in time")) }
+    }
+
+    async fn rest(&self, now: Tick) {
+        self.cache.core.clock.sleep_until(now.after(REST).min(self.give_up)).await;
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     IntoLoaded,
     batch::{Batch, Wanted},
     builder::load_setters,
-    flight::{Landed, Right},
+    flight::{Granted, Landed, Right},
     look::{Look, Verdict, is_degraded},
 };
 use crate::{
@@ -166,6 +166,7 @@ where
         let hard = started.after(self.load.hard_timeout.unwrap_or(core.settings.load_timeout));
         let give_up = self.ask.timeout.map_or(hard, |timeout| hard.min(started.after(timeout)));
         let found = self.ask(addresses).await?;
+        let granted = Granted::of(core, addresses.iter().zip(&found));
         let Self { cache, keys, loader, ask, load, write, .. } = self;
         let batch = Batch { cache: cache.clone(), loader: Arc::new(loader), write, negative_ttl: load.negative_ttl };
         let plan = Plan { give_up, soft_timeout: load.soft_timeout, keep_loading: load.keep_loading };
@@ -187,6 +188,7 @@ where
             };
         }
         start(&batch, &mut asked);
+        granted.taken();
         Ok(join_all(asked.into_iter().map(|asked| asked.land(&batch, plan))).await)
     }
 

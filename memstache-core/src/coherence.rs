@@ -79,6 +79,31 @@ impl Stream for InvalidationStream {
 
 /// A leaf that tells what changes in it.
 ///
+/// Told are: [`Address`](Invalidation::Address) (or [`Stored`](Invalidation::Stored)) after every write, removal and new
+/// lifetime of an entry, and each invalidation with its sequence. Expiry and eviction need not be told.
+///
+/// ```
+/// use futures_util::stream;
+/// use memstache_core::{Coherence, Invalidation, InvalidationStream};
+/// use tokio::sync::broadcast::{Sender, error::RecvError};
+///
+/// struct Leaf {
+///     changes: Sender<Invalidation>,
+/// }
+///
+/// impl Coherence for Leaf {
+///     fn subscribe(&self) -> InvalidationStream {
+///         InvalidationStream::new(stream::unfold(self.changes.subscribe(), |mut changes| async move {
+///             match changes.recv().await {
+///                 Ok(change) => Some((change, changes)),
+///                 Err(RecvError::Lagged(_)) => Some((Invalidation::Gap, changes)),
+///                 Err(RecvError::Closed) => None,
+///             }
+///         }))
+///     }
+/// }
+/// ```
+///
 /// The stream is ordered and bounded: a subscriber that falls behind gets [`Invalidation::Gap`] instead of what it
 /// missed. A change is sent before the call that made it returns, and may be received later.
 pub trait Coherence {

@@ -30,7 +30,7 @@ impl FormatId {
     pub const BINCODE: Self = Self(3);
     /// MessagePack with named fields.
     pub const MESSAGE_PACK: Self = Self(4);
-    /// The first id of an application's own formats.
+    /// The first id of an application's own formats; the others are `FormatId(FIRST_OWN.0 + n)`.
     pub const FIRST_OWN: Self = Self(128);
 }
 
@@ -132,6 +132,11 @@ impl Tags {
         self.0.as_deref().unwrap_or_default()
     }
 
+    /// Iterates over the tags in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Tag> {
+        self.as_slice().iter()
+    }
+
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
@@ -140,6 +145,15 @@ impl Tags {
     /// Returns the bytes that they take.
     pub(crate) fn weight(&self) -> usize {
         self.as_slice().iter().map(|tag| tag.as_str().len() + 2 * size_of::<Tag>()).sum()
+    }
+}
+
+impl<'a> IntoIterator for &'a Tags {
+    type Item = &'a Tag;
+    type IntoIter = std::slice::Iter<'a, Tag>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

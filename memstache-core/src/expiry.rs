@@ -19,7 +19,8 @@ pub enum Freshness {
 
 /// Judges an entry at `now` for a reader who accepts nothing confirmed longer ago than `max_staleness`.
 ///
-/// The grace thus ends at the smaller of `stale_for` and what `max_staleness` leaves.
+/// The grace thus ends at the smaller of `stale_for` and what `max_staleness` leaves. A negative record has none: there
+/// is no value to serve.
 pub fn freshness(meta: &Meta, now: Tick, max_staleness: Option<Duration>) -> Freshness {
     if max_staleness.is_some_and(|max| now.since(meta.confirmed_at) > max) {
         return Freshness::Expired;
@@ -27,7 +28,7 @@ pub fn freshness(meta: &Meta, now: Tick, max_staleness: Option<Duration>) -> Fre
     if now < meta.fresh_until {
         return Freshness::Fresh;
     }
-    if now < meta.fresh_until.after(meta.stale_for) { Freshness::Stale } else { Freshness::Expired }
+    if now < dead_at(meta) { Freshness::Stale } else { Freshness::Expired }
 }
 
 /// Returns the tick up to which the entry's authority vouches for it when asked at `now`.
@@ -39,7 +40,7 @@ pub fn confirmed_by_authority(meta: &Meta, now: Tick) -> Tick {
 
 /// Returns when nobody may be served the entry any more.
 pub fn dead_at(meta: &Meta) -> Tick {
-    meta.fresh_until.after(meta.stale_for)
+    if meta.content.negative { meta.fresh_until } else { meta.fresh_until.after(meta.stale_for) }
 }
 
 /// Returns the new end of freshness when a hit at `now` extends a sliding entry.
@@ -104,6 +105,15 @@ mod tests {
         assert_eq!(judge(114_999), Freshness::Stale);
         assert_eq!(judge(115_000), Freshness::Expired);
         assert_eq!(dead_at(&meta), at(115));
+    }
+
+    #[test]
+    fn a_negative_record_has_no_grace() {
+        let mut meta = meta(Lifetime::new(secs(10)).unwrap().with_stale_for(secs(5)).unwrap());
+        meta.content.negative = true;
+        assert_eq!(freshness(&meta, at(109), None), Freshness::Fresh);
+        assert_eq!(freshness(&meta, at(110), None), Freshness::Expired);
+        assert_eq!(dead_at(&meta), at(110));
     }
 
     #[test]

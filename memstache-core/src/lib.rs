@@ -39,7 +39,7 @@ pub use self::format::Json;
 #[cfg(feature = "memory")]
 pub use self::memory::{EvictionPolicy, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, SlotId};
 #[cfg(feature = "near")]
-pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats};
+pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView};
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},

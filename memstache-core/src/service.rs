@@ -18,6 +18,12 @@ use crate::{
 };
 
 /// Every stack that memstache accepts: an alias for a tower service with a blanket impl, never implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no stack of memstache",
+    note = "a `Store` becomes a leaf by `StoreService::new(store)`",
+    note = "a stack is a `tower::Service<Request>` that is `Clone + Send + Sync + 'static`, whose response is memstache's \
+            and whose error turns into memstache's"
+)]
 pub trait CacheService:
     Service<Request, Response = Response, Error: Into<Error> + Send, Future: Send> + Clone + Send + Sync + 'static
 {

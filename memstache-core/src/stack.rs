@@ -7,7 +7,7 @@ use tower_layer::{Identity, Layer};
 #[cfg(feature = "near")]
 use crate::{
     coherence::Coherence,
-    near::{NearConfig, NearLayer},
+    near::{NearConfig, NearLayer, NearView},
 };
 use crate::{
     service::{CacheService, ErasedService},
@@ -39,7 +39,9 @@ use crate::{
 /// # }
 /// ```
 ///
-/// For another order, use `tower::ServiceBuilder` with the same layers, and [`ErasedService::new`].
+/// A second call for the same place replaces the first; give several layers as one `tower::ServiceBuilder`. For another
+/// order, use a `ServiceBuilder` with the same layers and [`ErasedService::new`], or [`ErasedService::with_try_hit`] with
+/// the [`view`](crate::Near::view) of its near cache.
 ///
 /// ```
 /// use memstache_core::{Cache, Json, MemoryStore, NearConfig, Stack};
@@ -149,6 +151,9 @@ where
     S: Coherence + Clone + Send + Sync + 'static,
 {
     /// Puts a near cache in front; the leaf tells it what changes.
+    ///
+    /// What is written through this stack is seen at once. What another stack over the same store writes is heard of a
+    /// moment after the write returned; [`Read::authority`](crate::Read::authority) reads pass the near cache by.
     pub fn near(self, config: NearConfig) -> Stack<S, NearLayer, O, Q, M, C, E, R, T> {
         let leaf = self.leaf.clone();
         place!(self, near: NearLayer::new(config, leaf); leaf observe quota limit compress seal retry timeout)
@@ -194,11 +199,16 @@ where
 {
     /// Puts the layers together and erases their type; near hits are answered without going through the service.
     pub fn build(self) -> ErasedService {
+        self.build_with_view().0
+    }
+
+    /// Like [`build`](Self::build), with a view of the near cache: for its statistics.
+    pub fn build_with_view(self) -> (ErasedService, NearView) {
         let attempt = self.retry.layer(self.timeout.layer(self.leaf));
         let stored = self.compress.layer(self.seal.layer(attempt));
         let near = self.near.layer(self.limit.layer(stored));
-        let copies = std::sync::Arc::clone(near.copies());
-        ErasedService::with_try_hit(self.observe.layer(self.quota.layer(near)), copies)
+        let view = near.view();
+        (ErasedService::with_try_hit(self.observe.layer(self.quota.layer(near)), view.clone()), view)
     }
 }
 

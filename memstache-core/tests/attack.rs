@@ -1,5 +1,7 @@
 //! Promises that were once broken, each by the way in which it was.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{
     collections::BTreeSet,
     convert::Infallible,

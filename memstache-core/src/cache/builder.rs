@@ -194,9 +194,9 @@ impl<F> CacheBuilder<F> {
         let keyspace = self.keyspace.as_deref().ok_or_else(|| Error::invalid("keyspace", "set", "nothing"));
         let keyspace = keyspace.and_then(KeyspaceName::new);
         let mut wrong: Vec<Error> = keyspace.as_ref().err().cloned().into_iter().collect();
+        wrong.extend(settings.write.wrong(self.clock.wall()));
+        wrong.extend(settings.load.wrong());
         let mut note = |result: Result<()>| wrong.extend(result.err());
-        note(settings.write.lifetime(self.clock.wall(), 0.0).map(drop));
-        note(settings.load.check());
         note(settings.max_staleness.map_or(Ok(()), |age| timeout("max_staleness", age).map(drop)));
         note(timeout("store_timeout", settings.store_timeout).map(drop));
         note(timeout("load_timeout", settings.load_timeout).map(drop));
@@ -232,16 +232,18 @@ impl<F: Format> CacheBuilder<F> {
 
 impl LoadOptions {
     pub(super) fn check(&self) -> Result<()> {
-        self.negative_ttl.map_or(Ok(()), |ttl| timeout("negative_ttl", ttl).map(drop))?;
-        bounded("soft_timeout", self.soft_timeout)?;
-        self.hard_timeout.map_or(Ok(()), |limit| timeout("hard_timeout", limit).map(drop))?;
-        self.refresh_ahead.map_or(Ok(()), |part| fraction("refresh_ahead", part).map(drop))?;
-        match self.early_refresh {
-            Some(beta) if !(beta > 0.0 && beta <= 100.0) => {
-                Err(Error::invalid("early_refresh", "above 0 and at most 100", beta))
-            }
-            _ => Ok(()),
-        }
+        self.wrong().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that is wrong.
+    fn wrong(&self) -> impl Iterator<Item = Error> {
+        let negative_ttl = self.negative_ttl.and_then(|ttl| timeout("negative_ttl", ttl).err());
+        let soft_timeout = bounded("soft_timeout", self.soft_timeout).err();
+        let hard_timeout = self.hard_timeout.and_then(|limit| timeout("hard_timeout", limit).err());
+        let refresh_ahead = self.refresh_ahead.and_then(|part| fraction("refresh_ahead", part).err());
+        let beta = self.early_refresh.filter(|beta| !(*beta > 0.0 && *beta <= 100.0));
+        let early_refresh = beta.map(|beta| Error::invalid("early_refresh", "above 0 and at most 100", beta));
+        [negative_ttl, soft_timeout, hard_timeout, refresh_ahead, early_refresh].into_iter().flatten()
     }
 }
 

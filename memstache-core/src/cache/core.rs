@@ -13,7 +13,7 @@ use crate::{
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
-    request::{Get, Lookup, Operation, Request, Scope},
+    request::{Get, Lookup, Operation, Request, Response, Scope},
     service::ErasedService,
     util::until,
 };
@@ -82,7 +82,18 @@ impl Core {
         let request: Request = op.into();
         let (deadline, count) = (request.scope().deadline, request.len());
         let reads = request.is_read();
-        match until(&self.clock, deadline, self.service.dispatch(request)).await {
+        self.answer::<O>(self.service.dispatch(request), deadline, count, reads).await
+    }
+
+    /// Waits for the answer to an operation of `count` items until its deadline.
+    pub(crate) async fn answer<O: Operation>(
+        &self,
+        call: impl Future<Output = Result<Response>>,
+        deadline: Option<Tick>,
+        count: usize,
+        reads: bool,
+    ) -> Result<O::Output> {
+        match until(&self.clock, deadline, call).await {
             Some(Ok(response)) if response.len() == count => O::output(response),
             Some(Ok(_)) => Err(Error::new(ErrorKind::Protocol, "a layer answered another number of items")),
             Some(Err(error)) => Err(unsure(error, reads)),

@@ -74,6 +74,25 @@ impl WriteOptions {
         Ok(lifetime.with_stale_for(self.stale_for.unwrap_or_default())?.jittered(jitter, random))
     }
 
+    /// Everything that is wrong with a cache's defaults.
+    pub(crate) fn wrong(&self, now: SystemTime) -> Vec<Error> {
+        let ttl = if let Some(Until::Ttl(ttl)) = self.until { positive("ttl", ttl).err() } else { None };
+        let sliding = self.sliding.and_then(|window| positive("sliding", window).err());
+        let stale_for = self.stale_for.and_then(|grace| bounded("stale_for", grace).err());
+        let jitter = self.jitter.and_then(|part| fraction("jitter", part).err());
+        let mut wrong: Vec<Error> = [ttl, sliding, stale_for, jitter].into_iter().flatten().collect();
+        if wrong.is_empty() {
+            // Each by itself is right; do they agree?
+            wrong.extend(self.lifetime(now, 0.0).err());
+        }
+        wrong
+    }
+
+    /// Whether its wall-clock end has passed.
+    pub(crate) fn is_over(&self, now: SystemTime) -> bool {
+        matches!(self.until, Some(Until::At(instant)) if instant <= now)
+    }
+
     pub(crate) fn entry_options(&self) -> EntryOptions {
         EntryOptions { compress: self.compress, encrypt: self.encrypt }
     }

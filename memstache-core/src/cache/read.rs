@@ -1,6 +1,6 @@
 //! Reading one key.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use serde::de::DeserializeOwned;
 
@@ -10,13 +10,14 @@ use super::{
     core::Core,
     counters::{Outcome, bump},
     fetched::Fetched,
+    options::timeout,
 };
 use crate::{
     address::Parts,
     clock::Tick,
-    entry::{Encoding, Entry},
+    entry::{Encoding, Entry, Meta},
     error::{Error, ErrorKind, Result},
-    expiry::bounded,
+    expiry::{self, bounded},
     format::Format,
     request::{Consistency, Get, Lookup, OnMiss, OneOrMany, Request, Scope, Touch, TouchKind},
 };
@@ -53,17 +54,28 @@ pub(super) struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// What the layers are asked, from `now` on. `waits`: the call may outlast one store call.
-    pub(super) fn scope(&self, core: &Core, now: Tick, waits: bool) -> Scope {
+    /// What the layers are asked by a call of one store call, from `now` on.
+    pub(super) fn scope(&self, core: &Core, now: Tick) -> Scope {
         let own = self.timeout.map(|timeout| now.after(timeout));
-        let deadline = if waits { own } else { Some(core.store_deadline(now, own)) };
+        self.scope_until(core, core.store_deadline(now, own))
+    }
+
+    /// What the layers are asked until `deadline`.
+    pub(super) fn scope_until(&self, core: &Core, deadline: Tick) -> Scope {
         let cap = core.settings.max_staleness;
         let max_staleness = self.max_staleness.map_or(cap, |age| Some(cap.map_or(age, |cap| cap.min(age))));
-        Scope { deadline, consistency: self.consistency, max_staleness }
+        Scope { deadline: Some(deadline), consistency: self.consistency, max_staleness }
+    }
+
+    /// Until when a stale entry may be the answer.
+    pub(super) fn served_until(&self, core: &Core, meta: &Meta) -> Tick {
+        let max_staleness = self.scope_until(core, Tick::NEVER).max_staleness;
+        let capped = max_staleness.map_or(Tick::NEVER, |age| meta.confirmed_at.after(age));
+        expiry::dead_at(meta).min(capped)
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        self.timeout.map_or(Ok(()), |limit| bounded("timeout", limit).map(drop))?;
+        self.timeout.map_or(Ok(()), |limit| timeout("timeout", limit).map(drop))?;
         self.max_staleness.map_or(Ok(()), |age| bounded("max_staleness", age).map(drop))
     }
 }
@@ -98,21 +110,24 @@ impl<F: Format> Cache<F> {
 
     /// Opens a stored value, or says why it cannot be: the error carries its version.
     pub(super) fn open<T: DeserializeOwned>(&self, entry: &Entry) -> Result<T> {
+        self.try_open(entry).map_err(|counter| {
+            bump(counter);
+            Error::rejected(entry.meta.version)
+        })
+    }
+
+    /// Opens a stored value; the error is what would count it.
+    pub(super) fn try_open<T: DeserializeOwned>(&self, entry: &Entry) -> Result<T, &AtomicU64> {
         let (content, counters) = (&entry.meta.content, &self.core.counters);
-        let counter = if content.sealed || content.encoding != Encoding::NONE {
-            &counters.rejected_unopened
+        if content.sealed || content.encoding != Encoding::NONE {
+            Err(&counters.rejected_unopened)
         } else if content.format != self.format.id() {
-            &counters.rejected_format
+            Err(&counters.rejected_format)
         } else if content.schema != self.core.settings.schema {
-            &counters.rejected_schema
+            Err(&counters.rejected_schema)
         } else {
-            match self.format.decode(&entry.value) {
-                Ok(value) => return Ok(value),
-                Err(_) => &counters.rejected_decode,
-            }
-        };
-        bump(counter);
-        Err(Error::rejected(entry.meta.version))
+            self.format.decode(&entry.value).map_err(|_| &counters.rejected_decode)
+        }
     }
 }
 
@@ -165,7 +180,7 @@ impl<'a, F: Format> Read<'a, F> {
         let request = self.options.check().and_then(|()| {
             let address = core.address(&Parts::new(self.cache.space(), key.as_ref())?);
             let mut touch = Touch::one(address, TouchKind::Probe);
-            touch.scope = self.options.scope(core, core.clock.now(), false);
+            touch.scope = self.options.scope(core, core.clock.now());
             Ok(Request::Touch(touch))
         });
         Call::new(core, request, only::<Touch, bool>)
@@ -175,7 +190,7 @@ impl<'a, F: Format> Read<'a, F> {
         self.options.check()?;
         let (core, now) = (&self.cache.core, self.cache.core.clock.now());
         let parts = Parts::new(self.cache.space(), name)?;
-        let scope = self.options.scope(core, now, false);
+        let scope = self.options.scope(core, now);
         if let Some(entry) = core.service.try_hit(&parts, &scope, now) {
             return self.arrived(Ok(Lookup::Hit(entry)), now);
         }

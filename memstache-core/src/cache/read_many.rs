@@ -44,7 +44,7 @@ impl<F: Format> Read<'_, F> {
             return Ok(Vec::new());
         }
         let mut counted = core.counters.begin(addresses.len());
-        let scope = self.options.scope(core, core.clock.now(), false);
+        let scope = self.options.scope(core, core.clock.now());
         let items = addresses.into_iter().map(GetItem::from).collect();
         let found = match core.call(Get { items, on_miss: OnMiss::Report, scope }).await {
             Ok(found) => found,

@@ -111,12 +111,6 @@ impl<F: Format> Cache<F> {
     }
 }
 
-impl<F> fmt::Debug for SetBuilder<'_, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SetBuilder").field("options", &self.options).field("when", &self.when).finish_non_exhaustive()
-    }
-}
-
 impl<F: Format> SetBuilder<'_, F> {
     write_setters!(options);
 
@@ -153,6 +147,12 @@ impl<F: Format> SetBuilder<'_, F> {
         let items = OneOrMany::One(SetItem { address, entry, when: self.when });
         let deadline = core.store_deadline(now, limit.map(|limit| now.after(limit)));
         Ok(Request::Set(Set { items, scope: core.scope(Some(deadline)) }))
+    }
+}
+
+impl<F> fmt::Debug for SetBuilder<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetBuilder").field("options", &self.options).field("when", &self.when).finish_non_exhaustive()
     }
 }
 

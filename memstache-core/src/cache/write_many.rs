@@ -27,12 +27,6 @@ pub struct SetManyBuilder<'a, F> {
     options: WriteOptions,
 }
 
-impl<F> fmt::Debug for SetManyBuilder<'_, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SetManyBuilder").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
 impl<F: Format> Cache<F> {
     /// Writes many values under the same options; awaited for one result per item, in order.
     ///
@@ -91,6 +85,12 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
         }
         let lost = || Err(Error::new(ErrorKind::Protocol, "an item was not answered"));
         Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
+    }
+}
+
+impl<F> fmt::Debug for SetManyBuilder<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetManyBuilder").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

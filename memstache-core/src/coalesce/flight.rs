@@ -38,6 +38,10 @@ impl Waiting {
             self.abandoned.notify_one();
         }
     }
+
+    fn is_over(&self) -> bool {
+        self.callers.load(Ordering::Relaxed) == 0
+    }
 }
 
 /// The duty to end a flight. Dropping it, by a panic or with its runtime, ends it as an error.
@@ -67,22 +71,21 @@ impl<K: Eq + Hash, V> Landing<K, V> {
     pub(crate) async fn abandoned(&self) {
         loop {
             self.waiting.abandoned.notified().await;
-            // Somebody may have joined since.
-            if self.is_deserted() {
+            // Joining happens under the table's lock: whoever was first there keeps the operation going.
+            self.flights.remove_if(&self.key, |_, flight| self.owns(flight) && self.waiting.is_over());
+            let joinable = self.flights.get(&self.key).is_some_and(|flight| self.owns(&flight));
+            if !joinable && self.waiting.is_over() {
                 return;
             }
         }
     }
 
-    /// Frees the key if nobody waits: in one step, so that nobody joins what is given up.
-    fn is_deserted(&self) -> bool {
-        let deserted = || self.waiting.callers.load(Ordering::Relaxed) == 0;
-        self.flights.remove_if(&self.key, |_, flight| Arc::ptr_eq(&flight.waiting, &self.waiting) && deserted());
-        deserted()
+    fn free(&self) {
+        self.flights.remove_if(&self.key, |_, flight| self.owns(flight));
     }
 
-    fn free(&self) {
-        self.flights.remove_if(&self.key, |_, flight| Arc::ptr_eq(&flight.waiting, &self.waiting));
+    fn owns(&self, flight: &Flight<V>) -> bool {
+        Arc::ptr_eq(&flight.waiting, &self.waiting)
     }
 }
 

@@ -76,6 +76,33 @@ async fn the_last_to_abandon_stops_the_run() {
 }
 
 #[tokio::test]
+async fn who_joins_before_an_abandoned_run_has_stopped_keeps_it_going() {
+    let probe = Arc::new(Probe::default());
+    let coalesce = Coalesce::<u8, usize>::new();
+    let first = coalesce.run(1, gated(&probe));
+    tokio::task::yield_now().await;
+    first.abandon();
+    let second = coalesce.run(1, gated(&probe));
+    tokio::task::yield_now().await;
+    probe.gate.notify_one();
+    assert_eq!(second.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_forgotten_run_stops_when_its_last_caller_abandons_it() {
+    let probe = Arc::new(Probe::default());
+    let coalesce = Coalesce::<u8, usize>::new();
+    let old = coalesce.run(1, gated(&probe));
+    tokio::task::yield_now().await;
+    coalesce.forget(&1);
+    let new = coalesce.run(1, gated(&probe));
+    old.abandon();
+    tokio::task::yield_now().await;
+    assert_eq!((Arc::strong_count(&probe), coalesce.len()), (2, 1), "the old one is gone, the new one runs");
+    drop(new);
+}
+
+#[tokio::test]
 async fn a_forgotten_run_serves_its_callers_and_nobody_later() {
     let probe = Arc::new(Probe::default());
     let coalesce = Coalesce::<u8, usize>::new();
@@ -108,7 +135,9 @@ async fn an_old_landing_does_not_free_the_new_flight() {
 fn a_runtime_that_ends_leaves_no_flight() {
     let coalesce = Coalesce::<u8, u8>::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let joined = runtime.block_on(async { coalesce.run(1, std::future::pending) });
+    let entered = runtime.enter();
+    let joined = coalesce.run(1, std::future::pending);
+    drop(entered);
     drop(runtime);
     assert!(coalesce.is_empty());
     let other = tokio::runtime::Builder::new_current_thread().build().unwrap();

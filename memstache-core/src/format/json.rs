@@ -32,9 +32,7 @@ impl Format for Json {
         match serde_json::to_vec(value) {
             // Boxed, so that no spare capacity is kept for as long as the entry lives.
             Ok(bytes) => Ok(bytes.into_boxed_slice().into()),
-            Err(error) => {
-                Err(Error::new(ErrorKind::Unsupported, "the value cannot be written as JSON").with_source(error))
-            }
+            Err(error) => Err(Error::new(ErrorKind::Invalid, "the value cannot be written as JSON").with_source(error)),
         }
     }
 

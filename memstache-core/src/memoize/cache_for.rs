@@ -12,6 +12,15 @@ use crate::{
 ///
 /// A `Cache<F>` is the one for all requests. A `Cache<F, Tenanted>` is none: say whose requests they are by
 /// [`MemoizeLayer::tenant_with`](super::MemoizeLayer::tenant_with).
+///
+/// ```compile_fail,E0277
+/// # fn f(cache: memstache_core::Cache<memstache_core::Json, memstache_core::Tenanted>) {
+/// # use tower::{Layer, ServiceExt};
+/// # let service = tower::service_fn(|word: String| async { Ok::<_, std::fmt::Error>(word) });
+/// let layer = memstache_core::memoize::MemoizeLayer::new(cache, |word: &String| word.clone());
+/// drop(layer.layer(service).oneshot("tea".to_owned())); // no tenant, no service
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whose cache a request belongs to",
     note = "for a tenanted cache, call `.tenant_with(|request| ..)` on the layer"

@@ -38,7 +38,8 @@ impl<C, Req, Res> MemoizeLayer<C, Keyed<Req, Res>> {
     ///     .cacheable_if(|names: &Vec<String>| !names.is_empty())
     ///     .ttl_with(|names: &Vec<String>| Duration::from_secs(60 * names.len() as u64))
     ///     .tags_with(|names: &Vec<String>| names.iter().map(|name| format!("name:{name}")).collect::<Vec<_>>());
-    /// # let _: tower::util::BoxCloneService<_, _, _> = tower::util::BoxCloneService::new(tower::Layer::layer(&layer, tower::service_fn(|ask: Ask| async { drop(ask); Ok::<Vec<String>, std::fmt::Error>(vec![]) })));
+    /// # let service = tower::service_fn(|ask: Ask| async move { Ok::<Vec<String>, std::fmt::Error>(vec![ask.user.to_string()]) });
+    /// # drop(tower::ServiceExt::oneshot(tower::Layer::layer(&layer, service), Ask { user: 7, fresh: true }));
     /// # Ok::<(), memstache_core::Error>(())
     /// ```
     pub fn new<K: Into<MemoKey>>(cache: C, key: impl Fn(&Req) -> K + Send + Sync + 'static) -> Self {
@@ -68,7 +69,7 @@ impl<C, Req, Res> MemoizeLayer<C, Keyed<Req, Res>> {
         self
     }
 
-    /// Sets how long a response lives. Default: what the key says, or the cache.
+    /// Sets how long a response lives; zero does not cache it. Default: what the key says, or the cache.
     #[must_use]
     pub fn ttl_with(mut self, ttl: impl Fn(&Res) -> Duration + Send + Sync + 'static) -> Self {
         self.memo_mut().ttl = Some(Arc::new(ttl));
@@ -104,10 +105,10 @@ where
         if self.failed_if.as_ref().is_some_and(|bad| bad(&response)) {
             return Kept::Failed(response);
         }
-        if self.cacheable_if.as_ref().is_some_and(|good| !good(&response)) {
+        let ttl = self.ttl.as_ref().map(|ttl| ttl(&response));
+        if ttl == Some(Duration::ZERO) || self.cacheable_if.as_ref().is_some_and(|good| !good(&response)) {
             return Kept::Pass(response);
         }
-        let ttl = self.ttl.as_ref().map(|ttl| ttl(&response));
         let tags = self.tags.as_ref().map(|tags| tags(&response)).unwrap_or_default();
         Kept::store_with(response, |loaded| {
             let loaded = loaded.tags(tags);

@@ -35,7 +35,8 @@ impl<C, M> MemoizeLayer<C, M> {
     /// let images = pages.with_keyspace(&KeyspaceName::new("images")?);
     /// let layer = MemoizeLayer::new((), |path: &String| path.clone())
     ///     .cache_with(move |path: &String| Some(if path.ends_with(".png") { images.clone() } else { pages.clone() }));
-    /// # let _ = tower::Layer::layer(&layer, tower::service_fn(|path: String| async { Ok::<_, std::fmt::Error>(path) }));
+    /// # let service = tower::service_fn(|path: String| async { Ok::<_, std::fmt::Error>(path) });
+    /// # drop(tower::ServiceExt::oneshot(tower::Layer::layer(&layer, service), String::new()));
     /// # Ok::<(), memstache_core::Error>(())
     /// ```
     pub fn cache_with<F, Req>(

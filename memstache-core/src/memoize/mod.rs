@@ -36,6 +36,8 @@
 //! | no key, one that is empty or over [`MAX_NAME`](crate::MAX_NAME) bytes, or no cache for it | the request is passed by: the inner service is called in the caller's task, nothing is cached |
 //! | the store is down | the inner service is called, still once for all who wait, and nothing is stored |
 //!
+//! A caller who calls for himself, or is passed by, gets the panic of his own call as he would without the layer.
+//!
 //! The inner error is found again by [`Error::find_source`](crate::Error::find_source). Waiters of a response that is
 //! not cached have waited in vain: with [`negative_ttl`](crate::CacheBuilder::negative_ttl) the cache remembers for
 //! that long that a key's response is not for it, and callers no longer wait for one another.

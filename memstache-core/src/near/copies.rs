@@ -14,7 +14,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::mpsc;
 
 use super::{
-    NearConfig, NearStats,
+    NearConfig, NearStats, NearView,
     tickets::{Ticket, Tickets},
 };
 use crate::{
@@ -285,14 +285,15 @@ impl Copies {
     }
 }
 
-impl TryHit for Arc<Copies> {
+impl TryHit for NearView {
     fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
         // What is not a plain hit goes through the service, which counts it.
-        if !self.is_verified() {
+        let copies = &self.0;
+        if !copies.is_verified() {
             return None;
         }
-        let entry = self.look(parts, scope, now, Freshness::Fresh).filter(|entry| !entry.meta.content.negative)?;
-        self.counters.hits.fetch_add(1, Relaxed);
+        let entry = copies.look(parts, scope, now, Freshness::Fresh).filter(|entry| !entry.meta.content.negative)?;
+        copies.counters.hits.fetch_add(1, Relaxed);
         Some(entry)
     }
 }

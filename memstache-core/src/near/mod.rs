@@ -74,13 +74,32 @@ impl fmt::Debug for NearConfig {
     }
 }
 
+/// A view of a near cache inside a stack: what answers hits at once, and tells what is held.
+///
+/// Cheap to clone; it keeps the copies, not the stack.
+#[derive(Clone)]
+pub struct NearView(pub(crate) Arc<Copies>);
+
+impl NearView {
+    /// Returns what is held and was counted.
+    pub fn stats(&self) -> NearStats {
+        self.0.stats()
+    }
+}
+
+impl fmt::Debug for NearView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NearView").field("stats", &self.stats()).finish()
+    }
+}
+
 /// What a near cache holds and has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NearStats {
     /// Copies held.
     pub entries: usize,
-    /// Bytes of keys, values and overhead.
+    /// Bytes of keys, values and overhead, room for more entries included.
     pub bytes: usize,
     /// Reads answered here.
     pub hits: u64,

@@ -6,7 +6,7 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Copies, NearConfig, NearFuture, NearStats, follow::Follower, layer::Subscribe, tickets::Ticket};
+use super::{Copies, NearConfig, NearFuture, NearStats, NearView, follow::Follower, layer::Subscribe, tickets::Ticket};
 use crate::{
     address::Address,
     clock::Tick,
@@ -39,8 +39,9 @@ impl<S> Near<S> {
         self.copies.stats()
     }
 
-    pub(crate) fn copies(&self) -> &Arc<Copies> {
-        &self.copies
+    /// Returns the view by which [`ErasedService::with_try_hit`](crate::ErasedService::with_try_hit) answers hits at once.
+    pub fn view(&self) -> NearView {
+        NearView(Arc::clone(&self.copies))
     }
 }
 

@@ -45,6 +45,9 @@ pub enum OnMiss {
     /// Answers [`Lookup::Leased`] to one caller and [`Lookup::Busy`] to the others.
     Lease,
     /// Like `Lease`, but a busy key is waited for until its lease ends or the deadline passes; then it is looked up again.
+    ///
+    /// A batch holds no lease while it waits, so that two batches never wait for each other. A key given twice is
+    /// answered `Leased` once and then `Busy` with that lease's id.
     Wait,
 }
 

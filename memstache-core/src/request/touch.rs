@@ -29,7 +29,7 @@ pub enum TouchKind {
     Probe,
     /// Counts as a read: extends a sliding entry.
     Slide,
-    /// Gives the live entry a new lifetime from now on.
+    /// Gives the live entry a new lifetime from now on; its value, version, sequence and tags stay.
     Live(Lifetime),
     /// Renews a lease for its ttl.
     Renew(LeaseId),

@@ -17,10 +17,14 @@ use crate::{
 ///
 /// - `get` never answers an expired, removed or invalidated entry. A missing key is leased to one caller at a time when
 ///   leases are asked for; a stale one is answered with a lease to one caller and without to the others.
+/// - A store that is its own authority sets `meta.confirmed_at` to
+///   [`expiry::confirmed_by_authority`](crate::expiry::confirmed_by_authority), and then judges by
+///   [`expiry::freshness`](crate::expiry::freshness) with the scope's `max_staleness`; a hit extends a sliding entry by
+///   [`expiry::extended`](crate::expiry::extended).
 /// - A lease lives for its `ttl` after it was granted or last renewed. `set` and `remove` of its key end it. A clear of
 ///   its space or tenant supersedes it: the next caller is granted a new one.
-/// - `set` under [`When::IfLease`](crate::When::IfLease) is refused once the lease ended, and is recognised when it is
-///   repeated. The entry is stored with the sequence that the lease captured.
+/// - `set` under [`When::IfLease`](crate::When::IfLease) is refused once the lease ended; repeated after it succeeded, it
+///   is answered with the same version for as long as that is the key's value. The entry is stored with the sequence that the lease captured.
 /// - `invalidate` is O(1): it raises the space's (or the tenant's) sequence, and readers drop entries with an older one.
 ///
 /// ```

@@ -4,7 +4,8 @@
 //! - [`NaiveStore`]: a store that is obviously right, to put under what is tested.
 //! - [`Faults`], [`SlowLayer`], [`Recorder`]: layers that make a stack fail, wait and tell what passed.
 //! - [`Gate`]: holds a call at one point, for an exact interleaving.
-//! - [`conformance`]: the suite that every store and every stack must pass; [`records`]: that of record stores.
+//! - [`conformance`]: the suite that every store and every stack must pass.
+//! - [`records`]: the suite that every record store must pass.
 //!
 //! A read that meets a broken store, then a slow one, and how often it was tried:
 //!

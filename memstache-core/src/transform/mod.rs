@@ -26,7 +26,9 @@ use crate::{
 
 /// A pure rewrite of requests on the way down and of responses on the way up.
 ///
-/// It neither waits nor talks to anything unless it answers [`Step::Wait`]. Items of a batch may fail one by one: put
+/// Who compresses or seals on the way down says so in `content.encoding` and `content.sealed`, heeds the entry's
+/// `options`, and undoes on the way up only what `content` says, setting it back. It neither waits nor talks to anything
+/// unless it answers [`Step::Wait`]. Items of a batch may fail one by one: put
 /// the error in the item's place. A value that cannot be opened is [`Error::rejected`](crate::Error::rejected).
 ///
 /// ```

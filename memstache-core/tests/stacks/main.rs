@@ -1,6 +1,7 @@
-//! Whole stacks: the conformance suite over the memory store with and without a near cache, and the order rules.
+//! Whole stacks: the conformance suite over every store, and over stores that break a rule, and the order rules.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conformance;
+mod naive;
 mod order;

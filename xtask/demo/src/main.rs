@@ -1,3 +1,50 @@
-//! The demo of the workspace.
+//! The demo of the workspace: a web service over SQLite, served through a memstache stack, and put under load.
+//!
+//! `cargo xtask demo` makes up a database, starts the service on a free port of this machine and asks it for products
+//! over HTTP, first past the cache and then through it. The table at the end shows what the cache saved; if it did not
+//! keep what it promises, the program fails. Then it stays up, to be tried by hand.
 
-fn main() {}
+#![allow(clippy::disallowed_methods, reason = "a tool that people wait for measures real time")]
+#![allow(clippy::print_stderr, reason = "a command-line tool says there what went wrong")]
+
+mod args;
+mod cache;
+mod catalogue;
+mod check;
+mod database;
+mod load;
+mod place;
+mod report;
+mod run;
+mod screen;
+mod service;
+mod shutdown;
+mod temporary;
+mod zipf;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+
+use self::{args::Args, run::Ended};
+
+/// Exit code of a program that was ended from the keyboard, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(wrong) = args.check() {
+        Args::command().error(ErrorKind::ValueValidation, wrong).exit();
+    }
+    match run::run(&args) {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Interrupted) => {
+            eprintln!("stopped before the results were in");
+            ExitCode::from(INTERRUPTED)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

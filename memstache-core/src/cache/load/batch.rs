@@ -1,25 +1,23 @@
 //! One flight for many keys.
 
-use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::{
-    FutureExt,
-    future::{Either, join_all, select},
-};
+use futures_util::future::{Either, join_all, select};
 use serde::Serialize;
 
 use super::{
     super::{Cache, core::Core, counters::bump, options::WriteOptions},
     IntoLoaded, Loaded,
     context::Found,
-    flight::{Claim, Landed, Produced, Right, bounded, keeping, store},
-    job::{load_failed, served_until},
+    flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
+    job::load_failed,
 };
 use crate::{
     address::Address,
     coalesce::{Joined, Landing, Opened},
     entry::Entry,
     error::{BoxError, Error, ErrorKind, Result},
+    expiry,
     format::Format,
     request::OneOrMany,
 };
@@ -67,7 +65,8 @@ impl<F: Format, L> Batch<F, L> {
             match core.flights.open_as(address.clone(), right.id()) {
                 Opened::Joined(flight) => joined.push(flight),
                 Opened::Leads(landing, flight) => {
-                    let claim = Claim::new(Arc::clone(core), address, right, served_until(stale.as_ref()));
+                    let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
+                    let claim = Claim::new(Arc::clone(core), address, right, until);
                     aboard.push(Aboard { key, stale, claim, landing });
                     joined.push(flight);
                 }
@@ -112,13 +111,13 @@ async fn fly_all<F, L, T, K, O, I, V, E>(
     let produced = bounded(&core, started, keeping(&core, &claims, guarded(produce, &landings))).await;
     let produced = produced.unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect());
     let cost = core.clock.now().since(started);
-    let (fills, landed): (Vec<_>, Vec<_>) =
+    let (fills, mut landed): (Vec<_>, Vec<_>) =
         claims.iter_mut().zip(produced).map(|(claim, produced)| claim.prepare(produced, cost)).unzip();
     let filling: Vec<bool> = fills.iter().map(Option::is_some).collect();
     let items: OneOrMany<_> = fills.into_iter().flatten().collect();
     let stored = if items.is_empty() { Vec::new() } else { store(&core, items).await };
-    let fills = claims.iter_mut().zip(filling).filter(|(_, filling)| *filling);
-    fills.zip(stored).for_each(|((claim, _), stored)| claim.filled(stored));
+    let fills = claims.iter_mut().zip(&mut landed).zip(filling).filter(|(_, filling)| *filling);
+    fills.zip(stored).for_each(|(((claim, landed), _), stored)| claim.filled(stored, landed));
     landings.into_iter().zip(landed).for_each(|(landing, landed)| landing.land(landed));
 }
 
@@ -144,11 +143,10 @@ fn board<K>(
 
 /// Runs the loader to its end, its panic, or until everybody gave up on every key.
 async fn guarded<T>(load: impl Future<Output = Result<T>>, landings: &[Landing<Address, Landed>]) -> Result<T> {
-    let load = pin!(AssertUnwindSafe(load).catch_unwind());
+    let load = pin!(caught(load));
     let abandoned = pin!(join_all(landings.iter().map(Landing::abandoned)));
     match select(load, abandoned).await {
-        Either::Left((Ok(outcome), _)) => outcome,
-        Either::Left((Err(_), _)) => Err(Error::new(ErrorKind::LoadPanicked, "the loader panicked")),
+        Either::Left((outcome, _)) => outcome,
         Either::Right(_) => Err(Error::new(ErrorKind::Timeout, "everybody gave up waiting for the load")),
     }
 }

@@ -254,8 +254,8 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         match self.near_hit() {
-            Some(fetched) => LoadFuture(State::Ready(Some(R::shape(fetched)))),
-            None => LoadFuture(State::Running(Box::pin(async move { R::shape(self.fetch().await?) }))),
+            Ok(fetched) => LoadFuture(State::Ready(Some(R::shape(fetched)))),
+            Err(due) => LoadFuture(State::Running(Box::pin(async move { R::shape(self.fetch(due).await?) }))),
         }
     }
 }

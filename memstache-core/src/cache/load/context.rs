@@ -21,7 +21,7 @@ impl<T> LoadContext<T> {
 
     /// Answers with a value and stores it.
     pub fn store(&self, value: T) -> Loaded<T> {
-        Loaded::new(Found::Store(value))
+        Loaded::store(value)
     }
 
     /// Keeps the stale value: it is as good as new. Without one, the load fails.
@@ -31,16 +31,16 @@ impl<T> LoadContext<T> {
 
     /// Answers that the source has no such key, and remembers it for `ttl`.
     pub fn negative(&self, ttl: Duration) -> Loaded<T> {
-        Loaded::new(Found::Missing).ttl(ttl)
+        Loaded::negative(ttl)
     }
 
     /// Answers with a value and does not store it.
     pub fn skip(&self, value: T) -> Loaded<T> {
-        Loaded::new(Found::Skip(value))
+        Loaded::skip(value)
     }
 }
 
-/// What a loader brought, with what it says about its storing.
+/// What a loader brought, with what it says about its storing: made by its [`LoadContext`], or by name in a batch.
 ///
 /// Its own lifetime beats the call's, which beats the cache's.
 #[must_use = "it is what the loader returns"]
@@ -60,6 +60,21 @@ pub(super) enum Found<T> {
 impl<T> Loaded<T> {
     fn new(found: Found<T>) -> Self {
         Self { found, options: WriteOptions::default() }
+    }
+
+    /// Answers with a value and stores it.
+    pub fn store(value: T) -> Self {
+        Self::new(Found::Store(value))
+    }
+
+    /// Answers that the source has no such key, and remembers it for `ttl`.
+    pub fn negative(ttl: Duration) -> Self {
+        Self::new(Found::Missing).ttl(ttl)
+    }
+
+    /// Answers with a value and does not store it.
+    pub fn skip(value: T) -> Self {
+        Self::new(Found::Skip(value))
     }
 
     /// Says that this key failed to load; the other keys of a batch do not.

@@ -1,9 +1,12 @@
 //! A load in the air: it keeps its lease alive, ends in time, fills and lands.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 
 use super::super::{
     core::{Core, UNLEASED, not_one},
@@ -14,11 +17,11 @@ use crate::{
     clock::{BoxFuture, Tick},
     entry::NewEntry,
     error::{Error, ErrorKind, Result},
-    request::{Lease, LeaseId, Lookup, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
+    request::{Lease, LeaseId, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
     util::until,
 };
 
-/// Least time between two renewals.
+/// Leases are not renewed more often than this, whatever ttl a store gives them.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(1);
 
 /// What a flight brings to everybody who waits: the encoded value, or that the source has none.
@@ -59,25 +62,28 @@ impl Right {
     }
 }
 
-/// Runs a load to its end: the loader within its time, the lease kept alive, the fill.
+/// Runs a load to its end: the loader within its time, the lease kept alive, the fill. `stale`: until when there is a
+/// value that is served meanwhile.
 pub(super) async fn load(
     core: Arc<Core>,
     address: Address,
     right: Right,
-    stale_until: Option<Tick>,
+    stale: Option<Tick>,
     produce: BoxFuture<'static, Result<Produced>>,
 ) -> Result<Landed> {
-    let mut claim = Claim::new(Arc::clone(&core), address, right, stale_until);
+    let mut claim = Claim::new(Arc::clone(&core), address, right, stale);
     let started = core.clock.now();
     if let Some(error) = claim.standing(started) {
         claim.release(Duration::ZERO);
         return Err(error);
     }
     bump(&core.counters.loads);
-    let produced = bounded(&core, started, keeping(&core, std::slice::from_ref(&claim), produce)).await;
-    let (fill, landed) = claim.prepare(produced, core.clock.now().since(started));
+    let produced = keeping(&core, std::slice::from_ref(&claim), caught(produce));
+    let produced = bounded(&core, started, produced).await;
+    let (fill, mut landed) = claim.prepare(produced, core.clock.now().since(started));
     if let Some(item) = fill {
-        claim.filled(store(&core, OneOrMany::One(item)).await.pop().unwrap_or_else(|| Err(not_one())));
+        let stored = store(&core, OneOrMany::One(item)).await.pop();
+        claim.filled(stored.unwrap_or_else(|| Err(not_one())), &mut landed);
     }
     landed
 }
@@ -92,6 +98,12 @@ pub(super) async fn store(core: &Core, items: OneOrMany<SetItem>) -> Vec<Result<
     }
 }
 
+/// Runs a loader; its panic is an error.
+pub(super) async fn caught<T>(load: impl Future<Output = Result<T>>) -> Result<T> {
+    let panicked = |_| Err(Error::new(ErrorKind::LoadPanicked, "the loader panicked"));
+    AssertUnwindSafe(load).catch_unwind().await.unwrap_or_else(panicked)
+}
+
 /// Bounds a loader by the cache's load timeout.
 pub(super) async fn bounded<T>(core: &Arc<Core>, started: Tick, load: impl Future<Output = Result<T>>) -> Result<T> {
     let deadline = started.after(core.settings.load_timeout);
@@ -101,30 +113,34 @@ pub(super) async fn bounded<T>(core: &Arc<Core>, started: Tick, load: impl Futur
 
 /// Runs a loader and renews the leases of what it loads.
 pub(super) async fn keeping<T>(core: &Arc<Core>, claims: &[Claim], load: impl Future<Output = T>) -> T {
-    match select(pin!(load), pin!(renew(core, claims))).await {
+    let leases: Vec<_> = claims.iter().filter_map(Claim::lease).collect();
+    match select(pin!(load), pin!(renew(core, &leases))).await {
         Either::Left((output, _)) => output,
         Either::Right((never, _)) => match never {},
     }
 }
 
 /// Renews leases once a heartbeat, for as long as it is polled.
-async fn renew(core: &Arc<Core>, claims: &[Claim]) -> std::convert::Infallible {
+async fn renew(core: &Arc<Core>, leases: &[(Address, Lease)]) -> std::convert::Infallible {
+    let Some(heartbeat) = leases.iter().map(|(_, lease)| lease.ttl / 2).min() else {
+        return std::future::pending().await;
+    };
     loop {
-        let Some(ttl) = claims.iter().filter_map(Claim::lease).map(|lease| lease.ttl).min() else {
-            return std::future::pending().await;
-        };
-        // A store may say anything; without a pause this would spin.
-        let heartbeat = (ttl / 2).max(SHORTEST_HEARTBEAT);
-        core.clock.sleep_until(core.clock.now().after(heartbeat)).await;
-        let renewal = |claim: &Claim| {
-            let kind = TouchKind::Renew(claim.lease()?.id);
-            Some(TouchItem { address: claim.address.clone(), kind })
-        };
-        let deadline = core.store_deadline(core.clock.now(), None);
-        let items = claims.iter().filter_map(renewal).collect();
+        core.clock.sleep_until(core.clock.now().after(heartbeat.max(SHORTEST_HEARTBEAT))).await;
         // A lease that is lost, or a store that is gone, shows when the flight fills.
-        drop(core.call(Touch { items, scope: core.scope(Some(deadline)) }).await);
+        touch(core, leases.iter().map(|(address, lease)| (address.clone(), TouchKind::Renew(lease.id)))).await;
     }
+}
+
+/// Gives leases back, within the store's time. Where that fails they age out.
+pub(super) async fn give_back(core: &Arc<Core>, leases: impl IntoIterator<Item = (Address, LeaseId)>) {
+    touch(core, leases.into_iter().map(|(address, id)| (address, TouchKind::Release(id)))).await;
+}
+
+async fn touch(core: &Arc<Core>, items: impl Iterator<Item = (Address, TouchKind)>) {
+    let items = items.map(|(address, kind)| TouchItem { address, kind }).collect();
+    let deadline = core.store_deadline(core.clock.now(), None);
+    drop(core.call(Touch { items, scope: core.scope(Some(deadline)) }).await);
 }
 
 /// A key that is being loaded, and the duty to give its lease back whatever happens.
@@ -132,27 +148,27 @@ pub(super) struct Claim {
     core: Arc<Core>,
     pub(super) address: Address,
     right: Right,
-    /// Until when a value is there that may be served: after a failure the lease is held for a while, but not for
-    /// longer, so that the source has a pause.
-    stale_until: Option<Tick>,
+    /// Until when a value is there that is served meanwhile: after a failure the lease is held for a while, so that the
+    /// source has a pause.
+    stale: Option<Tick>,
     open: bool,
 }
 
 impl Claim {
-    pub(super) fn new(core: Arc<Core>, address: Address, right: Right, stale_until: Option<Tick>) -> Self {
-        Self { core, address, right, stale_until, open: true }
+    pub(super) fn new(core: Arc<Core>, address: Address, right: Right, stale: Option<Tick>) -> Self {
+        Self { core, address, right, stale, open: true }
     }
 
-    fn lease(&self) -> Option<&Lease> {
-        match &self.right {
-            Right::Lease(lease) => Some(lease),
+    fn lease(&self) -> Option<(Address, Lease)> {
+        match self.right {
+            Right::Lease(lease) => Some((self.address.clone(), lease)),
             Right::Unleased | Right::Degraded => None,
         }
     }
 
     /// Returns the error of a recent failure that stands for a missing key.
     pub(super) fn standing(&self, now: Tick) -> Option<Error> {
-        self.core.failures.as_ref().filter(|_| self.stale_until.is_none())?.standing(&self.address, now)
+        self.core.failures.as_ref().filter(|_| self.stale.is_none())?.standing(&self.address, now)
     }
 
     /// Says what lands, and what is to be filled before it does.
@@ -163,7 +179,9 @@ impl Claim {
                 self.succeeded();
                 let ttl = entry.lifetime.sliding().or_else(|| entry.lifetime.ttl());
                 let value = (!entry.content.negative).then(|| entry.value.clone());
-                (self.fill(entry), Ok(Landed { value, ttl }))
+                let fill = self.fill(entry);
+                let ttl = ttl.filter(|_| fill.is_some());
+                (fill, Ok(Landed { value, ttl }))
             }
             Ok(Produced::Answer(value)) => {
                 self.succeeded();
@@ -181,13 +199,19 @@ impl Claim {
         let when = match self.right {
             Right::Lease(lease) => When::IfLease(lease.id),
             Right::Unleased => When::Always,
-            Right::Degraded => return None,
+            Right::Degraded => {
+                self.open = false;
+                return None;
+            }
         };
         Some(SetItem { address: self.address.clone(), entry, when })
     }
 
-    /// Takes note of what became of the fill.
-    pub(super) fn filled(&mut self, stored: Result<Written>) {
+    /// Takes note of what became of the fill: what was not stored does not stay fresh.
+    pub(super) fn filled(&mut self, stored: Result<Written>, landed: &mut Result<Landed>) {
+        if let (Ok(landed), false) = (landed, matches!(stored, Ok(Written::Stored(_)))) {
+            landed.ttl = None;
+        }
         let counters = &self.core.counters;
         match stored {
             Ok(Written::Refused) => bump(&counters.fills_refused),
@@ -210,61 +234,26 @@ impl Claim {
 
     fn failed(&mut self, error: &Error) {
         bump(&self.core.counters.load_failures);
-        let now = self.core.clock.now();
         if let Some(failures) = &self.core.failures {
-            failures.failed(&self.address, error, now);
+            failures.failed(&self.address, error, self.core.clock.now());
         }
-        let pause = |until: Tick| self.core.settings.refresh_pause.min(until.since(now));
-        self.release(self.stale_until.map_or(Duration::ZERO, pause));
+        // Once there is nothing to serve any more, the next caller is to load without waiting for the pause's end.
+        let served = self.stale.map_or(Duration::ZERO, |until| until.since(self.core.clock.now()));
+        self.release(served.min(self.core.settings.refresh_pause));
     }
 
-    /// Gives the lease back after a pause.
+    /// Gives the lease back after a pause, in a task that ends with the pause and one bounded store call.
     pub(super) fn release(&mut self, pause: Duration) {
         self.open = false;
-        if let Some(lease) = self.lease() {
-            give_back(&self.core, self.address.clone(), lease.id, pause);
-        }
-    }
-}
-
-/// Gives a lease back after a pause, in a task that ends with the pause and one bounded store call.
-fn give_back(core: &Arc<Core>, address: Address, lease: LeaseId, pause: Duration) {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    let (core, mut touch) = (Arc::clone(core), Touch::one(address, TouchKind::Release(lease)));
-    runtime.spawn(async move {
-        if !pause.is_zero() {
-            core.clock.sleep_until(core.clock.now().after(pause)).await;
-        }
-        touch.scope.deadline = Some(core.store_deadline(core.clock.now(), None));
-        drop(core.call(touch).await);
-    });
-}
-
-/// Leases that the store granted and that no flight has yet: a value that panics when it is opened gives them back.
-pub(super) struct Granted {
-    core: Arc<Core>,
-    leases: Vec<(Address, LeaseId)>,
-}
-
-impl Granted {
-    pub(super) fn of<'a>(core: &Arc<Core>, found: impl IntoIterator<Item = (&'a Address, &'a Result<Lookup>)>) -> Self {
-        let lease = |(address, found): (&Address, &Result<Lookup>)| match found {
-            Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease))) => Some((address.clone(), lease.id)),
-            _ => None,
-        };
-        Self { core: Arc::clone(core), leases: found.into_iter().filter_map(lease).collect() }
-    }
-
-    /// Flights have them now.
-    pub(super) fn taken(mut self) {
-        self.leases.clear();
-    }
-}
-
-impl Drop for Granted {
-    fn drop(&mut self) {
-        let core = &self.core;
-        self.leases.drain(..).for_each(|(address, lease)| give_back(core, address, lease, Duration::ZERO));
+        let (Some(lease), Ok(runtime)) = (self.lease(), tokio::runtime::Handle::try_current()) else { return };
+        let core = Arc::clone(&self.core);
+        runtime.spawn(async move {
+            if !pause.is_zero() {
+                let end = core.clock.now().after(pause);
+                until(&core.clock, Some(end), renew(&core, std::slice::from_ref(&lease))).await;
+            }
+            give_back(&core, [(lease.0, lease.1.id)]).await;
+        });
     }
 }
 

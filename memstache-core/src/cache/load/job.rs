@@ -13,6 +13,7 @@ use super::{
         options::{Until, WriteOptions},
     },
     IntoLoaded, LoadContext, Loaded,
+    ask::ask,
     context::Found,
     flight::{Landed, Produced, Right, load},
 };
@@ -51,9 +52,10 @@ impl<F: Format, L> Job<F, L> {
         match core.flights.open_as(self.address.clone(), right.id()) {
             Opened::Joined(joined) => joined,
             Opened::Leads(landing, joined) => {
-                let (address, stale_until) = (self.address.clone(), served_until(stale.as_ref()));
+                let address = self.address.clone();
+                let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
                 let produce: BoxFuture<'static, _> = Box::pin(self.produce(stale));
-                tokio::spawn(fly(landing, load(core, address, right, stale_until, produce)));
+                tokio::spawn(fly(landing, load(core, address, right, until, produce)));
                 joined
             }
         }
@@ -74,10 +76,10 @@ impl<F: Format, L> Job<F, L> {
         let get = Get { items, on_miss: OnMiss::Lease, scope };
         let early = core.early.clone();
         drop(early.run(address, move || async move {
-            let (lease, entry) = match core.look_up(get).await {
-                Ok(Lookup::Leased(lease)) => (lease, entry),
-                // Written and gone stale meanwhile: its lease is to be used all the same.
-                Ok(Lookup::Stale(entry, Some(lease))) => (lease, entry),
+            let (lease, entry) = match ask(&core, get).await.map(OneOrMany::into_one) {
+                Ok(Some(Ok(Lookup::Leased(lease)))) => (lease, entry),
+                // A later value is there, and stale by now.
+                Ok(Some(Ok(Lookup::Stale(later, Some(lease))))) => (lease, later),
                 _ => return,
             };
             // Its failure is counted; the value that is there stays.
@@ -111,19 +113,26 @@ impl<F: Format> Cache<F> {
         stale: Option<Entry>,
     ) -> Result<Produced> {
         let own_end = loaded.options.until;
+        // The call's end may have come while the source was asked.
+        let over = own_end.is_none() && call.is_over(self.core.clock.wall());
         let options = loaded.options.over(call);
         match loaded.found {
-            Found::Store(value) => Ok(Produced::Store(self.new_entry(self.format.encode(&value)?, options)?)),
-            Found::Skip(value) => Ok(Produced::Answer(Some(self.format.encode(&value)?))),
+            Found::Store(value) if !over => Ok(Produced::Store(self.new_entry(self.format.encode(&value)?, options)?)),
+            Found::Store(value) | Found::Skip(value) => Ok(Produced::Answer(Some(self.format.encode(&value)?))),
             Found::Failed(error) => Err(load_failed(error)),
             Found::Missing => {
                 // The call's ttl is for values; their absence lasts as long as the loader or the call says for it.
-                let until = own_end.or_else(|| negative_ttl.map(Until::Ttl));
+                // A value that is there gives way to a record that ends at once: what is gone is not served stale.
+                let at_once = stale.map(|_| Until::Ttl(Duration::from_millis(1)));
+                let until = own_end.or_else(|| negative_ttl.map(Until::Ttl)).or(at_once);
                 until.map_or(Ok(Produced::Answer(None)), |until| self.absence(until, &options))
             }
             Found::NotModified => {
                 let missing = || load_failed("the loader kept a stale value, but there is none");
                 let stale = stale.ok_or_else(missing)?;
+                if over {
+                    return Ok(Produced::Answer(Some(stale.value)));
+                }
                 let mut options = options;
                 options.tags.extend_from_slice(stale.meta.tags.as_slice());
                 let entry = self.new_entry(stale.value, options)?;
@@ -163,28 +172,21 @@ impl<F: Format> Cache<F> {
         }
     }
 
-    /// Waits for a refresh within the soft timeout and the grace of the stale value, which is the answer otherwise.
+    /// Waits for a refresh until `patience` ends; then the stale value is the answer.
     pub(super) async fn land_or<T: DeserializeOwned>(
         &self,
         mut flight: Joined<Landed>,
         stale: Fetched<T>,
-        entry: &Entry,
-        soft_timeout: Duration,
+        patience: Tick,
     ) -> Fetched<T> {
-        if soft_timeout.is_zero() {
+        if patience <= self.core.clock.now() {
             return stale;
         }
-        let patience = self.core.clock.now().after(soft_timeout).min(expiry::dead_at(&entry.meta));
         match until(&self.core.clock, Some(patience), &mut flight).await {
             Some(Ok(landed)) => self.landed(&landed).unwrap_or(stale),
             Some(Err(_)) | None => stale,
         }
     }
-}
-
-/// Until when the value that is to be refreshed may be served.
-pub(super) fn served_until(stale: Option<&Entry>) -> Option<Tick> {
-    stale.map(|entry| expiry::dead_at(&entry.meta))
 }
 
 /// Whether a reader should refresh a fresh entry now.

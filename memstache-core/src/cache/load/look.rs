@@ -1,10 +1,13 @@
 //! Asking the store about one key until it is clear who loads.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 
 use super::{
-    super::{Cache, counters::Outcome, fetched::Fetched, read::ReadOptions, read::is_unreadable},
-    flight::{Granted, Landed, Right},
+    super::{Cache, core::not_one, counters::Outcome, fetched::Fetched, read::ReadOptions, read::is_unreadable},
+    ask::{Granted, ask},
+    flight::{Landed, Right},
 };
 use crate::{
     address::Address,
@@ -24,7 +27,7 @@ const MAX_UNREADABLE: u32 = 8;
 const PIECES: u32 = 4;
 
 /// How long a call rests before it asks a store again that does not know how to wait.
-const REST: std::time::Duration = std::time::Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(20);
 
 /// A caller's conversation with the store about one key.
 pub(super) struct Look<'a, F> {
@@ -73,16 +76,28 @@ impl<'a, F: Format> Look<'a, F> {
     }
 
     async fn ask(&self) -> Result<Lookup> {
-        let core = &self.cache.core;
-        let mut scope = self.ask.scope(core, self.asked, self.wait);
+        let (core, items) = (&self.cache.core, OneOrMany::One(self.item()));
         if self.wait {
             // In pieces: whoever waits holds permits of the layers below, which the awaited fill may need.
             let piece = self.asked.after(core.settings.store_timeout / PIECES);
-            scope.deadline = Some(piece.min(self.give_up));
+            let scope = self.ask.scope_until(core, piece.min(self.give_up));
+            return core.look_up(Get { items, on_miss: OnMiss::Wait, scope }).await;
         }
-        let items = OneOrMany::One(GetItem { address: self.address.clone(), unless: self.unless });
-        let on_miss = if self.wait { OnMiss::Wait } else { OnMiss::Lease };
-        core.look_up(Get { items, on_miss, scope }).await
+        let scope = self.ask.scope_until(core, core.store_deadline(core.clock.now(), Some(self.give_up)));
+        let found = ask(core, Get { items, on_miss: OnMiss::Lease, scope }).await?;
+        found.into_one().unwrap_or_else(|| Err(not_one()))
+    }
+
+    /// What the store is asked for.
+    pub(super) fn item(&self) -> GetItem {
+        GetItem { address: self.address.clone(), unless: self.unless }
+    }
+
+    /// Until when this caller waits for a refresh of what it could serve stale.
+    pub(super) fn patience(&self, entry: &Entry, soft_timeout: Duration) -> Tick {
+        let core = &self.cache.core;
+        let served = self.ask.served_until(core, &entry.meta);
+        core.clock.now().after(soft_timeout).min(served).min(self.give_up)
     }
 
     /// Judges an answer; `None` to ask again.

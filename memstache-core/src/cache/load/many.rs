@@ -14,15 +14,16 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     super::{
         Cache,
-        core::LoadOptions,
+        core::{Core, LoadOptions},
         fetched::Fetched,
         options::{Until, WriteOptions, write_setters},
         read::ReadOptions,
     },
     IntoLoaded,
+    ask::{Granted, ask},
     batch::{Batch, Wanted},
     builder::load_setters,
-    flight::{Granted, Landed, Right},
+    flight::{Landed, Right},
     look::{Look, Verdict, is_degraded},
 };
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
     entry::Entry,
     error::{BoxError, Result},
     format::Format,
-    request::{Consistency, Found, Get, Lookup, OnMiss},
+    request::{Consistency, Found, Get, GetItem, Lookup, OnMiss, OneOrMany},
 };
 
 /// A read of many keys that loads the missing ones, done when it is awaited.
@@ -165,8 +166,8 @@ where
         let started = core.clock.now();
         let hard = started.after(self.load.hard_timeout.unwrap_or(core.settings.load_timeout));
         let give_up = self.ask.timeout.map_or(hard, |timeout| hard.min(started.after(timeout)));
-        let found = self.ask(addresses).await?;
-        let granted = Granted::of(core, addresses.iter().zip(&found));
+        let items = addresses.iter().cloned().map(Into::into).collect();
+        let mut found = ask_many(core, items, self.ask, give_up).await?;
         let Self { cache, keys, loader, ask, load, write, .. } = self;
         let batch = Batch { cache: cache.clone(), loader: Arc::new(loader), write, negative_ttl: load.negative_ttl };
         let plan = Plan { give_up, soft_timeout: load.soft_timeout, keep_loading: load.keep_loading };
@@ -180,27 +181,40 @@ where
                 state: State::Open(None),
             })
             .collect();
-        // Who is busy is judged only once this call's own flights are in the air: a key given twice joins them.
-        for (asked, lookup) in asked.iter_mut().zip(found) {
-            asked.state = match lookup {
-                Ok(Lookup::Busy(id)) => State::Open(Some(Ok(Lookup::Busy(id)))),
-                lookup => asked.look.judge(lookup).await.map_or_else(State::Failed, State::judged),
-            };
+        loop {
+            let open = asked.iter().filter(|asked| asked.is_open()).map(|asked| asked.look.address);
+            let granted = Granted::of(core, open.zip(&found));
+            // Who is busy is judged only once this call's own flights are in the air: a key given twice joins them.
+            for (asked, lookup) in asked.iter_mut().filter(|asked| asked.is_open()).zip(found) {
+                asked.state = match lookup {
+                    Ok(Lookup::Busy(id)) => State::Open(Some(Ok(Lookup::Busy(id)))),
+                    lookup => asked.look.judge(lookup).await.map_or_else(State::Failed, State::judged),
+                };
+            }
+            // Before the store is asked again, so that a lease never waits in a future that may be dropped.
+            start(&batch, &mut asked);
+            granted.taken();
+            // What could not be opened is asked for again, all at once, as if it were missing.
+            let again: OneOrMany<_> =
+                asked.iter().filter(|asked| asked.is_open()).map(|open| open.look.item()).collect();
+            if again.is_empty() {
+                break;
+            }
+            let count = again.len();
+            let answer = ask_many(core, again, ask, give_up).await;
+            found = answer.unwrap_or_else(|error| (0..count).map(|_| Err(error.clone())).collect());
         }
-        start(&batch, &mut asked);
-        granted.taken();
         Ok(join_all(asked.into_iter().map(|asked| asked.land(&batch, plan))).await)
     }
+}
 
-    /// Asks about all keys at once. A store that is out of reach makes every key this caller's to load.
-    async fn ask(&self, addresses: &[Address]) -> Result<Found> {
-        let core = &self.cache.core;
-        let scope = self.ask.scope(core, core.clock.now(), false);
-        let items = addresses.iter().cloned().map(Into::into).collect();
-        match core.call(Get { items, on_miss: OnMiss::Lease, scope }).await {
-            Err(error) if is_degraded(&error) => Ok(addresses.iter().map(|_| Err(error.clone())).collect()),
-            found => found,
-        }
+/// Asks about many keys at once. A store that is out of reach makes every key this caller's to load.
+async fn ask_many(core: &Arc<Core>, items: OneOrMany<GetItem>, options: ReadOptions, give_up: Tick) -> Result<Found> {
+    let count = items.len();
+    let scope = options.scope_until(core, core.store_deadline(core.clock.now(), Some(give_up)));
+    match ask(core, Get { items, on_miss: OnMiss::Lease, scope }).await {
+        Err(error) if is_degraded(&error) => Ok((0..count).map(|_| Err(error.clone())).collect()),
+        found => found,
     }
 }
 
@@ -223,6 +237,7 @@ enum State<T> {
     /// Not clear yet; with the first answer if that is still to be judged.
     Open(Option<Result<Lookup>>),
     Clear(Verdict<T>),
+    /// With the stale value that is the answer once patience ends.
     Flying(Joined<Landed>, Option<(Fetched<T>, Entry)>),
     Failed(crate::error::Error),
 }
@@ -267,6 +282,13 @@ where
     }
 }
 
+impl<F, K, T> Asked<'_, F, K, T> {
+    /// Whether the store is to be asked about it, once more.
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(None))
+    }
+}
+
 impl<F: Format, K, T> Asked<'_, F, K, T> {
     async fn land<L, O, I, V, E>(mut self, batch: &Batch<F, L>, plan: Plan) -> Result<Fetched<T>>
     where
@@ -297,7 +319,7 @@ impl<F: Format, K, T> Asked<'_, F, K, T> {
                 cache.land(flight, plan.give_up, plan.keep_loading).await
             }
             State::Flying(flight, Some((stale, entry))) => {
-                Ok(cache.land_or(flight, stale, &entry, plan.soft_timeout).await)
+                Ok(cache.land_or(flight, stale, self.look.patience(&entry, plan.soft_timeout)).await)
             }
             State::Clear(Verdict::Hit(fetched, _) | Verdict::Stale(fetched, ..) | Verdict::Negative(fetched)) => {
                 Ok(fetched)

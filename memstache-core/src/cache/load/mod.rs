@@ -5,6 +5,7 @@
 //! everybody who waits. Who is told that the key is busy joins the flight if it is this process's and recent enough,
 //! and waits at the store if not. So nobody who asks after a removal can be answered from a load that began before.
 
+mod ask;
 mod batch;
 mod builder;
 mod context;

@@ -28,18 +28,20 @@ where
     E: Into<BoxError> + 'static,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    /// Answers from the near tier, unless there is more to do than that.
-    pub(super) fn near_hit(&self) -> Option<Fetched<T>> {
-        self.check().ok()?;
+    /// Answers from the near tier without a future, unless there is more to do than that.
+    pub(super) fn near_hit(&self) -> Result<Fetched<T>, Due> {
+        let not_here = |_| Due(false);
+        self.check().map_err(not_here)?;
         let (core, now) = (&self.cache.core, self.cache.core.clock.now());
-        let parts = Parts::new(self.cache.space(), self.name.as_ref()).ok()?;
-        let entry = core.service.try_hit(&parts, &self.ask.scope(core, now, false), now)?;
+        let parts = Parts::new(self.cache.space(), self.name.as_ref()).map_err(not_here)?;
+        let entry = core.service.try_hit(&parts, &self.ask.scope(core, now), now).ok_or(Due(false))?;
         if is_due(core, &self.load, &entry, now) {
-            return None;
+            return Err(Due(true));
         }
-        let value = self.cache.open(&entry).ok()?;
+        // What cannot be opened is found, and counted, once more on the way through the stack.
+        let value = self.cache.try_open(&entry).map_err(|_| Due(false))?;
         core.counters.begin(1).answered(Ok(Outcome::Hit));
-        Some(Fetched::cached(Some(value), Outcome::Hit, &entry.meta, now))
+        Ok(Fetched::cached(Some(value), Outcome::Hit, &entry.meta, now))
     }
 
     fn check(&self) -> Result<()> {
@@ -49,33 +51,35 @@ where
         if self.write.is_default() { Ok(()) } else { self.cache.core.check_write(&self.write) }
     }
 
-    pub(super) async fn fetch(self) -> Result<Fetched<T>> {
+    pub(super) async fn fetch(self, due: Due) -> Result<Fetched<T>> {
         let core = Arc::clone(&self.cache.core);
         let mut counted = core.counters.begin(1);
-        let result = self.look_and_load().await;
+        let result = self.look_and_load(due).await;
         counted.answered(result.as_ref().map(|fetched| fetched.outcome));
         result
     }
 
-    async fn look_and_load(self) -> Result<Fetched<T>> {
+    async fn look_and_load(self, due: Due) -> Result<Fetched<T>> {
         self.check()?;
         let core = &self.cache.core;
         let address = core.address(&Parts::new(self.cache.space(), self.name.as_ref())?);
         let give_up = self.give_up(core.clock.now());
-        let verdict = Look::new(self.cache, &address, self.ask, give_up).verdict().await?;
+        let mut look = Look::new(self.cache, &address, self.ask, give_up);
+        let verdict = look.verdict().await?;
         let Self { cache, loader, load, write, .. } = self;
-        let job = Job { cache: cache.clone(), address, loader, write, negative_ttl: load.negative_ttl };
+        let job =
+            Job { cache: cache.clone(), address: address.clone(), loader, write, negative_ttl: load.negative_ttl };
         match verdict {
             Verdict::Hit(fetched, entry) => {
-                if is_due(core, &load, &entry, core.clock.now()) {
+                if due.0 || is_due(core, &load, &entry, core.clock.now()) {
                     job.refresh_early(entry);
                 }
                 Ok(fetched)
             }
             Verdict::Stale(stale, _, None) | Verdict::Negative(stale) => Ok(stale),
             Verdict::Stale(stale, entry, Some(lease)) => {
-                let flight = job.start(Right::Lease(lease), Some(entry.clone()));
-                Ok(cache.land_or(flight, stale, &entry, load.soft_timeout).await)
+                let patience = look.patience(&entry, load.soft_timeout);
+                Ok(cache.land_or(job.start(Right::Lease(lease), Some(entry)), stale, patience).await)
             }
             Verdict::Load(right) => cache.land(job.start(right, None), give_up, load.keep_loading).await,
             Verdict::Join(flight) => cache.land(flight, give_up, load.keep_loading).await,
@@ -87,6 +91,10 @@ where
         self.ask.timeout.map_or(hard, |timeout| hard.min(started.after(timeout)))
     }
 }
+
+/// Whether a near hit is to be refreshed early: drawn once a call.
+#[derive(Clone, Copy)]
+pub(super) struct Due(bool);
 
 impl WriteOptions {
     fn is_default(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::expiry::MAX_TTL;
 /// How long a response may be kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Freshness {
-    /// `None`: the response does not say.
+    /// `None`: neither the response nor the settings say.
     pub(super) ttl: Option<Duration>,
     /// `None`: the response does not say.
     pub(super) grace: Option<Duration>,
@@ -31,11 +31,11 @@ pub(super) fn freshness(settings: &Settings, status: StatusCode, headers: &Heade
     let said = CacheControl::read(headers)?;
     let ttl = match said.s_maxage.or(said.max_age) {
         Some(seconds) => Some(seconds.checked_sub(age(headers)).filter(|left| *left > 0)?),
-        None if headers.contains_key(EXPIRES) => return None,
+        None if headers.contains_key(EXPIRES) || settings.ttl == Some(Duration::ZERO) => return None,
         None => None,
     };
     let grace = if said.revalidate { Some(0) } else { said.grace };
-    Some(Freshness { ttl: ttl.map(span), grace: grace.map(span) })
+    Some(Freshness { ttl: ttl.map(span).or(settings.ttl), grace: grace.map(span) })
 }
 
 /// What a response's `Cache-Control` says, if it does not forbid storing.

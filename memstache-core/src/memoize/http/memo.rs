@@ -48,7 +48,7 @@ where
             Err(body) => return self.unfit(head, body),
         };
         Kept::store_with(StoredResponse::new(head.status, head.headers, body), |loaded| {
-            self.living(loaded.tags(tags), fresh)
+            living(loaded.tags(tags), fresh)
         })
     }
 
@@ -82,18 +82,6 @@ impl HttpMemo {
         Kept::Pass(self.answered(Response::from_parts(head, body), "pass"))
     }
 
-    /// Gives a response its lifetime.
-    fn living(&self, loaded: Loaded<StoredResponse>, fresh: Freshness) -> Loaded<StoredResponse> {
-        let loaded = match fresh.ttl.or(self.settings.ttl) {
-            Some(ttl) => loaded.ttl(ttl),
-            None => loaded,
-        };
-        match fresh.grace {
-            Some(grace) => loaded.stale_for(grace),
-            None => loaded,
-        }
-    }
-
     /// Takes the tag header off; `None` if it holds something else than tags, or too many.
     fn take_tags(&self, headers: &mut HeaderMap) -> Option<Vec<Tag>> {
         let Some(name) = &self.settings.tag_header else { return Some(Vec::new()) };
@@ -112,6 +100,18 @@ impl HttpMemo {
             response.headers_mut().insert(name.clone(), HeaderValue::from_static(seen));
         }
         response
+    }
+}
+
+/// Gives a response its lifetime.
+fn living(loaded: Loaded<StoredResponse>, fresh: Freshness) -> Loaded<StoredResponse> {
+    let loaded = match fresh.ttl {
+        Some(ttl) => loaded.ttl(ttl),
+        None => loaded,
+    };
+    match fresh.grace {
+        Some(grace) => loaded.stale_for(grace),
+        None => loaded,
     }
 }
 

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 
 pub use self::{body::MemoBody, stored::StoredResponse};
+use crate::expiry::MAX_TTL;
 
 /// A [`Memo`](super::Memo) of HTTP: caches what RFC 9111 lets a shared cache keep, for Axum, Hyper and the like.
 ///
@@ -43,6 +44,23 @@ pub use self::{body::MemoBody, stored::StoredResponse};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// For tenants, build the cache with [`build_tenanted`](crate::CacheBuilder::build_tenanted), and let the layer find what
+/// an authenticating middleware outside has left:
+///
+/// ```
+/// # use axum::{Router, body::Body, http::Request};
+/// # use memstache_core::{Cache, Json, MemoryStore, Stack, TenantId, memoize::{HttpMemo, MemoizeLayer}};
+/// # let stack = Stack::over(MemoryStore::builder().build()?).build();
+/// # let cache = Cache::builder(stack).keyspace("pages").format(Json).build_tenanted()?;
+/// let layer = MemoizeLayer::with_memo(cache, HttpMemo::new().with_credentials())
+///     .tenant_with(|request: &Request<Body>| request.extensions().get::<TenantId>().cloned());
+/// # let _: Router = Router::new().route("/", axum::routing::get(|| async {})).layer(layer);
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
+///
+/// Compress outside of this layer: what is stored is then one plain response, and `Vary: accept-encoding` does not
+/// concern it.
 ///
 /// # Requests
 /// Looked up and stored: `GET` and `HEAD`, under their method, host, path and query, and the values of the headers named
@@ -173,10 +191,11 @@ impl HttpMemo {
         self
     }
 
-    /// Sets how long a response lives that does not say it. Default: as long as the cache says.
+    /// Sets how long a response lives that does not say it; with zero such a response is not stored. At most
+    /// [`MAX_TTL`]. Default: as long as the cache says.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.settings_mut().ttl = Some(ttl);
+        self.settings_mut().ttl = Some(ttl.min(MAX_TTL));
         self
     }
 

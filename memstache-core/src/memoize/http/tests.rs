@@ -74,6 +74,10 @@ fn what_may_be_stored_and_for_how_long() {
     for (value, expected) in table {
         assert_eq!(control(value), expected, "{value}");
     }
+    let explicit = HttpMemo::new().ttl(Duration::ZERO);
+    assert_eq!(judge(&explicit, 200, &[]), None);
+    assert_eq!(judge(&explicit, 200, &[("cache-control", "max-age=1")]), fresh(1));
+    assert_eq!(judge(&HttpMemo::new().ttl(Duration::MAX), 200, &[]), fresh(MAX_TTL.as_secs()));
     let graced = |grace| Some(Freshness { ttl: None, grace: Some(Duration::from_secs(grace)) });
     assert_eq!(control("stale-while-revalidate=5, stale-if-error=30"), graced(30));
     assert_eq!(control("stale-if-error=30, must-revalidate"), graced(0));

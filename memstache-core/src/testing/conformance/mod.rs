@@ -36,8 +36,7 @@ mod races;
 mod report;
 mod subject;
 mod waiting;
-
-use std::{future::poll_fn, task::Poll};
+mod watchdog;
 
 use tokio::time::timeout;
 
@@ -45,6 +44,7 @@ use self::{
     case::Case,
     expect::{Failure, Outcome},
     subject::AnySubject,
+    watchdog::watched,
 };
 pub use self::{
     report::{CaseResult, Report, Verdict},
@@ -90,8 +90,12 @@ fn every_rule() -> impl Iterator<Item = &'static Rule> {
 
 /// Runs every case over a subject, for near and for authority reads.
 ///
-/// Needs a tokio runtime with time enabled; a current-thread one, for results that are the same every time.
+/// Needs a current-thread tokio runtime with time enabled (`#[tokio::test]` has one): cases build exact interleavings.
+///
+/// # Panics
+/// On another runtime.
 pub async fn run(subject: &impl Subject) -> Report {
+    assert_runtime();
     let mut report = Report::default();
     for consistency in [Consistency::Near, Consistency::Authority] {
         for rule in every_rule() {
@@ -101,8 +105,18 @@ pub async fn run(subject: &impl Subject) -> Report {
     report
 }
 
+fn assert_runtime() {
+    let flavor = tokio::runtime::Handle::current().runtime_flavor();
+    let exact = matches!(flavor, tokio::runtime::RuntimeFlavor::CurrentThread);
+    assert!(exact, "the conformance suite needs a current-thread runtime");
+}
+
 /// Runs the case of one name, for near and for authority reads; nothing if there is none.
+///
+/// # Panics
+/// Like [`run`].
 pub async fn run_case(subject: &impl Subject, name: &str) -> Report {
+    assert_runtime();
     let mut report = Report::default();
     for consistency in [Consistency::Near, Consistency::Authority] {
         for rule in every_rule().filter(|rule| rule.name == name) {
@@ -116,24 +130,12 @@ async fn run_rule(subject: &impl Subject, rule: &Rule, consistency: Consistency,
     let capabilities = subject.capabilities();
     let any: &dyn AnySubject = subject;
     let case = Case::new(any, consistency, capabilities);
-    let verdict = match timeout(capabilities.bound, bounded((rule.check)(&case))).await.ok().flatten() {
-        Some(Ok(())) => Verdict::Passed,
-        Some(Err(Failure::Broken(text))) => Verdict::Failed(text),
-        Some(Err(Failure::Skipped(reason))) => Verdict::Skipped(reason),
-        None => Verdict::Failed("did not end in time".to_owned()),
-    };
+    let verdict =
+        match timeout(capabilities.bound, watched((rule.check)(&case), capabilities.bound)).await.ok().flatten() {
+            Some(Ok(())) => Verdict::Passed,
+            Some(Err(Failure::Broken(text))) => Verdict::Failed(text),
+            Some(Err(Failure::Skipped(reason))) => Verdict::Skipped(reason),
+            None => Verdict::Failed("did not end in time".to_owned()),
+        };
     report.push(rule.name, consistency, verdict);
-}
-
-/// Runs a case until it ends or was polled so often that it never will; `None` then.
-///
-/// Under paused time a case that yields for ever never lets its timeout come.
-async fn bounded(mut case: BoxFuture<'_, Outcome>) -> Option<Outcome> {
-    const POLLS: u32 = 1_000_000;
-    let mut polls = 0;
-    poll_fn(|cx| {
-        polls += 1;
-        if polls > POLLS { Poll::Ready(None) } else { case.as_mut().poll(cx).map(Some) }
-    })
-    .await
 }

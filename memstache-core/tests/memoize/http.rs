@@ -1,5 +1,7 @@
 //! HTTP services behind a cache, as an Axum router sees it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     convert::Infallible,
     sync::{

@@ -1,7 +1,10 @@
 //! The suite over the naive store, and over naive stores that each break one rule.
 
+use std::time::Duration;
+
 use memstache_core::{
-    ErasedService,
+    ErasedService, Found, Get, Invalidate, Invalidated, Remove, Removed, Result, Set, Store, StoreService, Stored,
+    Touch, Touched,
     testing::{
         ManualClock, NaiveStore, Sabotage,
         conformance::{self, Capabilities, ManualSubject},
@@ -70,7 +73,8 @@ async fn every_broken_rule_is_found_by_its_case() {
     for (sabotage, case) in SABOTAGES {
         let clock = ManualClock::new();
         let store = NaiveStore::sabotaged(clock.clone(), *sabotage);
-        let report = conformance::run(&subject(&clock, &store)).await;
+        // What fails alone fails in the whole suite: every case works in spaces of its own.
+        let report = conformance::run_case(&subject(&clock, &store), case).await;
         assert!(report.has_failed(case), "{sabotage:?} was not found by {case}\n{report}");
     }
 }
@@ -83,4 +87,42 @@ fn every_case_has_a_name_of_its_own() {
     cases.dedup();
     assert_eq!(cases.len(), count);
     assert!(SABOTAGES.iter().all(|(_, case)| cases.contains(case)));
+}
+
+/// Never answers a read, and never lets the runtime be idle.
+#[derive(Clone, Debug)]
+struct Spins(NaiveStore);
+
+impl Store for Spins {
+    async fn get(&self, _: Get) -> Result<Found> {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    }
+    async fn set(&self, op: Set) -> Result<Stored> {
+        self.0.set(op).await
+    }
+    async fn remove(&self, op: Remove) -> Result<Removed> {
+        self.0.remove(op).await
+    }
+    async fn touch(&self, op: Touch) -> Result<Touched> {
+        self.0.touch(op).await
+    }
+    async fn invalidate(&self, op: Invalidate) -> Result<Invalidated> {
+        self.0.invalidate(op).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_ends_fails_its_case() {
+    let clock = ManualClock::new();
+    let store = StoreService::new(Spins(NaiveStore::new(clock.clone())));
+    let mut capabilities = Capabilities::default();
+    capabilities.bound = Duration::from_millis(100);
+    let subject = ManualSubject::new(clock, move || ErasedService::new(store.clone())).with_capabilities(capabilities);
+    // In the case's own task, and in one that it started.
+    for case in ["a_missing_key_is_a_miss", "a_hundred_askers_get_one_lease"] {
+        let report = conformance::run_case(&subject, case).await;
+        assert_eq!(report.failures().count(), 2, "{report}");
+    }
 }

@@ -1,40 +1,10 @@
-//! Counts what the envelope allocates: once to write, never to read without tags.
+//! What the envelope allocates: once to write, never to read without tags.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    time::Duration,
-};
+use std::time::Duration;
 
 use memstache_core::{Lifetime, NewEntry, Sequence, Tag, Tags, Tick, Version, envelope};
 
-struct Counting;
-
-thread_local! {
-    /// How often and how many bytes this thread has allocated.
-    static COUNT: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-}
-
-// SAFETY: everything is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set((count.get().0 + 1, count.get().1 + layout.size())));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn counted<T>(work: impl FnOnce() -> T) -> (T, (usize, usize)) {
-    let (times, bytes) = COUNT.get();
-    let result = work();
-    (result, (COUNT.get().0 - times, COUNT.get().1 - bytes))
-}
+use super::counted;
 
 const NOW: Tick = Tick::from_millis(1 << 41);
 

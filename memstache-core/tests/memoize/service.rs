@@ -1,5 +1,7 @@
 //! What callers of a memoized service may rely on, case by case.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     future::{Ready, ready},
     sync::{
@@ -47,7 +49,7 @@ fn by_key(cache: Cache<Json>) -> MemoizeLayer<Cache<Json>, Keyed<Ask, String>> {
 
 type Memoized = Memoize<Mock<Ask, String>, Cache<Json>, Keyed<Ask, String>>;
 
-fn mocked(layer: MemoizeLayer<Cache<Json>, Keyed<Ask, String>>) -> (Memoized, Handle<Ask, String>) {
+fn mocked(layer: &MemoizeLayer<Cache<Json>, Keyed<Ask, String>>) -> (Memoized, Handle<Ask, String>) {
     let (service, handle) = pair();
     (layer.layer(service), handle)
 }
@@ -73,7 +75,7 @@ async fn answer(handle: &mut Handle<Ask, String>, response: &str) -> Ask {
 
 #[tokio::test]
 async fn equal_requests_share_one_inner_call_and_its_response_is_kept() {
-    let (service, mut handle) = mocked(by_key(cache()));
+    let (service, mut handle) = mocked(&by_key(cache()));
     let mut calls = Vec::new();
     for from in 0..100 {
         calls.push(start(&service, ask("a", from)).await);
@@ -89,7 +91,7 @@ async fn equal_requests_share_one_inner_call_and_its_response_is_kept() {
 #[tokio::test]
 async fn a_response_that_is_not_cacheable_is_its_callers_own() {
     let cache = cache();
-    let (service, mut handle) = mocked(by_key(cache.clone()).cacheable_if(|text: &String| !text.starts_with("bad")));
+    let (service, mut handle) = mocked(&by_key(cache.clone()).cacheable_if(|text: &String| !text.starts_with("bad")));
     let (first, second) = (start(&service, ask("a", 1)).await, start(&service, ask("a", 2)).await);
     assert_eq!(answer(&mut handle, "bad 1").await.from, 1);
     assert_eq!(first.await.unwrap().unwrap(), "bad 1");
@@ -105,7 +107,7 @@ async fn a_response_that_is_not_cacheable_is_its_callers_own() {
 #[tokio::test]
 async fn with_a_negative_ttl_callers_of_an_uncacheable_key_do_not_wait_for_one_another() {
     let cache = builder(&ManualClock::new()).negative_ttl(MINUTE).build().unwrap();
-    let (service, mut handle) = mocked(by_key(cache).cacheable_if(|_: &String| false));
+    let (service, mut handle) = mocked(&by_key(cache).cacheable_if(|_: &String| false));
     let first = start(&service, ask("a", 1)).await;
     answer(&mut handle, "1").await;
     assert_eq!(first.await.unwrap().unwrap(), "1");
@@ -119,7 +121,7 @@ async fn with_a_negative_ttl_callers_of_an_uncacheable_key_do_not_wait_for_one_a
 
 #[tokio::test]
 async fn an_inner_error_reaches_every_waiter_and_is_not_cached() {
-    let (service, mut handle) = mocked(by_key(cache()));
+    let (service, mut handle) = mocked(&by_key(cache()));
     let calls = [start(&service, ask("a", 1)).await, start(&service, ask("a", 2)).await];
     handle.next_request().await.unwrap().1.send_error(std::fmt::Error);
     for call in calls {
@@ -152,7 +154,7 @@ async fn an_inner_panic_is_an_error_for_all_and_the_next_caller_tries_again() {
 
 #[tokio::test]
 async fn a_dropped_caller_harms_nobody() {
-    let (service, mut handle) = mocked(by_key(cache()));
+    let (service, mut handle) = mocked(&by_key(cache()));
     let (first, second) = (start(&service, ask("a", 1)).await, start(&service, ask("a", 2)).await);
     first.abort();
     settle().await;
@@ -169,7 +171,7 @@ async fn a_dropped_caller_harms_nobody() {
 
 #[tokio::test]
 async fn who_waited_for_a_dropped_callers_uncacheable_response_calls_himself() {
-    let (service, mut handle) = mocked(by_key(cache()).cacheable_if(|_: &String| false));
+    let (service, mut handle) = mocked(&by_key(cache()).cacheable_if(|_: &String| false));
     let (first, second) = (start(&service, ask("a", 1)).await, start(&service, ask("a", 2)).await);
     first.abort();
     settle().await;
@@ -198,7 +200,7 @@ async fn requests_without_a_place_are_passed_by() {
 async fn a_store_that_is_down_leaves_the_inner_service_shared() {
     let down = service_fn(|_: Request| ready(Err::<Response, _>(Error::new(ErrorKind::Unavailable, "down"))));
     let cache = Cache::builder(ErasedService::new(down)).keyspace("k").format(Json).build().unwrap();
-    let (service, mut handle) = mocked(by_key(cache));
+    let (service, mut handle) = mocked(&by_key(cache));
     let calls = [start(&service, ask("a", 1)).await, start(&service, ask("a", 2)).await];
     answer(&mut handle, "tea").await;
     for call in calls {
@@ -213,17 +215,17 @@ async fn a_store_that_is_down_leaves_the_inner_service_shared() {
 async fn a_near_hit_is_answered_at_the_first_poll() {
     let stack = Stack::over(MemoryStore::builder().build().unwrap()).near(NearConfig::new(1 << 20).unwrap()).build();
     let cache = Cache::builder(stack).keyspace("k").format(Json).ttl(MINUTE).build().unwrap();
-    let (service, mut handle) = mocked(by_key(cache));
+    let (service, mut handle) = mocked(&by_key(cache));
     let first = start(&service, ask("a", 1)).await;
     answer(&mut handle, "tea").await;
     assert_eq!(first.await.unwrap().unwrap(), "tea");
     settle().await;
     handle.allow(0);
-    let hit = tokio_test_poll(service.oneshot(ask("a", 2)));
+    let hit = poll_once(service.oneshot(ask("a", 2)));
     assert!(matches!(hit, Poll::Ready(Ok(text)) if text == "tea"));
 }
 
-fn tokio_test_poll<F: Future>(future: F) -> Poll<F::Output> {
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     Box::pin(future).as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()))
 }
 
@@ -231,7 +233,7 @@ fn tokio_test_poll<F: Future>(future: F) -> Poll<F::Output> {
 async fn a_failed_response_gives_way_to_a_stale_value() {
     let clock = ManualClock::new();
     let cache = builder(&clock).stale_for(MINUTE * 10).soft_timeout(MINUTE).build().unwrap();
-    let (service, mut handle) = mocked(by_key(cache).failed_if(|text: &String| text == "500"));
+    let (service, mut handle) = mocked(&by_key(cache).failed_if(|text: &String| text == "500"));
     let first = start(&service, ask("a", 1)).await;
     answer(&mut handle, "500").await;
     assert_eq!(first.await.unwrap().unwrap(), "500", "there is nothing better yet");
@@ -341,14 +343,61 @@ async fn a_limit_inside_is_neither_overrun_nor_held() {
     }
 }
 
+/// Answers by chance: for all, for the caller only, with a failure, an error or a panic; callers leave by chance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_happens_nobody_hangs_and_nobody_gets_anothers_own() {
+    let inner = service_fn(|ask: Ask| async move {
+        for _ in 0..fastrand::u8(..8) {
+            tokio::task::yield_now().await;
+        }
+        match fastrand::u8(..8) {
+            0 => Ok(format!("pass:{}", ask.from)),
+            1 => Ok(format!("fail:{}", ask.from)),
+            2 => Err(std::fmt::Error),
+            3 => panic!("by chance"),
+            _ => Ok(format!("all:{}", ask.key)),
+        }
+    });
+    let cache = cache();
+    let layer = by_key(cache.clone())
+        .cacheable_if(|text: &String| !text.starts_with("pass"))
+        .failed_if(|text: &String| text.starts_with("fail"));
+    let service = layer.layer(inner);
+    let calls = (0..5_000_u32).map(|from| {
+        let (service, cache) = (service.clone(), cache.clone());
+        tokio::spawn(async move {
+            let key = (from / 100).to_string();
+            let call = service.oneshot(ask(&key, from));
+            if from % 9 == 0 {
+                drop(tokio::time::timeout(Duration::from_micros(fastrand::u64(..200)), call).await);
+                return cache.remove(&key).await.map(drop).unwrap();
+            }
+            match call.await {
+                Ok(text) if text.starts_with("all") => assert_eq!(text, format!("all:{key}")),
+                Ok(text) => assert_eq!(text.split_once(':').unwrap().1, from.to_string()),
+                // A passed call's panic is its caller's own: it does not come here.
+                Err(error) => assert!(matches!(error.kind(), ErrorKind::Load | ErrorKind::LoadPanicked), "{error:?}"),
+            }
+        })
+    });
+    let ends = tokio::time::timeout(MINUTE, futures_util::future::join_all(calls)).await.expect("nobody hangs");
+    for error in ends.into_iter().filter_map(Result::err) {
+        let panic = error.into_panic();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"by chance"));
+    }
+    while cache.loads_in_flight() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[test]
 fn everything_is_debug_clone_send_and_sync() {
     fn check<T: std::fmt::Debug + Clone + Send + Sync>(_: &T) {}
     let layer = by_key(cache());
     check(&layer);
     let service = layer.layer(Strict { ready: false, master: true }.clone());
-    let _ = format!("{:?}", MemoKey::new("secret")).find("secret").is_none_or(|_| panic!("the name shows"));
+    assert!(!format!("{:?}", MemoKey::new("secret")).contains("secret"));
     fn sends<T: Send>(_: &T) {}
     sends(&service);
-    sends(&service.clone().call(ask("a", 1)));
+    sends(&service.oneshot(ask("a", 1)));
 }

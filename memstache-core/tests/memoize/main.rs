@@ -1,0 +1,4 @@
+//! Memoized services, plain and over HTTP.
+
+mod http;
+mod service;

@@ -1,0 +1,135 @@
+//! What can be set on the command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, value_parser};
+
+/// Most products of all shops together: about 4 GiB of cache and database.
+const MOST_PRODUCTS: u64 = 2_000_000;
+
+/// Shows memstache at work: an Axum service over a SQLite file, asked over HTTP past its cache and through it.
+///
+/// Makes up a database of shops and their products, starts the service on this machine, puts it under load, prints a
+/// table of both ways and stays up to be tried by hand (Ctrl-C ends it). Fails if a request failed, if a read after a
+/// write was old, or if the cache asked the database more than once per product and lifetime.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cargo xtask demo", bin_name = "cargo xtask demo", max_term_width = 100)]
+pub(crate) struct Args {
+    /// Leave once the results are printed
+    #[arg(long)]
+    pub(crate) exit: bool,
+
+    /// Seconds of load for each of the two ways
+    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+
+    /// Shops; each is a tenant of the cache
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = value_parser!(u16).range(1..=1000))]
+    pub(crate) shops: u16,
+
+    /// Products of each shop
+    #[arg(long, value_name = "COUNT", default_value_t = 5000, value_parser = value_parser!(u32).range(20..=1_000_000))]
+    pub(crate) products: u32,
+
+    /// Connections that ask at the same time
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = value_parser!(u16).range(1..=1000))]
+    pub(crate) clients: u16,
+
+    /// How uneven the demand is: the exponent of its Zipf distribution, from 0 (even) to 3
+    #[arg(long, value_name = "EXPONENT", default_value_t = 0.99, value_parser = exponent, allow_negative_numbers = true)]
+    pub(crate) zipf: f64,
+
+    /// Seconds that a product stays fresh in the cache
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = value_parser!(u64).range(1..=86_400))]
+    pub(crate) ttl: u64,
+
+    /// Port of the service on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+
+    /// SQLite file to keep; made if missing, used again if the demo made it [default: a temporary one]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) db: Option<PathBuf>,
+
+    /// Number from which products and demand are made up; the same one gives the same run
+    #[arg(long, value_name = "NUMBER", default_value_t = 7)]
+    pub(crate) seed: u64,
+
+    /// Print the results only: no progress, no lines to try
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+impl Args {
+    /// Checks what no argument shows by itself; the error is for the person who typed them.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let all = u64::from(self.shops) * u64::from(self.products);
+        if all > MOST_PRODUCTS {
+            return Err(format!(
+                "--shops times --products must be at most {MOST_PRODUCTS}, but {} times {} is {all}\n",
+                self.shops, self.products
+            ));
+        }
+        let Some(path) = &self.db else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if path.is_dir() || path.file_name().is_none() {
+            return Err("--db must name a file, but a folder was given\n".to_owned());
+        }
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err("--db must name a file in a folder that exists\n".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn ttl(&self) -> Duration {
+        Duration::from_secs(self.ttl)
+    }
+}
+
+fn exponent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it must be a number".to_owned())?;
+    if (0.0..=3.0).contains(&number) { Ok(number) } else { Err("it must be from 0 to 3".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Args, String> {
+        let args = Args::try_parse_from([&["demo"], words].concat()).map_err(|error| error.to_string())?;
+        args.check().map(|()| args)
+    }
+
+    #[test]
+    fn the_defaults_are_right_and_every_argument_has_a_help_text() {
+        let args = parsed(&[]).unwrap();
+        assert_eq!((args.shops, args.products, args.clients, args.seconds), (20, 5000, 64, 4));
+        assert!(args.ttl() > Duration::from_secs(args.seconds), "one lifetime covers the run");
+        let command = Args::command();
+        command.clone().debug_assert();
+        assert!(command.get_arguments().all(|arg| arg.get_help().is_some()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (words, part) in [
+            (&["--seconds", "0"][..], "0 is not in 1..=3600"),
+            (&["--clients", "1001"], "1001 is not in 1..=1000"),
+            (&["--products", "19"], "19 is not in 20..=1000000"),
+            (&["--zipf", "-1"], "--zipf"),
+            (&["--zipf=3.5"], "from 0 to 3"),
+            (&["--zipf=NaN"], "from 0 to 3"),
+            (&["--port", "65536"], "--port"),
+            (&["--ttl", "0"], "--ttl"),
+            (&["--shops", "1000", "--products", "2001"], "1000 times 2001 is 2001000"),
+            (&["--db", "/"], "a folder was given"),
+            (&["--db", "/no/such/folder/x.db"], "a folder that exists"),
+            (&["--frobnicate"], "--frobnicate"),
+        ] {
+            let error = parsed(words).unwrap_err();
+            assert!(error.contains(part), "{words:?}: {error}");
+        }
+    }
+}

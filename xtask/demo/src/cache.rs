@@ -1,0 +1,70 @@
+//! The cache of the service: a near cache in front of a memory store, one tenant for each shop.
+
+use std::time::Duration;
+
+use memstache_core::{Cache, Json, KeyspaceName, MemoryStore, NearConfig, Result, Stack, TenantId, Tenanted};
+
+use crate::{database::Size, place::Shop};
+
+/// Bytes for each product that could be cached; most take a third of it.
+const BYTES_PER_PRODUCT: usize = 2 * 1024;
+
+/// Bytes that are there whatever the number of products.
+const LEAST_BYTES: usize = 32 * 1024 * 1024;
+
+const NEAR_BYTES: usize = 8 * 1024 * 1024;
+
+/// For how long a product may be answered stale while one caller refreshes it.
+const STALE_FOR: Duration = Duration::from_secs(30);
+
+/// For how long it is remembered that there is no such product.
+pub(crate) const NEGATIVE_TTL: Duration = Duration::from_secs(30);
+
+/// Which part of a lifetime may be taken off by chance, so that not all end at once.
+pub(crate) const JITTER: f64 = 0.1;
+
+/// The cache of the service.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    pub(crate) all: Cache<Json, Tenanted>,
+    pub(crate) store: MemoryStore,
+    shops: Vec<ShopCaches>,
+}
+
+/// One shop's part of the cache: no call on it can reach another shop's.
+#[derive(Clone, Debug)]
+pub(crate) struct ShopCaches {
+    /// Products, by their number.
+    pub(crate) products: Cache<Json>,
+    /// Lists of categories, by category and order.
+    pub(crate) lists: Cache<Json>,
+}
+
+impl Caches {
+    /// Builds the stack, large enough for every product: nothing is loaded twice for want of room.
+    pub(crate) fn new(size: Size, ttl: Duration) -> Result<Self> {
+        let products = usize::from(size.shops) * size.products as usize;
+        let store = MemoryStore::builder().max_bytes(LEAST_BYTES + products * BYTES_PER_PRODUCT).build()?;
+        let stack = Stack::over(store.clone()).near(NearConfig::new(NEAR_BYTES)?).build();
+        let all = Cache::builder(stack)
+            .keyspace("products")
+            .format(Json)
+            .schema("catalogue", 1)
+            .ttl(ttl)
+            .stale_for(STALE_FOR)
+            .jitter(JITTER)
+            .build_tenanted()?;
+        let lists = all.with_keyspace(&KeyspaceName::new("categories")?);
+        let shop = |number| {
+            let tenant = TenantId::new(Shop(number).to_string())?;
+            Ok(ShopCaches { products: all.for_tenant(&tenant), lists: lists.for_tenant(&tenant) })
+        };
+        let shops = (1..=size.shops).map(shop).collect::<Result<_>>()?;
+        Ok(Self { all, store, shops })
+    }
+
+    /// Returns a shop's part. The shop must be one of the database's.
+    pub(crate) fn of(&self, shop: Shop) -> &ShopCaches {
+        &self.shops[usize::from(shop.0) - 1]
+    }
+}

@@ -1,0 +1,142 @@
+//! The demo from its first line to its last.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::HumanCount;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    args::Args,
+    cache::{Caches, JITTER},
+    check::{Checked, Evidence, Side, lifetimes},
+    database::{Database, Route, Size},
+    load::{self, Demand, Load},
+    place::Place,
+    report,
+    screen::{bar, say},
+    service::App,
+    shutdown::Shutdown,
+    temporary::Temporary,
+};
+
+/// How a run ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Done,
+    /// Before there were results.
+    Interrupted,
+}
+
+/// Runs the demo, on a runtime of its own.
+pub(crate) fn run(args: &Args) -> Result<Ended> {
+    // Dropped last, after the runtime, whose threads may have files in it open.
+    let mut temporary = None;
+    let file = match &args.db {
+        Some(file) => file.clone(),
+        None => {
+            let folder = Temporary::new().context("no temporary folder could be made")?;
+            temporary.insert(folder).path().join("products.db")
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(demo(args, &file))
+}
+
+/// Makes the database, starts the service, puts it under load, shows the results and waits for its end.
+async fn demo(args: &Args, file: &Path) -> Result<Ended> {
+    let shutdown = Shutdown::listen()?;
+    let size = Size { shops: args.shops, products: args.products, seed: args.seed };
+    let Some(database) = open(args, file, size, &shutdown).await? else { return Ok(Ended::Interrupted) };
+    let caches = Caches::new(size, args.ttl())?;
+    let app = Arc::new(App::new(database, caches));
+    let running = Arc::clone(&app).start(args.port, shutdown.clone()).await?;
+    let demand = Arc::new(Demand::new(size, args.zipf));
+    let time = Duration::from_secs(args.seconds);
+    let load = Load { address: running.address, demand, clients: args.clients, time };
+
+    let evidence = tokio::select! {
+        // The wish first: the service ends by it too, and what the load makes of that is no fault.
+        biased;
+        () = shutdown.wished() => None,
+        evidence = drive(args, &app, &load) => Some(evidence?),
+    };
+    let ended = match evidence {
+        Some(evidence) => {
+            judge(&evidence)?;
+            if !args.exit {
+                say(report::try_it(running.address, args.quiet))?;
+                shutdown.wished().await;
+            }
+            Ended::Done
+        }
+        None => Ended::Interrupted,
+    };
+    shutdown.wish();
+    running.ended().await?;
+    Ok(ended)
+}
+
+/// Opens the database; `None` if the program shall end before that.
+async fn open(args: &Args, file: &Path, size: Size, shutdown: &Shutdown) -> Result<Option<Database>> {
+    let all = u64::from(size.shops) * u64::from(size.products);
+    let (bar, started) = (bar(args.quiet, all, "Making up products"), Instant::now());
+    let (file, wish) = (file.to_owned(), shutdown.clone());
+    let opened = spawn_blocking(move || {
+        let database = Database::open(&file, size, &bar, &wish);
+        bar.finish_and_clear();
+        database
+    });
+    let opened = opened.await.context("the database could not be opened")?;
+    if shutdown.is_wished() {
+        return Ok(None);
+    }
+    let database = opened?;
+    if !args.quiet {
+        let (all, seconds) = (HumanCount(all), started.elapsed().as_secs_f64());
+        say(format_args!("{all} products of {} shops are in SQLite after {seconds:.1} s.", size.shops))?;
+    }
+    Ok(Some(database))
+}
+
+/// Puts the service under load both ways, then tries what the cache promises.
+async fn drive(args: &Args, app: &App, load: &Load) -> Result<Evidence> {
+    let ledger = app.database.ledger();
+    let length = args.seconds * 1000;
+    let progress = bar(args.quiet, length, "Asking past the cache");
+    let measured = load.run(Route::Uncached, &progress).await?;
+    progress.finish_and_clear();
+    let asked = measured.asked.len() as u64;
+    let uncached = Side { measured, queries: ledger.queries(Route::Uncached), asked };
+
+    let (progress, started) = (bar(args.quiet, length, "Asking through the cache"), Instant::now());
+    let (measured, writes) = tokio::try_join!(load.run(Route::Cached, &progress), load::write(load))?;
+    progress.finish_and_clear();
+    let lifetimes = lifetimes(started.elapsed(), args.ttl(), JITTER);
+    let asked = measured.asked.union(&writes.asked).count() as u64;
+    let cached = Side { measured, queries: ledger.queries(Route::Cached), asked };
+
+    let loads = |place: Place| ledger.of(Route::Cached, place);
+    let seen = load::stampede(load, load.demand.reserved(0)).await?;
+    let stampede = Checked { loads: loads(seen.place), seen };
+    let seen = load::invalidate(load, load.demand.reserved(1)).await?;
+    let invalidation = Checked { loads: loads(seen.place), seen };
+    let seen = load::unknown(load).await?;
+    let unknown = Checked { loads: loads(seen.place), seen };
+    Ok(Evidence { uncached, cached, lifetimes, writes, stampede, invalidation, unknown })
+}
+
+/// Shows what was seen; an error if it is not what was promised.
+fn judge(evidence: &Evidence) -> Result<()> {
+    say(report::table(evidence))?;
+    say(report::checks(evidence))?;
+    let faults = evidence.faults();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!("the cache did not keep its promises:\n  {}", faults.join("\n  "));
+}

@@ -1,0 +1,188 @@
+use axum::{
+    body::{Body, to_bytes},
+    http::{Method, Request, StatusCode, header},
+    response::Response,
+};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::{database::Size, temporary::Temporary};
+
+const SIZE: Size = Size { shops: 2, products: 60, seed: 5 };
+
+/// The service over a database of its own.
+struct Bench {
+    router: Router,
+    folder: Temporary,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = Temporary::new().unwrap();
+        let file = folder.path().join("x.db");
+        let database = Database::open(&file, SIZE, &ProgressBar::hidden(), &Shutdown::new()).unwrap();
+        let caches = Caches::new(SIZE, Duration::from_secs(600)).unwrap();
+        Self { router: Arc::new(App::new(database, caches)).router(), folder }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: impl Into<Body>) -> Response {
+        let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String, Value) {
+        let response = self.ask(Method::GET, path, Body::empty()).await;
+        let cache = response.headers().get(X_CACHE).map_or("", |value| value.to_str().unwrap()).to_owned();
+        (response.status(), cache, body(response).await)
+    }
+
+    /// Asks for what succeeds, and returns how the cache answered.
+    async fn outcome(&self, path: &str) -> String {
+        let (status, cache, _) = self.get(path).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        cache
+    }
+}
+
+async fn body(response: Response) -> Value {
+    serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap()
+}
+
+fn draft(category: &str) -> Value {
+    json!({ "name": "Tray", "description": "", "category": category, "tags": [], "price_cents": 9, "stock": 0 })
+}
+
+#[tokio::test]
+async fn a_product_is_loaded_once_and_its_absence_too() {
+    let bench = Bench::new();
+    let path = "/shops/shop-01/products/7";
+    assert_eq!(bench.outcome(path).await, "miss");
+    assert_eq!(bench.outcome(path).await, "hit");
+    assert_eq!(bench.outcome("/shops/shop-02/products/7").await, "miss", "another tenant");
+    assert_eq!(bench.outcome("/uncached/shops/shop-01/products/7").await, "bypass");
+    for cache in ["miss", "negative"] {
+        let (status, seen, body) = bench.get("/shops/shop-01/products/61").await;
+        assert_eq!((status, seen.as_str()), (StatusCode::NOT_FOUND, cache));
+        assert_eq!(body["title"], "Not Found");
+    }
+    let (_, _, stats) = bench.get("/stats").await;
+    assert_eq!(stats["cache"]["loads"], 3);
+    assert_eq!(stats["queries"]["cached"], json!({ "total": 3, "distinct": 3, "most": 1 }));
+    assert_eq!(stats["queries"]["uncached"]["total"], 1);
+}
+
+#[tokio::test]
+async fn a_write_is_read_at_once_and_moves_the_product_between_lists() {
+    let bench = Bench::new();
+    let (path, lists) =
+        ("/shops/shop-01/products/7", ["tea", "toys"].map(|name| format!("/shops/shop-01/categories/{name}")));
+    for category in ["tea", "toys"] {
+        for list in &lists {
+            bench.outcome(list).await;
+            assert_eq!(bench.outcome(list).await, "hit");
+        }
+        let put = bench.ask(Method::PUT, path, draft(category).to_string()).await;
+        assert_eq!(put.status(), StatusCode::OK);
+        let (_, cache, product) = bench.get(path).await;
+        assert_eq!((cache.as_str(), &product["category"]), ("hit", &json!(category)));
+        assert_eq!(product, bench.get("/uncached/shops/shop-01/products/7").await.2);
+        for list in &lists {
+            let (_, cache, lines) = bench.get(list).await;
+            let listed = lines.as_array().unwrap().iter().any(|line| line["id"] == 7);
+            assert_eq!(listed, list.ends_with(category), "{list}");
+            assert!(cache == "miss" || !listed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tag_hides_the_products_and_lists_of_its_category_only() {
+    let bench = Bench::new();
+    for (id, category) in [(1, "tea"), (2, "toys")] {
+        let path = format!("/shops/shop-01/products/{id}");
+        assert_eq!(bench.ask(Method::PUT, &path, draft(category).to_string()).await.status(), StatusCode::OK);
+        bench.outcome(&format!("/shops/shop-01/categories/{category}")).await;
+    }
+    let path = "/shops/shop-01/categories/tea/reprice";
+    let repriced = bench.ask(Method::POST, path, json!({ "percent": 100 }).to_string()).await;
+    assert!(body(repriced).await["products"].as_u64() >= Some(1));
+    let (_, cache, product) = bench.get("/shops/shop-01/products/1").await;
+    assert_eq!((cache.as_str(), &product["price_cents"]), ("miss", &json!(18)));
+    assert_eq!(bench.outcome("/shops/shop-01/categories/tea").await, "miss");
+    assert_eq!(bench.outcome("/shops/shop-01/products/2").await, "hit");
+    assert_eq!(bench.outcome("/shops/shop-01/categories/toys").await, "hit");
+}
+
+#[tokio::test]
+async fn wrong_requests_are_told_what_is_wrong() {
+    let bench = Bench::new();
+    let (get, put, post) = (Method::GET, Method::PUT, Method::POST);
+    let product = "/shops/shop-01/products/7";
+    let reprice = "/shops/shop-01/categories/tea/reprice";
+    let long = json!({ "name": "x".repeat(MOST_BODY) }).to_string();
+    let nameless =
+        json!({ "name": "", "description": "", "category": "tea", "tags": [], "price_cents": 9, "stock": 0 });
+    for (method, path, body_text, status, detail) in [
+        (&get, "/shops/shop-03/products/7", "", 400, "from shop-01 to shop-02"),
+        (&get, "/shops/shop-1/products/7", "", 400, "from shop-01 to shop-02"),
+        (&get, "/shops/shop-01/products/x", "", 400, "a number from 1"),
+        (&get, "/uncached/shops/shop-01/products/0", "", 400, "a number from 1"),
+        (&get, "/shops/shop-01/categories/boats", "", 400, "one of books, camping"),
+        (&get, "/shops/shop-01/categories/tea?sort=size", "", 400, "sort=newest"),
+        (&get, "/nowhere", "", 404, "nothing at this path"),
+        (&post, product, "", 405, "this method"),
+        (&put, product, "{", 400, "not JSON"),
+        (&put, product, "{}", 400, "lacks a field"),
+        (&put, product, &draft("boats").to_string(), 400, "the wrong type or value"),
+        (&put, product, &nameless.to_string(), 400, "name must be 1 to 120"),
+        (&put, product, &long, 413, "16 KiB"),
+        (&put, "/shops/shop-01/products/61", &draft("tea").to_string(), 404, "no such product"),
+        (&post, reprice, r#"{"percent":101}"#, 400, "from -90 to 100"),
+        (&post, reprice, r#"{"percent":1,"x":1}"#, 400, "lacks a field"),
+    ] {
+        let response = bench.ask(method.clone(), path, body_text.to_owned()).await;
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json", "{method} {path}");
+        let body = body(response).await;
+        assert_eq!(body["status"], status);
+        assert!(body["detail"].as_str().unwrap().contains(detail), "{method} {path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_failing_source_is_a_503_that_gives_nothing_away() {
+    let bench = Bench::new();
+    assert_eq!(bench.get("/healthz").await.2, json!({ "status": "ok", "database": "ok", "cache": "ok" }));
+    assert_eq!(bench.outcome("/shops/shop-01/products/7").await, "miss");
+    let file = bench.folder.path().join("x.db");
+    rusqlite::Connection::open(file).unwrap().execute_batch("DROP TABLE products").unwrap();
+
+    for path in ["/shops/shop-01/products/8", "/uncached/shops/shop-01/products/8", "/shops/shop-01/categories/tea"] {
+        let response = bench.ask(Method::GET, path, Body::empty()).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        let text = body(response).await.to_string();
+        assert!(!text.contains("table") && !text.contains("SQL"), "{text}");
+    }
+    assert_eq!(bench.outcome("/shops/shop-01/products/7").await, "hit", "what is cached is still there");
+    let (status, _, health) = bench.get("/healthz").await;
+    assert_eq!((status, &health["database"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("failing")));
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_part_the_database_from_the_cache() {
+    let bench = Bench::new();
+    let path = "/shops/shop-01/products/7";
+    bench.outcome(path).await;
+    let put = bench.ask(Method::PUT, path, draft("tea").to_string());
+    // Polled once and dropped: the write has begun, and nobody waits for it.
+    drop(timeout(Duration::ZERO, put).await);
+    while bench.get("/uncached/shops/shop-01/products/7").await.2["name"] != "Tray" {
+        tokio::task::yield_now().await;
+    }
+    // The next write waits for its turn, until the first one is in the cache too.
+    bench.ask(Method::PUT, "/shops/shop-01/products/8", draft("tea").to_string()).await;
+    assert_eq!(bench.get(path).await.2["name"], "Tray");
+}

@@ -1,0 +1,124 @@
+//! The whole program, with small numbers.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic in its helpers too")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+/// Ends the line on which a quiet demo tells its address.
+const SCHEME: &str = "http://";
+
+/// The program with few products, in a temporary folder of the test's own.
+struct Demo {
+    folder: PathBuf,
+    command: Command,
+}
+
+impl Demo {
+    fn new(test: &str, words: &[&str]) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
+        drop(fs::remove_dir_all(&folder));
+        fs::create_dir_all(&folder).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memstache-demo"));
+        command.args(["--shops", "2", "--products", "250", "--clients", "8"]).args(words);
+        command.env("TMPDIR", &folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { folder, command }
+    }
+
+    fn run(&mut self) -> Output {
+        self.command.output().unwrap()
+    }
+
+    fn leaves_nothing_behind(&self) {
+        let left: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn a_run_keeps_its_promises_and_shows_it() {
+    let mut demo = Demo::new("run", &["--seconds", "1", "--exit"]);
+    let output = demo.run();
+    let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{shown}{errors}");
+    assert_eq!(errors, "");
+    let cell = |name: &str| shown.lines().find(|line| line.contains(name)).unwrap().split_whitespace().last().unwrap();
+    assert_eq!(cell("loads per distinct product and lifetime"), "1.00", "{shown}");
+    assert_eq!(cell("most loads of one product"), "1");
+    assert_eq!(cell("errors"), "0");
+    assert!(shown.contains("1,000 requests at once for one cold product over 8 connections: 1 load,"), "{shown}");
+    assert!(shown.contains("in its list: 0 old answers"), "{shown}");
+    demo.leaves_nothing_behind();
+}
+
+#[test]
+fn lifetimes_shorter_than_the_run_allow_a_load_each() {
+    let output = Demo::new("ttl", &["--seconds", "2", "--ttl", "1", "--exit", "--quiet"]).run();
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", text(&output.stderr));
+    assert!(shown.contains("3 lifetimes within the load, so at most 3 loads of each product: "), "{shown}");
+}
+
+#[cfg(unix)]
+#[test]
+fn it_stays_up_until_it_is_told_to_end() {
+    let mut demo = Demo::new("up", &["--seconds", "1", "--quiet"]);
+    let mut child = demo.command.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let address = lines.into_iter().find(|line| line.starts_with(SCHEME)).expect("it came up");
+    let mut stream = TcpStream::connect(&address[SCHEME.len()..]).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"status\":\"ok\""), "{answer}");
+    // A connection that is kept open must not keep the program.
+    let _open = TcpStream::connect(&address[SCHEME.len()..]).unwrap();
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
+    demo.leaves_nothing_behind();
+}
+
+#[cfg(unix)]
+#[test]
+fn it_can_be_interrupted_in_the_middle() {
+    let mut demo = Demo::new("interrupt", &["--seconds", "60"]);
+    let mut child = demo.command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("500 products of 2 shops are in SQLite"), "{line}");
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(text(&output.stderr), "stopped before the results were in\n");
+    demo.leaves_nothing_behind();
+}
+
+#[test]
+fn wrong_arguments_and_files_are_refused() {
+    let output = Demo::new("wrong", &["--seconds", "0"]).run();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("0 is not in 1..=3600"));
+
+    let mut demo = Demo::new("foreign", &["--exit", "--db"]);
+    let file = demo.folder.join("notes.txt");
+    fs::write(&file, "somebody's notes".repeat(100)).unwrap();
+    demo.command.arg(&file);
+    let output = demo.run();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: the database "));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "somebody's notes".repeat(100), "it is left as it was");
+}

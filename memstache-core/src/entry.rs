@@ -143,6 +143,7 @@ impl Tags {
     }
 
     /// Returns the bytes that they take.
+    #[cfg(feature = "memory")]
     pub(crate) fn weight(&self) -> usize {
         self.as_slice().iter().map(|tag| tag.as_str().len() + 2 * size_of::<Tag>()).sum()
     }

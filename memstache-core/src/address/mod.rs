@@ -77,6 +77,7 @@ impl Address {
     }
 
     /// Returns the tenant's part of the space, empty for the shared one.
+    #[cfg(feature = "memory")]
     pub(crate) fn tenant_key(&self) -> &[u8] {
         &self.parts[..usize::from(self.tenant_len)]
     }

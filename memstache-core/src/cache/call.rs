@@ -16,7 +16,7 @@ use crate::{
     request::{Operation, Request, Response},
 };
 
-/// A call of one operation, bounded by its deadline; awaited for its only item.
+/// A call of one operation, bounded by its deadline; awaited for its only item. Nothing happens before it is polled.
 ///
 /// # Cancellation
 /// Dropping it drops the call wherever it is; a write may or may not have happened.

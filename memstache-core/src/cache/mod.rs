@@ -28,7 +28,7 @@ pub use self::{
     write_many::SetManyBuilder,
 };
 use crate::{
-    address::Space,
+    address::{Address, Parts, Space},
     error::Result,
     format::Format,
     name::{KeyspaceName, TenantId},
@@ -91,7 +91,7 @@ impl Cache<()> {
 }
 
 impl<F: Format> Cache<F, Tenanted> {
-    /// Returns the handle on one tenant's keys.
+    /// Returns the handle on one tenant's keys; in a handler, of `TenantId::new(text)?`.
     pub fn for_tenant(&self, tenant: &TenantId) -> Cache<F> {
         self.scoped(Some(tenant))
     }
@@ -120,6 +120,11 @@ impl<F: Format> Cache<F> {
         let tenant = self.state.space.tenant().map(|tenant| TenantId::new(tenant).expect("it was one"));
         let space = Space::new(tenant.as_ref(), keyspace);
         Self { state: Scoped { space }, ..self.clone() }
+    }
+
+    /// Builds the address of a key, as this handle names it: for [`run`](Self::run).
+    pub fn address(&self, key: impl AsRef<[u8]>) -> Result<Address> {
+        Ok(self.core.address(&Parts::new(&self.state.space, key.as_ref())?))
     }
 
     /// Returns the tenant and keyspace that the handle reads and writes.

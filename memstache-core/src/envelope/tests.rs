@@ -165,7 +165,7 @@ fn unknown_flags_are_unsupported_and_name_the_version() {
 }
 
 #[test]
-fn malformed_is_rejected_with_the_entrys_version() {
+fn malformed_is_rejected_with_its_version() {
     let hex = |text| decode(golden_bytes(text), NOW).unwrap_err();
     let cases = [
         ("e501 8000", "a number that is not canonical", None),

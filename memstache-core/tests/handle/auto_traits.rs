@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use memstache_core::{
+    memoize::{ByRequest, ByTenant, Kept, Keyed, MemoKey, Memoize, MemoizeLayer, Recalled},
     testing::{
         Ending, Fault, Faults, Faulty, Gate, ManualClock, NaiveStore, Recorder, Recording, Sabotage, Slow, SlowLayer,
     },
@@ -36,6 +37,8 @@ fn public_types_are_send_sync_and_debug() {
         Charge, Json, Lru, MemoryBuilder, MemoryStats, MemoryStore, SlotId, Near<ErasedService>, NearConfig, NearLayer,
         NearStats, Expected, FileRecords, FileRecordsBuilder, MemoryRecords, Record, RecordEvent, RecordKey,
         RecordPrefix, Fault, Faults, Faulty<u8>, Gate, ManualClock, NaiveStore, Sabotage, Recorder, Recording<u8>, Slow<u8>,
+        ByRequest<u8, u8>, ByTenant<u8, u8>, Keyed<u8, u8>, Kept<u8, u8>, MemoKey, Memoize<u8, u8, u8>,
+        MemoizeLayer<u8, u8>, Recalled,
         SlowLayer, testing::Call, Ending, testing::Outcome,
     );
 }

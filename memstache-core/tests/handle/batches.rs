@@ -54,7 +54,7 @@ pub(crate) async fn one_value_that_cannot_be_encoded_fails_no_other(kit: Kit) {
     let written = cache.set_many([("a", &empty), ("b", &bad), ("c", &empty)]).await.unwrap();
     let stored: Vec<_> = written.iter().map(Result::is_ok).collect();
     assert_eq!(stored, [true, false, true]);
-    assert_eq!(kind(cache.set("d", &bad).await), ErrorKind::Unsupported);
+    assert_eq!(kind(cache.set("d", &bad).await), ErrorKind::Invalid);
     assert!(cache.exists("c").await.unwrap());
 }
 

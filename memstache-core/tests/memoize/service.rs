@@ -345,7 +345,7 @@ async fn a_limit_inside_is_neither_overrun_nor_held() {
 
 /// Answers by chance: for all, for the caller only, with a failure, an error or a panic; callers leave by chance.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_happens_nobody_hangs_and_nobody_gets_anothers_own() {
+async fn whatever_happens_nobody_hangs_and_nobody_gets_what_is_not_its_own() {
     let inner = service_fn(|ask: Ask| async move {
         for _ in 0..fastrand::u8(..8) {
             tokio::task::yield_now().await;

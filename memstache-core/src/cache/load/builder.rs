@@ -45,11 +45,22 @@ impl<F: Format> Cache<F> {
     ///
     /// The loader returns a value, an `Option` of one (`None`: the source has no such key) or, by its
     /// [`LoadContext`], a [`Loaded`](super::Loaded) with a lifetime and tags of its own. Awaited for the value; a key
-    /// that the source does not have is [`NotFound`](ErrorKind::NotFound) unless [`optional`](LoadBuilder::optional).
+    /// that the source does not have is [`NotFound`](ErrorKind::NotFound), or `None` with
+    /// [`optional`](LoadBuilder::optional). The value itself is never an `Option`: that is
+    /// [`Invalid`](ErrorKind::Invalid), so that a forgotten `optional` does not store `None` like any value.
     ///
-    /// Errors: [`Load`](ErrorKind::Load) with the loader's error as its source, [`LoadPanicked`](ErrorKind::LoadPanicked),
+    /// The loader runs as a task of its own, so it and its future are `Send + 'static`: clone what it needs and move it
+    /// in, `let db = self.db.clone();` and `move |_| async move { db.find(id).await }`. It must not load its own key: it
+    /// would wait for itself until the timeout. A value that is too large for the store is returned, not stored, and
+    /// counted in [`fills_failed`](crate::CacheStats::fills_failed).
+    ///
+    /// Errors: [`Invalid`](ErrorKind::Invalid) for options out of their limits, [`Load`](ErrorKind::Load) with the
+    /// loader's error as its source ([`Error::find_source`]), [`LoadPanicked`](ErrorKind::LoadPanicked),
     /// [`Timeout`](ErrorKind::Timeout), [`Overloaded`](ErrorKind::Overloaded) when a limit refused the call. A store that
     /// cannot be reached is no error: the value is loaded and not stored.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, when there is something to load.
     ///
     /// # Cancellation
     /// The load is a task of its own. Dropping the future leaves it to the others who wait, and it is stored when it
@@ -78,10 +89,11 @@ impl<F: Format> Cache<F> {
     pub fn get_or_load<T, N, L, O, V, E>(&self, key: N, loader: L) -> LoadBuilder<'_, F, N, L, T>
     where
         N: AsRef<[u8]>,
-        L: FnOnce(LoadContext<T>) -> O,
-        O: Future<Output = Result<V, E>>,
-        V: IntoLoaded<T>,
-        E: Into<BoxError>,
+        L: FnOnce(LoadContext<T>) -> O + Send + 'static,
+        O: Future<Output = Result<V, E>> + Send + 'static,
+        V: IntoLoaded<T> + 'static,
+        E: Into<BoxError> + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
     {
         let (load, write) = (self.core.settings.load.clone(), WriteOptions::default());
         LoadBuilder { cache: self, name: key, loader, ask: ReadOptions::default(), load, write, shape: PhantomData }
@@ -91,10 +103,11 @@ impl<F: Format> Cache<F> {
     pub fn get_or_set<T, N, L, O, V, E>(&self, key: N, loader: L) -> LoadBuilder<'_, F, N, L, T>
     where
         N: AsRef<[u8]>,
-        L: FnOnce(LoadContext<T>) -> O,
-        O: Future<Output = Result<V, E>>,
-        V: IntoLoaded<T>,
-        E: Into<BoxError>,
+        L: FnOnce(LoadContext<T>) -> O + Send + 'static,
+        O: Future<Output = Result<V, E>> + Send + 'static,
+        V: IntoLoaded<T> + 'static,
+        E: Into<BoxError> + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
     {
         self.get_or_load(key, loader)
     }

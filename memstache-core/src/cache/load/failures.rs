@@ -43,9 +43,10 @@ impl Failures {
         Err(Error::invalid("error_backoff first", format_args!("at most its max ({max:?})"), format_args!("{first:?}")))
     }
 
-    /// Returns the error that stands for a key.
+    /// Returns the error that stands for a key, and until when.
     pub(super) fn standing(&self, address: &Address, now: Tick) -> Option<Error> {
-        self.keys.get(address).filter(|failure| now < failure.until).map(|failure| failure.error.clone())
+        let failure = self.keys.get(address).filter(|failure| now < failure.until)?;
+        Some(failure.error.clone().with_retry_after(failure.until.since(now)))
     }
 
     pub(super) fn failed(&self, address: &Address, error: &Error, now: Tick) {

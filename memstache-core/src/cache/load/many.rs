@@ -25,6 +25,7 @@ use super::{
     builder::load_setters,
     flight::{Landed, Right},
     look::{Look, Verdict, is_degraded},
+    single::check_value,
 };
 use crate::{
     address::Address,
@@ -83,12 +84,13 @@ impl<F: Format> Cache<F> {
         loader: L,
     ) -> LoadManyBuilder<'_, F, K, L, T>
     where
-        K: AsRef<[u8]>,
-        L: Fn(Vec<K>) -> O,
-        O: Future<Output = Result<I, E>>,
-        I: IntoIterator<Item = (K, V)>,
-        V: IntoLoaded<T>,
-        E: Into<BoxError>,
+        K: AsRef<[u8]> + Clone + Send + Sync + 'static,
+        L: Fn(Vec<K>) -> O + Send + Sync + 'static,
+        O: Future<Output = Result<I, E>> + Send + 'static,
+        I: IntoIterator<Item = (K, V)> + 'static,
+        V: IntoLoaded<T> + 'static,
+        E: Into<BoxError> + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
     {
         LoadManyBuilder {
             cache: self,
@@ -138,6 +140,7 @@ where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     async fn fetch(self) -> Result<Vec<Result<Option<T>>>> {
+        check_value::<T>()?;
         self.ask.check()?;
         self.load.check()?;
         self.cache.core.check_write(&self.write)?;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     address::Parts,
     clock::Tick,
-    error::{BoxError, Result},
+    error::{BoxError, Error, Result},
     format::Format,
 };
 
@@ -45,6 +45,7 @@ where
     }
 
     fn check(&self) -> Result<()> {
+        check_value::<T>()?;
         self.ask.check()?;
         self.load.check()?;
         // The cache's own options were checked when it was built.
@@ -90,6 +91,17 @@ where
         let hard = started.after(self.load.hard_timeout.unwrap_or(self.cache.core.settings.load_timeout));
         self.ask.timeout.map_or(hard, |timeout| hard.min(started.after(timeout)))
     }
+}
+
+/// Refuses to load options: `None` would be stored like any value.
+///
+/// By the type's name, which no compiler promises; where it is another, nothing is refused.
+pub(super) fn check_value<T>() -> Result<()> {
+    if std::any::type_name::<T>().starts_with("core::option::Option<") {
+        let limit = "no Option (return one from the loader, and call `.optional()`)";
+        return Err(Error::invalid("the type of a loaded value", limit, "an Option"));
+    }
+    Ok(())
 }
 
 /// Whether a near hit is to be refreshed early: drawn once a call.

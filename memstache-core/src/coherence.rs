@@ -1,6 +1,7 @@
 //! Where a near cache learns what has changed below it.
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// One change below a near cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Invalidation {
     /// This entry changed or went.
@@ -36,6 +37,22 @@ pub enum Invalidation {
     Restored,
 }
 
+impl fmt::Debug for Invalidation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => f.debug_tuple("Address").field(address).finish(),
+            // A stored key may say tenant and name.
+            Self::Stored(stored) => write!(f, "Stored({} bytes)", stored.len()),
+            Self::Tag(space, tag, sequence) => f.debug_tuple("Tag").field(space).field(tag).field(sequence).finish(),
+            Self::Space(space, sequence) => f.debug_tuple("Space").field(space).field(sequence).finish(),
+            Self::Tenant(tenant, sequence) => f.debug_tuple("Tenant").field(tenant).field(sequence).finish(),
+            Self::Gap => f.write_str("Gap"),
+            Self::Lost => f.write_str("Lost"),
+            Self::Restored => f.write_str("Restored"),
+        }
+    }
+}
+
 /// A subscriber's view of the changes, in order. Its end means that the authority is gone.
 pub struct InvalidationStream(Pin<Box<dyn Stream<Item = Invalidation> + Send>>);
 
@@ -46,8 +63,8 @@ impl InvalidationStream {
     }
 }
 
-impl std::fmt::Debug for InvalidationStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for InvalidationStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InvalidationStream").finish_non_exhaustive()
     }
 }

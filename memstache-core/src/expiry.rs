@@ -49,7 +49,7 @@ pub fn dead_at(meta: &Meta) -> Tick {
 pub fn extended(meta: &Meta, now: Tick) -> Option<Tick> {
     let window = meta.sliding?;
     let left = meta.fresh_until.since(now);
-    if left.is_zero() || left * 10 >= window * 9 {
+    if left.is_zero() || left.saturating_mul(10) >= window.saturating_mul(9) {
         return None;
     }
     let until = now.after(window).min(meta.hard_until);

@@ -10,6 +10,7 @@ use std::{
 
 use super::core::{Core, cut_off, not_one, unsure};
 use crate::{
+    address::Address,
     clock::{BoxFuture, Tick},
     error::Result,
     request::{Operation, Request, Response},
@@ -34,6 +35,8 @@ struct Running<T> {
     core: Arc<Core>,
     deadline: Option<Tick>,
     reads: bool,
+    /// The key that it changes.
+    changes: Option<Address>,
     timer: Option<BoxFuture<'static, ()>>,
     take: fn(Response) -> Result<T>,
 }
@@ -45,8 +48,13 @@ impl<T> Call<T> {
             Err(error) => return Self { state: State::Failed(Some(Err(error))) },
         };
         let (deadline, reads) = (request.scope().deadline, request.is_read());
+        let changes = if matches!(request, Request::Set(_) | Request::Remove(_)) {
+            request.addresses().next().cloned()
+        } else {
+            None
+        };
         let (call, core) = (core.service.dispatch(request), Arc::clone(core));
-        Self { state: State::Running(Running { call, core, deadline, reads, timer: None, take }) }
+        Self { state: State::Running(Running { call, core, deadline, reads, changes, timer: None, take }) }
     }
 }
 
@@ -67,6 +75,7 @@ where
             State::Running(running) => running,
         };
         if let Poll::Ready(response) = running.call.as_mut().poll(cx) {
+            running.core.changed(&running.changes);
             return Poll::Ready(response.map_err(|error| unsure(error, running.reads)).and_then(running.take));
         }
         let Some(deadline) = running.deadline else { return Poll::Pending };

@@ -45,6 +45,9 @@ pub(crate) struct LoadOptions {
     pub(crate) early_refresh: Option<f64>,
 }
 
+/// The id of loads that have no lease.
+pub(crate) const UNLEASED: u64 = 0;
+
 /// What all clones and tenants of a handle share.
 pub(crate) struct Core {
     pub(crate) service: ErasedService,
@@ -96,6 +99,13 @@ impl Core {
             Some(Err(error)) => Err(unsure(error, reads)),
             None => Err(cut_off(reads)),
         }
+    }
+
+    /// Lets nobody join a load from before a change of these keys, which has just ended.
+    ///
+    /// Loads without a lease only: the others were ended by the store, and theirs may be newer than the change.
+    pub(crate) fn changed<'a>(&self, addresses: impl IntoIterator<Item = &'a Address>) {
+        addresses.into_iter().for_each(|address| self.flights.forget_as(address, UNLEASED));
     }
 
     /// Reads one key.

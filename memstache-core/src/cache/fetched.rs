@@ -1,6 +1,6 @@
 //! A value together with where it came from and how old it is.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::counters::Outcome;
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
     entry::{Meta, Version},
 };
 
-/// What a read brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a read brought. `Debug` shows whether there is a value, not which.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fetched<T> {
     /// The value; `None` for a miss or a negative record.
@@ -22,6 +22,18 @@ pub struct Fetched<T> {
     pub ttl_left: Option<Duration>,
     /// Which write it is; `None` if it did not come from the cache.
     pub version: Option<Version>,
+}
+
+impl<T> fmt::Debug for Fetched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched")
+            .field("found", &self.value.is_some())
+            .field("outcome", &self.outcome)
+            .field("age", &self.age)
+            .field("ttl_left", &self.ttl_left)
+            .field("version", &self.version)
+            .finish()
+    }
 }
 
 impl<T> Fetched<T> {

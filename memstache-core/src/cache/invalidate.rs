@@ -1,6 +1,9 @@
 //! Hiding many entries at once.
 
-use super::{Cache, Tenanted, core::Core};
+use super::{
+    Cache, Tenanted,
+    core::{Core, UNLEASED},
+};
 use crate::{
     error::Result,
     format::Format,
@@ -54,10 +57,10 @@ impl<F: Format> Cache<F, Tenanted> {
 
 impl Core {
     async fn invalidate(&self, items: OneOrMany<Target>) -> Result<()> {
-        // Loads without a lease have nothing that would keep later callers from joining them.
-        self.flights.retain(|_, lease| lease != 0);
         let scope = self.scope(Some(self.store_deadline(self.clock.now(), None)));
-        let done = self.call(Invalidate { items, scope }).await?;
-        done.into_iter().find_map(Result::err).map_or(Ok(()), Err)
+        let done = self.call(Invalidate { items, scope }).await;
+        // Loads without a lease have nothing else that would keep later callers from joining them.
+        self.flights.retain(|_, id| id != UNLEASED);
+        done?.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 }

@@ -50,8 +50,10 @@ impl<F: Format> Cache<F> {
         }
         addresses.iter().for_each(|address| self.core.flights.forget(address));
         let deadline = self.core.store_deadline(self.core.clock.now(), None);
-        let remove = Remove { items: addresses.into_iter().collect(), scope: self.core.scope(Some(deadline)) };
-        Ok(self.core.call(remove).await?.into_iter().collect())
+        let remove = Remove { items: addresses.iter().cloned().collect(), scope: self.core.scope(Some(deadline)) };
+        let removed = self.core.call(remove).await;
+        self.core.changed(&addresses);
+        Ok(removed?.into_iter().collect())
     }
 }
 
@@ -62,12 +64,12 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
         let core = &self.cache.core;
         // Wrong options are wrong for every item: nothing is attempted.
         core.check_write(&self.options)?;
-        let mut results = Vec::new();
-        let mut items = Vec::new();
+        let (mut results, mut items, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for (address, value) in self.items? {
             match value.and_then(|value| self.cache.new_entry(value, self.options.clone())) {
                 Ok(entry) => {
                     core.flights.forget(&address);
+                    addresses.push(address.clone());
                     items.push(SetItem { address, entry, when: When::Always });
                     results.push(None);
                 }
@@ -76,9 +78,10 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
         }
         if !items.is_empty() {
             let scope = core.scope(Some(core.store_deadline(core.clock.now(), None)));
-            let stored = core.call(Set { items: items.into_iter().collect(), scope }).await?;
+            let stored = core.call(Set { items: items.into_iter().collect(), scope }).await;
+            core.changed(&addresses);
             let open = results.iter_mut().filter(|result| result.is_none());
-            open.zip(stored).for_each(|(result, stored)| *result = Some(stored));
+            open.zip(stored?).for_each(|(result, stored)| *result = Some(stored));
         }
         let lost = || Err(Error::new(ErrorKind::Protocol, "an item was not answered"));
         Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())

@@ -118,6 +118,11 @@ where
         }
     }
 
+    /// Forgets the flight of `key` if it is the one with this id.
+    pub(crate) fn forget_as(&self, key: &K, id: u64) {
+        self.flights.remove_if(key, |_, flight| flight.id == id);
+    }
+
     /// Forgets the flights that `keep` does not keep.
     pub(crate) fn retain(&self, mut keep: impl FnMut(&K, u64) -> bool) {
         self.flights.retain(|key, flight| keep(key, flight.id));

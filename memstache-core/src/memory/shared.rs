@@ -85,7 +85,19 @@ pub(crate) struct Shard<P> {
 pub(super) struct Afterwards {
     pub(super) lease: Option<Standing>,
     pub(super) aged: Option<Standing>,
-    pub(super) slot: Option<Slot>,
+    slot: Option<Slot>,
+    slots: Vec<Slot>,
+}
+
+impl Afterwards {
+    /// Keeps what was taken out; one costs no allocation.
+    pub(super) fn keep(&mut self, slot: impl Into<Option<Slot>>) {
+        let Some(slot) = slot.into() else { return };
+        match &self.slot {
+            None => self.slot = Some(slot),
+            Some(_) => self.slots.push(slot),
+        }
+    }
 }
 
 impl<P: EvictionPolicy> Shared<P> {
@@ -155,7 +167,7 @@ impl<P: EvictionPolicy> Shared<P> {
         }
         let counter = if hidden { &mut shard.counters.hidden } else { &mut shard.counters.expired };
         *counter += 1;
-        after.slot = self.take_out(shard, id);
+        after.keep(self.take_out(shard, id));
         None
     }
 
@@ -230,7 +242,9 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Lets some of what is due in a shard leave.
     pub(super) fn turn(&self, shard: &mut Shard<P>, now: Tick, after: &mut Afterwards) {
         let mut steps = STEPS_PER_WRITE;
-        while self.expire_one(shard, now, &mut steps).is_some() {}
+        while let Some(dead) = self.expire_one(shard, now, &mut steps) {
+            after.keep(dead);
+        }
         steps = STEPS_PER_WRITE;
         after.aged = self.age_one(shard, now, &mut steps);
     }
@@ -244,12 +258,12 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Takes out one dead entry; `None` when no more is due or the steps ran out.
-    pub(super) fn expire_one(&self, shard: &mut Shard<P>, now: Tick, steps: &mut usize) -> Option<()> {
+    pub(super) fn expire_one(&self, shard: &mut Shard<P>, now: Tick, steps: &mut usize) -> Option<Slot> {
         let before = shard.table.bytes();
         let slot = shard.table.pop_dead(now, steps)?;
         self.budget.give(before - shard.table.bytes());
         self.release(&slot);
         shard.counters.expired += 1;
-        Some(())
+        Some(slot)
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Slot {
     pub(crate) address: Address,
     pub(crate) hash: u64,
     pub(crate) entry: Entry,
-    /// The sequence up to which it is known that nothing hides the entry.
+    /// Up to where it is known that nothing hides the entry: a sequence, or whatever its owner counts by.
     pub(crate) checked: u64,
     /// The lease under which it was stored; leases are never zero.
     filled_by: u64,
@@ -37,7 +37,7 @@ impl Slot {
 
     /// Returns whether the entry was stored under a lease.
     pub(crate) fn was_filled_by(&self, lease: LeaseId) -> bool {
-        self.filled_by == lease.0
+        self.filled_by != 0 && self.filled_by == lease.0
     }
 
     pub(crate) fn meta(&self) -> &Meta {

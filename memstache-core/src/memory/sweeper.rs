@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use super::{
     policy::{EvictionPolicy, SlotId},
     shared::{Shard, Shared},
+    slot::Slot,
 };
 use crate::clock::{Clock, Tick};
 
@@ -85,21 +86,21 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Works on one shard for the time of one lock; says whether there is more to do at `now`.
     fn sweep_piece(&self, at: usize, walk: &mut Walk, now: Tick) -> ControlFlow<()> {
         let mut steps = STEPS;
-        // Declared before the guard: dropping a lease wakes.
-        let mut ended = Vec::new();
+        // Declared before the guard: dropping a lease wakes, and dropping a value may be somebody else's code.
+        let (mut ended, mut dropped) = (Vec::new(), Vec::new());
         let mut guard = self.shards[at].lock();
         let shard = &mut *guard;
-        while self.expire_one(shard, now, &mut steps).is_some() {}
+        dropped.extend(std::iter::from_fn(|| self.expire_one(shard, now, &mut steps)));
         while let Some(lease) = self.age_one(shard, now, &mut steps) {
             ended.push(lease);
         }
-        self.sweep_hidden(shard, walk, &mut steps);
+        self.sweep_hidden(shard, walk, &mut steps, &mut dropped);
         drop(guard);
         if steps == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     /// After a clear, looks once at every entry: what is cleared must not be charged until it is evicted.
-    fn sweep_hidden(&self, shard: &mut Shard<P>, walk: &mut Walk, steps: &mut usize) {
+    fn sweep_hidden(&self, shard: &mut Shard<P>, walk: &mut Walk, steps: &mut usize, dropped: &mut Vec<Slot>) {
         if walk.next == 0 {
             walk.clear = self.lines.last_clear();
         }
@@ -114,7 +115,7 @@ impl<P: EvictionPolicy> Shared<P> {
             let id = SlotId(walk.next);
             walk.next += 1;
             if shard.table.get_mut(id).is_some_and(|slot| self.is_hidden(slot)) {
-                self.take_out(shard, id);
+                dropped.extend(self.take_out(shard, id));
                 shard.counters.hidden += 1;
             }
         }

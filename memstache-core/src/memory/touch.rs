@@ -30,7 +30,7 @@ impl<P: EvictionPolicy> Shared<P> {
         let id = self.settle(shard, hash, address, now, &mut after);
         let live = Self::is_live(shard, id, now, false);
         if let Some(id) = id {
-            after.slot = self.take_out(shard, id);
+            after.keep(self.take_out(shard, id));
             shard.counters.removed += 1;
         }
         after.lease = self.end_lease(shard, hash, address);

@@ -169,7 +169,7 @@ impl<P: EvictionPolicy> Shared<P> {
         {
             charged = charge();
             let keep = charged.is_err() && matches!(write.when, When::IfLease(_));
-            after.slot = if keep { self.put_back(shard, old) } else { Some(old) };
+            after.keep(if keep { self.put_back(shard, old) } else { Some(old) });
         }
         write.charged = charged.is_ok();
         charged
@@ -199,7 +199,7 @@ impl<P: EvictionPolicy> Shared<P> {
     ) -> Error {
         after.lease = self.end_lease(shard, write.hash, &write.address);
         if let Some(old) = old.filter(|_| !matches!(write.when, When::IfLease(_))) {
-            after.slot = self.take_out(shard, old);
+            after.keep(self.take_out(shard, old));
         }
         error
     }
@@ -228,7 +228,7 @@ impl<P: EvictionPolicy> Shared<P> {
             }
             let Some((slot, freed)) = self.evict(shard, victim) else { return Room::Missing(Turn::Elsewhere(want)) };
             write.held += freed;
-            after.slot = Some(slot);
+            after.keep(slot);
         }
         Room::Missing(Turn::Again)
     }
@@ -277,7 +277,7 @@ impl<P: EvictionPolicy> Shared<P> {
         write.held = (write.held + before).saturating_sub(shard.table.bytes());
         write.charged = false;
         old.iter().for_each(|old| self.release(old));
-        after.slot = old;
+        after.keep(old);
         after.lease = self.end_lease(shard, write.hash, &write.address);
         shard.counters.inserts += 1;
         Written::Stored(version)
@@ -286,7 +286,7 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Treats an entry that the policy does not admit as stored and evicted at once.
     fn pass_over(&self, shard: &mut Shard<P>, write: &Write, after: &mut Afterwards) -> Written {
         if let Some(old) = shard.table.find(write.hash, &write.address) {
-            after.slot = self.take_out(shard, old);
+            after.keep(self.take_out(shard, old));
         }
         after.lease = self.end_lease(shard, write.hash, &write.address);
         shard.counters.evicted += 1;

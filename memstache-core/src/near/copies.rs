@@ -10,7 +10,7 @@ use std::{
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::mpsc;
 
 use super::{
@@ -45,8 +45,10 @@ pub(crate) struct Copies {
     hasher: RandomState,
     tickets: Tickets,
     sequences: RwLock<Sequences>,
-    /// The highest sequence in the table: what is not older needs no look.
-    latest: AtomicU64,
+    /// How many invalidations were noted: a copy that was looked at since the last one needs no look.
+    ///
+    /// Not the highest sequence: each space has a line of its own, and one says nothing about another.
+    noted: AtomicU64,
     /// Addresses by stored key, where that does not say the parts.
     blind: DashMap<Arc<[u8]>, Address, RandomState>,
     unverified: AtomicBool,
@@ -74,7 +76,7 @@ impl Copies {
             hasher: RandomState::default(),
             tickets: Tickets::new(),
             sequences: RwLock::new(Sequences::new(MAX_RECORDS)),
-            latest: AtomicU64::new(0),
+            noted: AtomicU64::new(0),
             blind: DashMap::default(),
             unverified: AtomicBool::new(false),
             clock: config.clock,
@@ -111,12 +113,14 @@ impl Copies {
             return None;
         }
         let hash = self.hasher.hash_one(key);
+        // Declared before the guard: dropping a value may be long, or somebody else's code.
+        let mut dropped = Vec::new();
         let mut table = self.shard(hash).lock();
         let id = table.find(hash, key)?;
         let slot = table.get_mut(id)?;
         if self.is_hidden(slot) {
             self.counters.invalidated.fetch_add(1, Relaxed);
-            self.drop_slot(&mut table, id);
+            dropped.extend(self.take_out(&mut table, id));
             return None;
         }
         let freshness = expiry::freshness(slot.meta(), now, scope.max_staleness);
@@ -143,23 +147,29 @@ impl Copies {
             return;
         }
         let hash = self.hasher.hash_one(&address);
+        let mut dropped = Vec::new();
         let mut table = self.shard(hash).lock();
         if !self.tickets.stands(ticket) {
             self.counters.overtaken.fetch_add(1, Relaxed);
             return;
         }
-        if address.is_blind() {
-            self.blind.insert(Arc::clone(address.stored()), address.clone());
-        }
         let mut steps = STEPS;
         while let Some(dead) = table.pop_dead(now, &mut steps) {
             self.forget_blind(&dead);
+            dropped.push(dead);
         }
-        table.insert(Slot::new(hash, address, entry, None));
+        // After the dead: one of them may be an earlier copy of this very entry.
+        if address.is_blind() {
+            self.blind.insert(Arc::clone(address.stored()), address.clone());
+        }
+        let mut slot = Slot::new(hash, address, entry, None);
+        slot.checked = 0;
+        dropped.extend(table.insert(slot));
         while table.bytes() > self.shard_bytes {
             let Some(victim) = table.victim() else { break };
-            self.drop_slot(&mut table, victim);
+            dropped.extend(self.take_out(&mut table, victim));
         }
+        drop(table);
     }
 
     /// Drops the copy of an entry, and every copy that is being fetched.
@@ -170,10 +180,11 @@ impl Copies {
 
     fn drop_held(&self, key: &(impl Key + Hash)) {
         let hash = self.hasher.hash_one(key);
+        let mut dropped = Vec::new();
         let mut table = self.shard(hash).lock();
         if let Some(id) = table.find(hash, key) {
             self.counters.invalidated.fetch_add(1, Relaxed);
-            self.drop_slot(&mut table, id);
+            dropped.extend(self.take_out(&mut table, id));
         }
     }
 
@@ -188,10 +199,11 @@ impl Copies {
         }
     }
 
-    fn drop_slot(&self, table: &mut Table<Lru>, id: SlotId) {
-        if let Some(slot) = table.remove(id) {
-            self.forget_blind(&slot);
-        }
+    /// Takes a copy out, to be dropped once the lock is free.
+    fn take_out(&self, table: &mut Table<Lru>, id: SlotId) -> Option<Slot> {
+        let slot = table.remove(id)?;
+        self.forget_blind(&slot);
+        Some(slot)
     }
 
     fn forget_blind(&self, slot: &Slot) {
@@ -202,17 +214,19 @@ impl Copies {
 
     /// Drops everything: changes were missed.
     pub(super) fn flush(&self) {
-        self.tickets.changed_all();
         self.counters.flushes.fetch_add(1, Relaxed);
-        for shard in &self.shards {
-            let old = std::mem::replace(&mut *shard.lock(), Table::new(Lru::default()));
-            drop(old);
-        }
+        // All at once: nobody may put a copy in between that an invalidation hides which is forgotten here.
+        let mut shards: Vec<_> = self.shards.iter().map(Mutex::lock).collect();
+        let empty =
+            |shard: &mut MutexGuard<'_, Table<Lru>>| std::mem::replace(&mut **shard, Table::new(Lru::default()));
+        let held: Vec<_> = shards.iter_mut().map(empty).collect();
         self.blind.clear();
-        // Nothing that is held is older than now; a line that started over must not hide what comes.
-        let mut sequences = self.sequences.write();
-        *sequences = Sequences::new(MAX_RECORDS);
-        self.latest.store(0, SeqCst);
+        // Nothing is held; a line that started over must not hide what comes.
+        *self.sequences.write() = Sequences::new(MAX_RECORDS);
+        // Last, and under the locks: what is asked for from now on knows of everything that was forgotten.
+        self.tickets.changed_all();
+        drop(shards);
+        drop(held);
     }
 
     /// Hides what an invalidation hides.
@@ -220,17 +234,17 @@ impl Copies {
         let mut sequences = self.sequences.write();
         sequences.note(target, sequence);
         // Raised under the lock and after the record: who sees the number finds the record.
-        self.latest.fetch_max(sequence, SeqCst);
+        self.noted.fetch_add(1, SeqCst);
     }
 
     fn is_hidden(&self, slot: &mut Slot) -> bool {
-        let latest = self.latest.load(SeqCst);
-        if latest <= slot.checked {
+        let noted = self.noted.load(SeqCst);
+        if noted == slot.checked {
             return false;
         }
         let hidden = self.sequences.read().hides(&slot.address, slot.meta());
         if !hidden {
-            slot.checked = latest;
+            slot.checked = noted;
         }
         hidden
     }

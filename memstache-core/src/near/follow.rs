@@ -2,7 +2,10 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -30,51 +33,87 @@ const TOUCH_TIMEOUT: Duration = Duration::from_secs(2);
 const TOUCH_BATCH: usize = 128;
 
 /// The owner of the task: it starts with the first call, inside a runtime, and ends with the near cache.
+///
+/// If it ends earlier, with its runtime or by a panic, copies are unverified from then on, and the next call starts it
+/// again.
 pub(super) struct Follower {
-    start: Mutex<Option<(InvalidationStream, Start)>>,
-    task: std::sync::OnceLock<AbortHandle>,
+    subscribe: Subscribe,
+    idle: Mutex<Option<Idle>>,
+    running: AtomicBool,
+    task: Mutex<Option<AbortHandle>>,
 }
 
-/// What the task is started with.
-pub(super) struct Start {
-    pub(super) subscribe: Subscribe,
-    pub(super) touches: mpsc::Receiver<Address>,
+/// What the task works on, while there is none.
+struct Idle {
+    /// `None` if changes were missed.
+    stream: Option<InvalidationStream>,
+    touches: mpsc::Receiver<Address>,
 }
 
 impl Follower {
     /// Subscribes at once, so that no change after this is missed.
-    pub(super) fn new(start: Start) -> Self {
-        let stream = (start.subscribe)();
-        Self { start: Mutex::new(Some((stream, start))), task: std::sync::OnceLock::new() }
+    pub(super) fn new(subscribe: Subscribe, touches: mpsc::Receiver<Address>) -> Self {
+        let idle = Idle { stream: Some(subscribe()), touches };
+        Self { subscribe, idle: Mutex::new(Some(idle)), running: AtomicBool::new(false), task: Mutex::new(None) }
     }
 
-    /// Starts the task if it does not run yet.
-    pub(super) fn start<S: CacheService>(&self, copies: &Arc<Copies>, inner: &S) {
-        if self.task.get().is_some() {
+    /// Starts the task if it does not run.
+    pub(super) fn start<S: CacheService>(self: &Arc<Self>, copies: &Arc<Copies>, inner: &S) {
+        if self.running.load(Relaxed) {
             return;
         }
-        if let Some((stream, start)) = self.start.lock().take() {
-            let task = tokio::spawn(follow(Arc::downgrade(copies), inner.clone(), stream, start));
-            // The slot was taken under the lock, so nobody else sets it.
-            let _ = self.task.set(task.abort_handle());
-        }
+        let Some(idle) = self.idle.lock().take() else { return };
+        self.running.store(true, Relaxed);
+        let running = Running {
+            follower: Arc::downgrade(self),
+            copies: Arc::downgrade(copies),
+            subscribe: Arc::clone(&self.subscribe),
+            idle: Some(idle),
+        };
+        *self.task.lock() = Some(tokio::spawn(follow(running, inner.clone())).abort_handle());
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
+        self.task.get_mut().take().inspect(AbortHandle::abort);
+    }
+}
+
+/// A task that follows, and what is to be done when it ends.
+struct Running {
+    follower: Weak<Follower>,
+    copies: Weak<Copies>,
+    subscribe: Subscribe,
+    idle: Option<Idle>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // From here on changes are missed.
+        if let Some(copies) = self.copies.upgrade() {
+            copies.apply(Invalidation::Lost);
+        }
+        if let (Some(follower), Some(idle)) = (self.follower.upgrade(), self.idle.take()) {
+            *follower.idle.lock() = Some(Idle { stream: None, ..idle });
+            follower.running.store(false, Relaxed);
         }
     }
 }
 
-async fn follow<S: CacheService>(copies: Weak<Copies>, inner: S, mut stream: InvalidationStream, start: Start) {
-    let Start { subscribe, mut touches } = start;
+async fn follow<S: CacheService>(mut running: Running, inner: S) {
+    let (copies, subscribe) = (running.copies.clone(), Arc::clone(&running.subscribe));
+    let Some(Idle { stream, touches }) = &mut running.idle else { return };
     loop {
+        let Some(changes) = stream else {
+            *stream = Some(subscribe());
+            let Some(copies) = copies.upgrade() else { return };
+            copies.apply(Invalidation::Gap);
+            continue;
+        };
         let next = {
             let touch = pin!(touches.recv());
-            match select(stream.next(), touch).await {
+            match select(changes.next(), touch).await {
                 Either::Left((change, _)) => Either::Left(change),
                 Either::Right((touch, _)) => Either::Right(touch),
             }
@@ -85,11 +124,10 @@ async fn follow<S: CacheService>(copies: Weak<Copies>, inner: S, mut stream: Inv
             Either::Left(None) => {
                 copies.apply(Invalidation::Lost);
                 copies.clock.sleep_until(copies.clock.now().after(RESUBSCRIBE)).await;
-                stream = subscribe();
-                copies.apply(Invalidation::Gap);
+                *stream = None;
             }
             Either::Right(Some(first)) => {
-                let batch = collect(first, &mut touches);
+                let batch = collect(first, touches);
                 // Beside, so that a slow store does not delay the changes.
                 tokio::spawn(tell(copies, inner.clone(), batch));
             }

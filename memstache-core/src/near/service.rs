@@ -6,12 +6,7 @@ use std::{
 
 use tower_service::Service;
 
-use super::{
-    Copies, NearConfig, NearFuture, NearStats, NearView,
-    follow::{Follower, Start},
-    layer::Subscribe,
-    tickets::Ticket,
-};
+use super::{Copies, NearConfig, NearFuture, NearStats, NearView, follow::Follower, layer::Subscribe, tickets::Ticket};
 use crate::{
     address::Address,
     clock::Tick,
@@ -35,7 +30,7 @@ pub struct Near<S> {
 impl<S> Near<S> {
     pub(super) fn new(inner: S, config: NearConfig, subscribe: Subscribe) -> Self {
         let (copies, touches) = Copies::new(config);
-        let follower = Arc::new(Follower::new(Start { subscribe, touches }));
+        let follower = Arc::new(Follower::new(subscribe, touches));
         Self { inner, copies, follower }
     }
 

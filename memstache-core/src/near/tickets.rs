@@ -55,7 +55,7 @@ impl Tickets {
         self.lanes[self.lane(stored)].fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Counts a change of unknown extent; called before all copies are removed.
+    /// Counts a change of unknown extent; called under the locks under which all copies are removed.
     pub(crate) fn changed_all(&self) {
         self.everything.fetch_add(1, Ordering::SeqCst);
     }

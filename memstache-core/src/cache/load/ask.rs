@@ -67,6 +67,35 @@ impl Drop for Asking {
     }
 }
 
+/// Leases that were granted and that no flight has yet: a value that panics when it is opened gives them back.
+pub(super) struct Granted {
+    core: Arc<Core>,
+    leases: Vec<(Address, LeaseId)>,
+}
+
+impl Granted {
+    pub(super) fn of<'a>(core: &Arc<Core>, found: impl IntoIterator<Item = (&'a Address, &'a Result<Lookup>)>) -> Self {
+        let leases = found.into_iter().filter_map(|(address, found)| Some((address.clone(), granted_by(found)?)));
+        Self { core: Arc::clone(core), leases: leases.collect() }
+    }
+
+    /// Flights have them now.
+    pub(super) fn taken(mut self) {
+        self.leases.clear();
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        let leases = std::mem::take(&mut self.leases);
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !leases.is_empty() {
+            let core = Arc::clone(&self.core);
+            runtime.spawn(async move { give_back(&core, leases).await });
+        }
+    }
+}
+
 fn granted_by(found: &Result<Lookup>) -> Option<LeaseId> {
     match found {
         Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease))) => Some(lease.id),

@@ -1,12 +1,14 @@
 //! What a loader is given, and what it gives back.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use super::super::options::{Until, WriteOptions, write_setters};
 use crate::error::BoxError;
 
 /// What a loader is given.
-#[derive(Debug)]
 pub struct LoadContext<T> {
     pub(super) stale: Option<T>,
 }
@@ -41,14 +43,12 @@ impl<T> LoadContext<T> {
 /// What a loader brought, with what it says about its storing: made by its [`LoadContext`], or by name in a batch.
 ///
 /// Its own lifetime beats the call's, which beats the cache's.
-#[derive(Debug)]
 #[must_use = "it is what the loader returns"]
 pub struct Loaded<T> {
     pub(super) found: Found<T>,
     pub(super) options: WriteOptions,
 }
 
-#[derive(Debug)]
 pub(super) enum Found<T> {
     Store(T),
     NotModified,
@@ -83,6 +83,18 @@ impl<T> Loaded<T> {
     }
 
     write_setters!(options);
+}
+
+impl<T> fmt::Debug for LoadContext<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadContext").field("stale", &self.stale.is_some()).finish()
+    }
+}
+
+impl<T> fmt::Debug for Loaded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 /// What a loader may return: a value, an `Option` of one (`None`: the source has no such key), or a [`Loaded`].

@@ -9,7 +9,7 @@ use futures_util::{
 };
 
 use super::super::{
-    core::{Core, not_one},
+    core::{Core, UNLEASED, not_one},
     counters::bump,
 };
 use crate::{
@@ -57,7 +57,7 @@ impl Right {
     pub(super) fn id(&self) -> u64 {
         match self {
             Self::Lease(lease) => lease.id.0,
-            Self::Unleased | Self::Degraded => 0,
+            Self::Unleased | Self::Degraded => UNLEASED,
         }
     }
 }

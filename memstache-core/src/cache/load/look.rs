@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     super::{Cache, core::not_one, counters::Outcome, fetched::Fetched, read::ReadOptions, read::is_unreadable},
-    ask::ask,
+    ask::{Granted, ask},
     flight::{Landed, Right},
 };
 use crate::{
@@ -23,6 +23,9 @@ use crate::{
 /// How often a call asks again because what it found cannot be opened, before it loads without asking.
 const MAX_UNREADABLE: u32 = 8;
 
+/// Into how many pieces a store's time is cut for waiting.
+const PIECES: u32 = 4;
+
 /// How long a call rests before it asks a store again that does not know how to wait.
 const REST: Duration = Duration::from_millis(20);
 
@@ -35,6 +38,8 @@ pub(super) struct Look<'a, F> {
     unless: Option<Version>,
     unreadable: u32,
     wait: bool,
+    /// When it asked last.
+    asked: Tick,
 }
 
 /// Where it led.
@@ -53,14 +58,18 @@ pub(super) enum Verdict<T> {
 
 impl<'a, F: Format> Look<'a, F> {
     pub(super) fn new(cache: &'a Cache<F>, address: &'a Address, ask: ReadOptions, give_up: Tick) -> Self {
-        Self { cache, address, ask, give_up, unless: None, unreadable: 0, wait: false }
+        Self { cache, address, ask, give_up, unless: None, unreadable: 0, wait: false, asked: Tick::default() }
     }
 
     /// Asks until there is a verdict, or an error that no load would mend.
     pub(super) async fn verdict<T: DeserializeOwned>(&mut self) -> Result<Verdict<T>> {
         loop {
+            self.asked = self.cache.core.clock.now();
             let found = self.ask().await;
-            if let Some(verdict) = self.judge(found).await? {
+            let granted = Granted::of(&self.cache.core, [(self.address, &found)]);
+            let verdict = self.judge(found).await;
+            granted.taken();
+            if let Some(verdict) = verdict? {
                 return Ok(verdict);
             }
         }
@@ -69,7 +78,9 @@ impl<'a, F: Format> Look<'a, F> {
     async fn ask(&self) -> Result<Lookup> {
         let (core, items) = (&self.cache.core, OneOrMany::One(self.item()));
         if self.wait {
-            let scope = self.ask.scope_until(core, self.give_up);
+            // In pieces: whoever waits holds permits of the layers below, which the awaited fill may need.
+            let piece = self.asked.after(core.settings.store_timeout / PIECES);
+            let scope = self.ask.scope_until(core, piece.min(self.give_up));
             return core.look_up(Get { items, on_miss: OnMiss::Wait, scope }).await;
         }
         let scope = self.ask.scope_until(core, core.store_deadline(core.clock.now(), Some(self.give_up)));
@@ -117,6 +128,9 @@ impl<'a, F: Format> Look<'a, F> {
                 let version = self.cache.core.rejected(error).version().unwrap_or_default();
                 return Ok(self.unreadable(version, None));
             }
+            Err(error) if self.wait && error.kind() == ErrorKind::Timeout => {
+                return self.unanswered(now).await.map(|()| None);
+            }
             Err(error) if is_degraded(&error) && now < self.give_up => Verdict::Load(Right::Degraded),
             Err(error) => return Err(error),
         }))
@@ -136,15 +150,31 @@ impl<'a, F: Format> Look<'a, F> {
 
     /// Somebody else loads: from now on the store is asked to wait.
     async fn busy(&mut self, now: Tick) -> Result<()> {
-        if now >= self.give_up {
-            return Err(timed_out("another load did not end in time"));
-        }
+        self.check_patience(now)?;
         if self.wait {
-            let clock = &self.cache.core.clock;
-            clock.sleep_until(now.after(REST).min(self.give_up)).await;
+            self.rest(now).await;
         }
         self.wait = true;
         Ok(())
+    }
+
+    /// A piece of the wait is over, here or in a layer that bounds attempts. That says nothing about the store: it is
+    /// asked without waiting, and a store that is out of reach shows then.
+    async fn unanswered(&mut self, now: Tick) -> Result<()> {
+        self.check_patience(now)?;
+        if now == self.asked {
+            self.rest(now).await;
+        }
+        self.wait = false;
+        Ok(())
+    }
+
+    fn check_patience(&self, now: Tick) -> Result<()> {
+        if now < self.give_up { Ok(()) } else { Err(timed_out("another load did not end in time")) }
+    }
+
+    async fn rest(&self, now: Tick) {
+        self.cache.core.clock.sleep_until(now.after(REST).min(self.give_up)).await;
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
         read::ReadOptions,
     },
     IntoLoaded,
-    ask::ask,
+    ask::{Granted, ask},
     batch::{Batch, Wanted},
     builder::load_setters,
     flight::{Landed, Right},
@@ -185,6 +185,8 @@ where
             })
             .collect();
         loop {
+            let open = asked.iter().filter(|asked| asked.is_open()).map(|asked| asked.look.address);
+            let granted = Granted::of(core, open.zip(&found));
             // Who is busy is judged only once this call's own flights are in the air: a key given twice joins them.
             for (asked, lookup) in asked.iter_mut().filter(|asked| asked.is_open()).zip(found) {
                 asked.state = match lookup {
@@ -194,6 +196,7 @@ where
             }
             // Before the store is asked again, so that a lease never waits in a future that may be dropped.
             start(&batch, &mut asked);
+            granted.taken();
             // What could not be opened is asked for again, all at once, as if it were missing.
             let again: OneOrMany<_> =
                 asked.iter().filter(|asked| asked.is_open()).map(|open| open.look.item()).collect();

@@ -6,31 +6,34 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
     Cache,
     options::{Until, WriteOptions, write_setters},
+    read_many::{good, in_place},
 };
 use crate::{
+    address::Address,
     clock::BoxFuture,
-    error::{Error, ErrorKind, Result},
+    error::Result,
     format::Format,
-    request::{Remove, Set, SetItem, When, Written},
+    request::{OneOrMany, Remove, Set, SetItem, When, Written},
 };
 
 /// A write of many keys, done when it is awaited.
 #[must_use = "nothing is written before it is awaited"]
 pub struct SetManyBuilder<'a, F> {
     cache: &'a Cache<F>,
-    items: Result<Vec<(crate::address::Address, Result<bytes::Bytes>)>>,
+    items: Vec<Result<(Address, Bytes)>>,
     options: WriteOptions,
 }
 
 impl<F: Format> Cache<F> {
     /// Writes many values under the same options; awaited for one result per item, in order.
     ///
-    /// One item that cannot be written fails no other. A key given twice is written twice, in order.
+    /// One item that cannot be written, for its key or its value, fails no other. A key given twice is written twice, in order.
     pub fn set_many<'v, K, T>(&self, items: impl IntoIterator<Item = (K, &'v T)>) -> SetManyBuilder<'_, F>
     where
         K: AsRef<[u8]>,
@@ -38,22 +41,23 @@ impl<F: Format> Cache<F> {
     {
         let (keys, values): (Vec<K>, Vec<&T>) = items.into_iter().unzip();
         let encoded = values.into_iter().map(|value| self.format.encode(value));
-        let items = self.addresses(keys).map(|addresses| addresses.into_iter().zip(encoded).collect());
+        let place = |(address, value): (Result<Address>, Result<Bytes>)| Ok((address?, value?));
+        let items = self.addresses(keys).into_iter().zip(encoded).map(place).collect();
         SetManyBuilder { cache: self, items, options: WriteOptions::default() }
     }
 
-    /// Removes many keys; one result per key, in order: whether there was a live value.
+    /// Removes many keys; one result per key, in order: whether there was a live value. A wrong key fails no other.
     pub async fn remove_many(&self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<Vec<Result<bool>>> {
-        let addresses = self.addresses(keys)?;
-        if addresses.is_empty() {
-            return Ok(Vec::new());
+        let addresses = self.addresses(keys);
+        let items: OneOrMany<Address> = good(&addresses).collect();
+        if items.is_empty() {
+            return Ok(in_place(addresses, []));
         }
-        addresses.iter().for_each(|address| self.core.flights.forget(address));
+        good(&addresses).for_each(|address| self.core.flights.forget(&address));
         let deadline = self.core.store_deadline(self.core.clock.now(), None);
-        let remove = Remove { items: addresses.iter().cloned().collect(), scope: self.core.scope(Some(deadline)) };
-        let removed = self.core.call(remove).await;
-        self.core.changed(&addresses);
-        Ok(removed?.into_iter().collect())
+        let removed = self.core.call(Remove { items, scope: self.core.scope(Some(deadline)) }).await;
+        self.core.changed(addresses.iter().flatten());
+        Ok(in_place(addresses, removed?))
     }
 }
 
@@ -64,27 +68,21 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
         let core = &self.cache.core;
         // Wrong options are wrong for every item: nothing is attempted.
         core.check_write(&self.options)?;
-        let (mut results, mut items, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
-        for (address, value) in self.items? {
-            match value.and_then(|value| self.cache.new_entry(value, self.options.clone())) {
-                Ok(entry) => {
-                    core.flights.forget(&address);
-                    addresses.push(address.clone());
-                    items.push(SetItem { address, entry, when: When::Always });
-                    results.push(None);
-                }
-                Err(error) => results.push(Some(Err(error))),
-            }
+        let item = |item: Result<(Address, Bytes)>| {
+            let (address, value) = item?;
+            let entry = self.cache.new_entry(value, self.options.clone())?;
+            Ok(SetItem { address, entry, when: When::Always })
+        };
+        let placed: Vec<Result<SetItem>> = self.items.into_iter().map(item).collect();
+        let items: OneOrMany<SetItem> = good(&placed).collect();
+        if items.is_empty() {
+            return Ok(in_place(placed, []));
         }
-        if !items.is_empty() {
-            let scope = core.scope(Some(core.store_deadline(core.clock.now(), None)));
-            let stored = core.call(Set { items: items.into_iter().collect(), scope }).await;
-            core.changed(&addresses);
-            let open = results.iter_mut().filter(|result| result.is_none());
-            open.zip(stored?).for_each(|(result, stored)| *result = Some(stored));
-        }
-        let lost = || Err(Error::new(ErrorKind::Protocol, "an item was not answered"));
-        Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
+        items.iter().for_each(|item| core.flights.forget(&item.address));
+        let scope = core.scope(Some(core.store_deadline(core.clock.now(), None)));
+        let stored = core.call(Set { items, scope }).await;
+        core.changed(placed.iter().flatten().map(|item| &item.address));
+        Ok(in_place(placed, stored?))
     }
 }
 

@@ -17,6 +17,14 @@ fn text<T: std::fmt::Debug>(result: Result<T>) -> String {
     text
 }
 
+/// The text of the only error of a batch, in its place.
+fn at<T: std::fmt::Debug>(place: usize, results: Result<Vec<Result<T>>>) -> String {
+    let mut results = results.expect("the others are done");
+    let wrong: Vec<_> = (0..results.len()).filter(|at| results[*at].is_err()).collect();
+    assert_eq!(wrong, [place]);
+    text(results.swap_remove(place))
+}
+
 pub(crate) async fn wrong_input_names_field_limit_and_what_was_given(kit: Kit) {
     let (cache, source) = (kit.cache(), Source::open());
     let (long_key, long_tag) = (SECRET.repeat(200), SECRET.repeat(30));
@@ -36,13 +44,10 @@ pub(crate) async fn wrong_input_names_field_limit_and_what_was_given(kit: Kit) {
         (text(cache.exists("").await), key("0 bytes")),
         (text(cache.touch(&long_key).await), key("1200 bytes")),
         (text(cache.get_or_load::<u32, _, _, _, _, _>("", source.brings(1)).await), key("0 bytes")),
-        (text(cache.get_many::<u32>(["a", ""]).await), format!("item 1: {}", key("0 bytes"))),
-        (text(cache.remove_many(["a", "b", ""]).await), format!("item 2: {}", key("0 bytes"))),
-        (text(cache.set_many([("", SECRET)]).await), format!("item 0: {}", key("0 bytes"))),
-        (
-            text(cache.get_many_or_load::<u32, _, _, _, _, _, _>(["a", ""], source.brings_each(|_| 1)).await),
-            format!("item 1: {}", key("0 bytes")),
-        ),
+        (at(0, cache.get_many::<u32>([""]).await), key("0 bytes")),
+        (at(0, cache.remove_many([""]).await), key("0 bytes")),
+        (at(0, cache.set_many([("", SECRET)]).await), key("0 bytes")),
+        (at(0, cache.get_many_or_load::<u32, _, _, _, _, _, _>([""], source.brings_each(|_| 1)).await), key("0 bytes")),
         (text(set().ttl(Duration::ZERO).await), zero("ttl")),
         (text(set().ttl(absurd).await), days("ttl", "315360001s")),
         (text(set().sliding(Duration::ZERO).await), zero("sliding")),
@@ -84,6 +89,28 @@ pub(crate) async fn wrong_input_names_field_limit_and_what_was_given(kit: Kit) {
     }
     assert_eq!(source.loads(), 0);
     kit.recorder.assert_quiet();
+}
+
+pub(crate) async fn a_wrong_key_of_a_batch_fails_no_other(kit: Kit) {
+    let (cache, source) = (kit.cache(), Source::open());
+    at(1, cache.set_many([("a", &1), ("", &2), ("c", &3)]).await);
+    at(0, cache.get_many::<u32>(["", "a"]).await);
+    let loaded = cache.get_many_or_load::<u32, _, _, _, _, _, _>(["a", "", "new"], source.brings_each(|_| 7)).await;
+    let found: Vec<_> = loaded.as_ref().unwrap().iter().map(|item| item.clone().ok().flatten()).collect();
+    assert_eq!(found, [Some(1), None, Some(7)]);
+    at(1, loaded);
+    at(2, cache.remove_many(["a", "c", ""]).await);
+    assert_eq!(cache.get::<u32>("c").await.unwrap(), None);
+    let stats = cache.stats();
+    assert_eq!((stats.requests, stats.errors, stats.hits, stats.misses), (6, 2, 2, 2));
+}
+
+pub(crate) async fn an_option_is_no_value_to_load(kit: Kit) {
+    let cache = kit.cache();
+    let load = |_| async { Ok::<Option<u32>, std::io::Error>(None) };
+    let text = text(cache.get_or_load::<Option<u32>, _, _, _, _, _>("a", load).await);
+    assert!(text.contains("`.optional()`"), "{text}");
+    assert_eq!(cache.get_or_load::<u32, _, _, _, _, _>("a", load).optional().await.unwrap(), None);
 }
 
 pub(crate) async fn the_longest_key_and_ttl_are_fine(kit: Kit) {
@@ -177,6 +204,8 @@ rules! {
     every stack:
     wrong_input_names_field_limit_and_what_was_given,
     the_longest_key_and_ttl_are_fine,
+    an_option_is_no_value_to_load,
+    a_wrong_key_of_a_batch_fails_no_other,
     a_builder_names_every_wrong_setting,
     a_builder_without_a_keyspace_or_with_a_disagreement_says_so,
     builders_show_no_value,

@@ -18,6 +18,7 @@ use super::{
         fetched::Fetched,
         options::{Until, WriteOptions, write_setters},
         read::ReadOptions,
+        read_many::{good, in_place},
     },
     IntoLoaded,
     ask::{Granted, ask},
@@ -54,8 +55,12 @@ impl<F: Format> Cache<F> {
     ///
     /// The loader is given the keys that are missing and that nobody else is loading, and returns pairs of key and value
     /// in any order; what it leaves out, the source does not have. A key that another caller is loading is waited for.
-    /// It may be called again when another caller's load of some key fails. Each key has a result of its own: one that
-    /// fails ([`Loaded::failed`](super::Loaded::failed), or a value that cannot be encoded) fails no other. Early refresh is for single keys only.
+    /// It may be called again when another caller's load of some key fails. Pairs that were not asked for are ignored.
+    ///
+    /// Each key has a result of its own: a key out of its limits, one that fails
+    /// ([`Loaded::failed`](super::Loaded::failed)) or a value that cannot be encoded fails no other. If the loader itself
+    /// fails, each key that it was given has that error. Keys are cloned for the loader's task: give owned ones (`String`,
+    /// `Arc<str>`) or `&'static str`. Early refresh is for single keys only.
     ///
     /// # Cancellation
     /// As for [`get_or_load`](Self::get_or_load).
@@ -144,14 +149,11 @@ where
         self.ask.check()?;
         self.load.check()?;
         self.cache.core.check_write(&self.write)?;
-        let addresses = self.cache.addresses(&self.keys)?;
-        if addresses.is_empty() {
-            return Ok(Vec::new());
-        }
+        let addresses = self.cache.addresses(&self.keys);
         let core = Arc::clone(&self.cache.core);
         let mut counted = core.counters.begin(addresses.len());
         let fetched = match self.look_and_load(&addresses).await {
-            Ok(fetched) => fetched,
+            Ok(fetched) => in_place(addresses, fetched),
             Err(error) => {
                 counted.failed();
                 return Err(error);
@@ -164,12 +166,16 @@ where
         Ok(fetched.into_iter().map(answer).collect())
     }
 
-    async fn look_and_load(self, addresses: &[Address]) -> Result<Vec<Result<Fetched<T>>>> {
+    /// Answers for the good addresses, one after the other.
+    async fn look_and_load(self, addresses: &[Result<Address>]) -> Result<Vec<Result<Fetched<T>>>> {
         let core = &self.cache.core;
         let started = core.clock.now();
         let hard = started.after(self.load.hard_timeout.unwrap_or(core.settings.load_timeout));
         let give_up = self.ask.timeout.map_or(hard, |timeout| hard.min(started.after(timeout)));
-        let items = addresses.iter().cloned().map(Into::into).collect();
+        let items: OneOrMany<GetItem> = good(addresses).map(Into::into).collect();
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut found = ask_many(core, items, self.ask, give_up).await?;
         let Self { cache, keys, loader, ask, load, write, .. } = self;
         let batch = Batch { cache: cache.clone(), loader: Arc::new(loader), write, negative_ttl: load.negative_ttl };
@@ -178,6 +184,7 @@ where
         let mut asked: Vec<Asked<'_, F, K, T>> = addresses
             .iter()
             .zip(keys)
+            .filter_map(|(address, key)| Some((address.as_ref().ok()?, key)))
             .map(|(address, key)| Asked {
                 look: Look::new(cache, address, ask, give_up),
                 key,

@@ -849,3 +849,20 @@ async fn loaders_may_use_the_cache_under_a_limit_of_one() {
     assert_eq!(cache.get_or_load("a", load).await.unwrap(), 2);
     assert_eq!(cache.get_many::<u64>(["a", "b", "c"]).await.unwrap().into_iter().flatten().flatten().sum::<u64>(), 7);
 }
+
+#[tokio::test]
+async fn every_tag_counts_however_many_doubles_come_before_it() {
+    let clock = ManualClock::new();
+    let cache = cache(&clock, Stack::over(store(&clock)).build());
+    cache.set("page", &1).tags(vec!["category:1"; 200].into_iter().chain(["category:2"])).await.unwrap();
+    cache.invalidate_tag("category:2").await.unwrap();
+    assert_eq!(cache.get::<u64>("page").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_what_was_overtaken_in_a_store_with_little_of_everything() {
+    let builder = MemoryStore::builder().max_bytes(64 << 10).shards(1).max_tag_records(1).event_capacity(1);
+    let store = builder.lease_ttl(Duration::from_millis(1)).build().unwrap();
+    let stack = || Stack::over(store.clone()).near(NearConfig::new(64 << 10).unwrap()).build();
+    race(stack(), stack(), true).await;
+}

@@ -11,8 +11,8 @@ use futures_core::Stream;
 
 use crate::{
     address::{Address, Space},
-    entry::Sequence,
     name::{Tag, TenantId},
+    version::Sequence,
 };
 
 /// One change below a near cache.

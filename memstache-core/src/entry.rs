@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-pub(crate) use crate::version::{Sequence, Version};
 use crate::{
     clock::Tick,
     error::{Error, Result},
     lifetime::Lifetime,
     name::Tag,
+    version::{Sequence, Version},
 };
 
 /// Most tags that one entry may carry.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-pub(crate) use crate::lifetime::{Lifetime, MAX_TTL, bounded, positive};
 use crate::{clock::Tick, entry::Meta};
 
 /// Whether an entry may be served, and how.
@@ -81,6 +80,7 @@ mod tests {
     use super::*;
     use crate::{
         entry::NewEntry,
+        lifetime::Lifetime,
         version::{Sequence, Version},
     };
 

@@ -15,8 +15,8 @@ use crate::{
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
-    expiry::bounded,
     format::Format,
+    lifetime::bounded,
     name::KeyspaceName,
     service::ErasedService,
 };

@@ -3,10 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::counters::Outcome;
-use crate::{
-    clock::Tick,
-    entry::{Meta, Version},
-};
+use crate::{clock::Tick, entry::Meta, version::Version};
 
 /// What a read brought. `Debug` shows whether there is a value, not which.
 #[derive(Clone, PartialEq, Eq)]

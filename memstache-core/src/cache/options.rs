@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::{
     entry::{EntryOptions, Tags},
     error::{Error, Result},
-    expiry::{Lifetime, bounded, positive},
+    lifetime::{Lifetime, bounded, positive},
     name::Tag,
 };
 

@@ -17,8 +17,9 @@ use crate::{
     clock::Tick,
     entry::{Encoding, Entry, Meta},
     error::{Error, ErrorKind, Result},
-    expiry::{self, bounded},
+    expiry,
     format::Format,
+    lifetime::bounded,
     request::{Consistency, Get, Lookup, OnMiss, OneOrMany, Request, Scope, Touch, TouchKind},
 };
 

@@ -16,10 +16,11 @@ use super::{
 };
 use crate::{
     address::{Address, Parts},
-    entry::{Content, NewEntry, Version},
+    entry::{Content, NewEntry},
     error::Result,
     format::Format,
     request::{OneOrMany, Remove, Request, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
+    version::Version,
 };
 
 /// A write of one key, done when it is awaited.

@@ -7,9 +7,10 @@ use bytes::{Buf, Bytes};
 use super::{MAGIC, VERSION, flags, varint};
 use crate::{
     clock::Tick,
-    entry::{Content, Encoding, Entry, FormatId, MAX_TAGS, Meta, Schema, Sequence, Tags, Version},
+    entry::{Content, Encoding, Entry, FormatId, MAX_TAGS, Meta, Schema, Tags},
     error::{Error, ErrorKind, Result},
     name::Tag,
+    version::{Sequence, Version},
 };
 
 /// Reads an entry as if it had been written at `now`.

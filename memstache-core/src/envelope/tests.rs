@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     clock::Tick,
-    entry::{Content, Encoding, Entry, FormatId, Meta, NewEntry, Schema, Sequence, Tags, Version},
+    entry::{Content, Encoding, Entry, FormatId, Meta, NewEntry, Schema, Tags},
     error::ErrorKind,
-    expiry::Lifetime,
+    lifetime::Lifetime,
     name::Tag,
+    version::{Sequence, Version},
 };
 
 const NOW: Tick = Tick::from_millis(1 << 41);

@@ -11,7 +11,7 @@ use crate::{
     accountant::Accountant,
     clock::{Clock, SystemClock},
     error::{Error, ErrorKind, Result},
-    expiry::MAX_TTL,
+    lifetime::MAX_TTL,
 };
 
 /// Least bytes for each shard: a chunk of slots and some entries.

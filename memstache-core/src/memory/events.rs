@@ -8,8 +8,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use crate::{
     address::Address,
     coherence::{Invalidation, InvalidationStream},
-    entry::Sequence,
     request::Target,
+    version::Sequence,
 };
 
 /// Tells subscribers what changes; costs a load where there are none.

@@ -8,11 +8,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::sequences::Sequences;
-use crate::{
-    address::Address,
-    entry::{Meta, Sequence},
-    request::Target,
-};
+use crate::{address::Address, entry::Meta, request::Target, version::Sequence};
 
 /// The sequence and what was invalidated under it.
 pub(crate) struct Lines {

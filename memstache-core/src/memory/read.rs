@@ -10,10 +10,11 @@ use super::{
 use crate::{
     address::Address,
     clock::Tick,
-    entry::{Entry, Sequence},
+    entry::Entry,
     error::{Error, ErrorKind, Result},
     expiry::{self, Freshness},
     request::{GetItem, Lease, Lookup, OnMiss, Scope},
+    version::Sequence,
 };
 
 impl<P: EvictionPolicy> Shared<P> {

@@ -7,9 +7,10 @@ use super::{
 use crate::{
     address::Address,
     clock::Tick,
-    entry::Sequence,
-    expiry::{self, Lifetime},
+    expiry,
+    lifetime::Lifetime,
     request::{LeaseId, Target, TouchItem, TouchKind},
+    version::Sequence,
 };
 
 impl<P: EvictionPolicy> Shared<P> {

@@ -11,9 +11,10 @@ use crate::{
     accountant::Charge,
     address::Address,
     clock::Tick,
-    entry::{NewEntry, Sequence, Version},
+    entry::NewEntry,
     error::{Error, ErrorKind, Result},
     request::{SetItem, When, Written},
+    version::{Sequence, Version},
 };
 
 /// The part of the bound that one entry may take.

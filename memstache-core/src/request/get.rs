@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{OneOrMany, Scope};
 use crate::{
     address::Address,
-    entry::{Entry, Meta, Sequence, Version},
+    entry::{Entry, Meta},
     error::Result,
+    version::{Sequence, Version},
 };
 
 /// Reads entries.

@@ -3,9 +3,9 @@
 use super::{OneOrMany, Scope};
 use crate::{
     address::Space,
-    entry::Sequence,
     error::Result,
     name::{Tag, TenantId},
+    version::Sequence,
 };
 
 /// Invalidates tags, keyspaces or tenants; O(1) each.

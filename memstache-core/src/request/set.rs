@@ -1,11 +1,7 @@
 //! Writing, plainly or under a condition.
 
 use super::{LeaseId, OneOrMany, Scope};
-use crate::{
-    address::Address,
-    entry::{NewEntry, Version},
-    error::Result,
-};
+use crate::{address::Address, entry::NewEntry, error::Result, version::Version};
 
 /// Writes entries.
 #[derive(Clone, Debug)]

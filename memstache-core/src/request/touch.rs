@@ -1,7 +1,7 @@
 //! Changing how long something lives, without its value.
 
 use super::{LeaseId, OneOrMany, Scope};
-use crate::{address::Address, error::Result, expiry::Lifetime};
+use crate::{address::Address, error::Result, lifetime::Lifetime};
 
 /// Looks at, prolongs or ends entries and leases.
 #[derive(Clone, Debug)]

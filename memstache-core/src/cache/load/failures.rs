@@ -8,7 +8,7 @@ use crate::{
     address::Address,
     clock::Tick,
     error::{Error, Result},
-    expiry::positive,
+    lifetime::positive,
 };
 
 /// Most keys whose failures are remembered.

@@ -13,11 +13,12 @@ use crate::{
     address::Address,
     clock::Tick,
     coalesce::Joined,
-    entry::{Entry, Version},
+    entry::Entry,
     error::{Error, ErrorKind, Result},
     format::Format,
     request::{Get, GetItem, Lease, Lookup, OnMiss, OneOrMany},
     util::timed_out,
+    version::Version,
 };
 
 /// How often a call asks again because what it found cannot be opened, before it loads without asking.

@@ -8,7 +8,7 @@ use http::{
 };
 
 use super::{Settings, fields::elements};
-use crate::expiry::MAX_TTL;
+use crate::lifetime::MAX_TTL;
 
 /// How long a response may be kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 
 pub use self::{body::MemoBody, stored::StoredResponse};
-use crate::expiry::MAX_TTL;
+use crate::lifetime::MAX_TTL;
 
 /// A [`Memo`](super::Memo) of HTTP: caches what RFC 9111 lets a shared cache keep, for Axum, Hyper and the like.
 ///

@@ -9,7 +9,7 @@ use super::{
     freshness::{Freshness, freshness},
     key,
 };
-use crate::expiry::MAX_TTL;
+use crate::lifetime::MAX_TTL;
 
 type Empty = MemoBody<Never>;
 

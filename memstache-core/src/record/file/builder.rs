@@ -8,7 +8,7 @@ use super::{FileRecords, Inner, blocking, directory::Directory, told::Told};
 use crate::{
     clock::{Clock, SystemClock},
     error::Result,
-    expiry::positive,
+    lifetime::positive,
     record::{DEFAULT_MAX_RECORD_VALUE, limit, watch::Hub},
 };
 

@@ -8,7 +8,7 @@ use crate::{
     address::{Address, MAX_NAME},
     entry::{FormatId, NewEntry, Schema},
     error::ErrorKind,
-    expiry::Lifetime,
+    lifetime::Lifetime,
     request::{OnMiss, OneOrMany, Scope, Set, SetItem, TouchKind, When},
 };
 

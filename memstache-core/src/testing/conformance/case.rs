@@ -12,15 +12,16 @@ use crate::{
     address::{Address, Parts, Space},
     clock::{Clock, Tick},
     coherence::InvalidationStream,
-    entry::{NewEntry, Sequence, Tags, Version},
+    entry::{NewEntry, Tags},
     error::{Error, ErrorKind, Result},
-    expiry::Lifetime,
+    lifetime::Lifetime,
     name::{KeyspaceName, Tag, TenantId},
     request::{
         Consistency, Found, Get, GetItem, Invalidate, Lease, Lookup, OnMiss, OneOrMany, Operation, Remove, Request,
         Scope, Set, SetItem, Target, Touch, TouchItem, TouchKind, When, Written,
     },
     service::ErasedService,
+    version::{Sequence, Version},
 };
 
 /// One case in one mode.

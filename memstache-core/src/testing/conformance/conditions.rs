@@ -5,8 +5,8 @@ use super::{
     expect::{Outcome, check, refused, stored},
 };
 use crate::{
-    entry::Version,
     request::{Target, TouchKind, When, Written},
+    version::Version,
 };
 
 super::rules![

@@ -50,7 +50,7 @@ pub(super) fn fails<T>(result: Result<T>, kind: ErrorKind) -> Outcome {
 
 /// Expects a write to be stored.
 #[track_caller]
-pub(super) fn stored(written: Written) -> Outcome<crate::entry::Version> {
+pub(super) fn stored(written: Written) -> Outcome<crate::version::Version> {
     match written {
         Written::Stored(version) => Ok(version),
         Written::Refused => Err(broken("expected the write to be stored, it was refused")),

@@ -4,7 +4,7 @@ use super::{
     case::{Case, lasting, value},
     expect::{Outcome, check},
 };
-use crate::{entry::NewEntry, expiry::Lifetime, request::TouchKind};
+use crate::{entry::NewEntry, lifetime::Lifetime, request::TouchKind};
 
 super::rules![
     a_value_lives_for_its_ttl,

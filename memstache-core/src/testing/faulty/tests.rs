@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     address::{Address, Space},
     entry::NewEntry,
-    expiry::Lifetime,
+    lifetime::Lifetime,
     name::KeyspaceName,
     request::{Get, Lookup, OneOrMany, Operation, Remove, Set, SetItem, When},
     service::ErasedService,

@@ -9,10 +9,11 @@ use crate::{
     address::{Address, Space},
     clock::Tick,
     coherence::Invalidation,
-    entry::{Entry, Sequence, Version},
+    entry::Entry,
     expiry::{self, Freshness},
     name::{KeyspaceName, Tag},
     request::{Lease, LeaseId, Target},
+    version::{Sequence, Version},
 };
 
 /// An entry and the lease that brought it.

@@ -8,10 +8,12 @@ use crate::{
     address::Address,
     clock::Tick,
     coherence::Invalidation,
-    entry::{Meta, Sequence, Version},
+    entry::Meta,
     error::{Error, ErrorKind, Result},
-    expiry::{Freshness, Lifetime},
+    expiry::Freshness,
+    lifetime::Lifetime,
     request::{LeaseId, SetItem, TouchItem, TouchKind, When, Written},
+    version::{Sequence, Version},
 };
 
 /// What the condition of a write says about it.

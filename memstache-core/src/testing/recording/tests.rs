@@ -5,7 +5,7 @@ use crate::{
     address::{Address, Space},
     entry::NewEntry,
     error::ErrorKind,
-    expiry::Lifetime,
+    lifetime::Lifetime,
     name::KeyspaceName,
     request::{Get, OnMiss, OneOrMany, Remove, Set},
     service::ErasedService,

@@ -1,6 +1,6 @@
 //! What is kept under an address: bytes, what they are, and how long they live.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -114,17 +114,16 @@ impl Tags {
 
     /// Collects tags; more than 32 are [`Invalid`](crate::ErrorKind::Invalid).
     pub fn new(tags: impl IntoIterator<Item = Tag>) -> Result<Self> {
-        let mut tags: Vec<Tag> = tags.into_iter().take(MAX_TAGS * 4).collect();
-        tags.sort_unstable();
-        tags.dedup();
-        if tags.len() > MAX_TAGS {
-            return Err(Error::invalid(
-                "tags",
-                format_args!("at most {MAX_TAGS}"),
-                format_args!("at least {}", tags.len()),
-            ));
+        let mut unique = BTreeSet::new();
+        for tag in tags {
+            unique.insert(tag);
+            // Not collected further: there may be any number of them.
+            if unique.len() > MAX_TAGS {
+                let given = format_args!("at least {}", unique.len());
+                return Err(Error::invalid("tags", format_args!("at most {MAX_TAGS}"), given));
+            }
         }
-        Ok(Self((!tags.is_empty()).then(|| tags.into())))
+        Ok(Self((!unique.is_empty()).then(|| unique.into_iter().collect())))
     }
 
     /// Returns the tags in order.

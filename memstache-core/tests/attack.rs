@@ -633,8 +633,8 @@ async fn look(cache: &Cache<Json>, turn: u64, source: &Arc<Source>, authority: b
     };
     let read = if authority { cache.read().authority() } else { cache.read() };
     match turn % 6 {
-        0 => read.get("a").await.unwrap(),
-        1 => read.get_many(["b", "a"]).await.unwrap().pop().unwrap().unwrap(),
+        0 => read.get("a").await.ok()?,
+        1 => read.get_many(["b", "a"]).await.ok()?.pop().unwrap().ok()?,
         2 => {
             let read = cache.get_many_or_load(["b", "a"], many).tags(["t"]);
             let read = if authority { read.authority() } else { read };
@@ -723,4 +723,146 @@ async fn an_authority_read_passes_by_even_in_a_batch() {
     let get = Get { items: [key("a"), key("b")].into_iter().map(Into::into).collect(), on_miss: OnMiss::Lease, scope };
     let found = here.run(get).await.unwrap();
     assert!(matches!(&found.as_slice()[0], Ok(Lookup::Hit(entry)) if entry.value == "2"));
+}
+
+/// A leaf whose entries claim a window that no store would give them.
+#[derive(Clone)]
+struct Absurd;
+
+impl Transform for Absurd {
+    type Pending = ();
+
+    fn request(&self, request: Request) -> Step<(Request, ())> {
+        Step::Now(Ok((request, ())))
+    }
+
+    fn response(&self, (): (), mut response: Response) -> Step<Response> {
+        for entry in response.entries_mut() {
+            (entry.meta.sliding, entry.meta.load_cost, entry.meta.stale_for) =
+                (Some(Duration::MAX), Duration::MAX, Duration::MAX);
+        }
+        Step::Now(Ok(response))
+    }
+}
+
+#[tokio::test]
+async fn absurd_times_from_below_do_not_panic() {
+    let clock = ManualClock::new();
+    let cache = cache(&clock, Stack::over(store(&clock)).seal(Absurd).near(near(&clock)).build());
+    cache.set("a", &1).await.unwrap();
+    for _ in 0..3 {
+        let load = cache.get_or_load("a", |_| loads(2)).early_refresh(100.0).refresh_ahead(1.0);
+        assert_eq!(load.await.unwrap(), 1);
+        clock.advance(SECOND);
+    }
+    clock.advance(Duration::MAX);
+    assert_eq!(cache.get::<u64>("a").await.unwrap(), None);
+    // At the end of time every deadline has passed.
+    assert_eq!(cache.get_or_load("b", |_| loads(2)).await.unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+/// Fails every third read, before or after it was made.
+#[derive(Clone, Default)]
+struct Flaky(Arc<AtomicUsize>);
+
+impl Transform for Flaky {
+    type Pending = bool;
+
+    fn request(&self, request: Request) -> Step<(Request, bool)> {
+        let fails = |turn: usize| matches!(request, Request::Get(_)) && turn % 3 == 0;
+        let turn = self.0.fetch_add(1, SeqCst);
+        if fails(turn) && turn % 2 == 0 {
+            return Step::Now(Err(Error::new(ErrorKind::Unavailable, "gone")));
+        }
+        let lost = fails(turn);
+        Step::Now(Ok((request, lost)))
+    }
+
+    fn response(&self, lost: bool, response: Response) -> Step<Response> {
+        let answer = if lost { Err(Error::new(ErrorKind::Unavailable, "lost")) } else { Ok(response) };
+        Step::Now(answer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_what_was_overtaken_over_a_store_that_fails() {
+    let store = MemoryStore::builder().max_bytes(8 << 20).lease_ttl(Duration::from_millis(5)).build().unwrap();
+    let stack = Stack::over(store.clone()).seal(Flaky::default()).build();
+    race(stack.clone(), stack, false).await;
+}
+
+#[tokio::test]
+async fn a_thousand_waiters_that_leave_and_a_thousand_that_stay_hold_nothing() {
+    let clock = ManualClock::new();
+    let store = store(&clock);
+    let cache = || cache(&clock, Stack::over(store.clone()).build());
+    let gate = Gate::new();
+    let old = starts(&cache(), &gate);
+    gate.arrived(1).await;
+    let ask = |cache: Cache<Json>| tokio::spawn(async move { cache.get_or_load("a", |_| loads(2)).await });
+    let there = cache();
+    let (leave, stay): (Vec<_>, Vec<_>) = (0..1000).map(|_| (ask(there.clone()), ask(there.clone()))).unzip();
+    settle().await;
+    leave.iter().for_each(tokio::task::JoinHandle::abort);
+    clock.advance(SECOND);
+    settle().await;
+    gate.open();
+    for waiter in stay {
+        assert_eq!(waiter.await.unwrap().unwrap(), 1);
+    }
+    assert_eq!(old.await.unwrap().unwrap(), 1);
+    settle().await;
+    assert_eq!(store.stats().leases_standing, 0);
+    let stats = there.stats();
+    assert_eq!((stats.requests, stats.cancelled, stats.loads), (2000, 1000, 0));
+}
+
+#[tokio::test]
+async fn a_huge_batch_with_doubles_and_strangers_is_answered_in_order() {
+    let clock = ManualClock::new();
+    let store = store(&clock);
+    let cache = cache(&clock, Stack::over(store.clone()).near(near(&clock)).build());
+    let keys: Vec<String> = (0..20_000).map(|n| (n % 10_000).to_string()).collect();
+    let load = |keys: Vec<String>| async move {
+        assert_eq!(keys.len(), 10_000, "each once");
+        let strangers = (0..1000).map(|n| (format!("stranger {n}"), 7_u64));
+        Ok::<_, Infallible>(
+            keys.into_iter().map(|key| (key.clone(), key.parse().unwrap())).chain(strangers).collect::<Vec<_>>(),
+        )
+    };
+    let found = cache.get_many_or_load(keys, load).await.unwrap();
+    assert!(found.into_iter().zip(0_u64..).all(|(value, n)| value.unwrap() == Some(n % 10_000)));
+    settle().await;
+    assert_eq!(store.stats().leases_standing, 0);
+    assert_eq!(cache.get::<u64>("stranger 1").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn loaders_may_use_the_cache_under_a_limit_of_one() {
+    let clock = ManualClock::new();
+    let cache = cache(&clock, Stack::over(store(&clock)).limit(ConcurrencyLimitLayer::new(1)).build());
+    let inner = cache.clone();
+    let load = |_| async move {
+        inner.set("c", &3).await?;
+        inner.get_or_load("b", |_| loads(2)).await
+    };
+    assert_eq!(cache.get_or_load("a", load).await.unwrap(), 2);
+    assert_eq!(cache.get_many::<u64>(["a", "b", "c"]).await.unwrap().into_iter().flatten().flatten().sum::<u64>(), 7);
+}
+
+#[tokio::test]
+async fn every_tag_counts_however_many_doubles_come_before_it() {
+    let clock = ManualClock::new();
+    let cache = cache(&clock, Stack::over(store(&clock)).build());
+    cache.set("page", &1).tags(vec!["category:1"; 200].into_iter().chain(["category:2"])).await.unwrap();
+    cache.invalidate_tag("category:2").await.unwrap();
+    assert_eq!(cache.get::<u64>("page").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_what_was_overtaken_in_a_store_with_little_of_everything() {
+    let builder = MemoryStore::builder().max_bytes(64 << 10).shards(1).max_tag_records(1).event_capacity(1);
+    let store = builder.lease_ttl(Duration::from_millis(1)).build().unwrap();
+    let stack = || Stack::over(store.clone()).near(NearConfig::new(64 << 10).unwrap()).build();
+    race(stack(), stack(), true).await;
 }

@@ -44,8 +44,8 @@ pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
     cache::{
-        Cache, CacheBuilder, CacheStats, Call, Fetched, IntoLoaded, LoadBuilder, LoadContext, LoadFuture,
-        LoadManyBuilder, Loaded, Outcome, Read, Scoped, SetBuilder, SetManyBuilder, Shape, Tenanted, shape,
+        BatchLoader, Cache, CacheBuilder, CacheStats, Call, Fetched, IntoLoaded, LoadBuilder, LoadContext, LoadFuture,
+        LoadManyBuilder, Loaded, Loader, Outcome, Read, Scoped, SetBuilder, SetManyBuilder, Shape, Tenanted, shape,
     },
     clock::{BoxFuture, Clock, SystemClock, Tick},
     coalesce::{Coalesce, Joined},

@@ -22,7 +22,9 @@ pub use self::{
     call::Call,
     counters::{CacheStats, Outcome},
     fetched::Fetched,
-    load::{IntoLoaded, LoadBuilder, LoadContext, LoadFuture, LoadManyBuilder, Loaded, Shape, shape},
+    load::{
+        BatchLoader, IntoLoaded, LoadBuilder, LoadContext, LoadFuture, LoadManyBuilder, Loaded, Loader, Shape, shape,
+    },
     read::Read,
     write::SetBuilder,
     write_many::SetManyBuilder,

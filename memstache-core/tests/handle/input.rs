@@ -107,10 +107,12 @@ pub(crate) async fn a_wrong_key_of_a_batch_fails_no_other(kit: Kit) {
 
 pub(crate) async fn an_option_is_no_value_to_load(kit: Kit) {
     let cache = kit.cache();
-    let load = |_| async { Ok::<Option<u32>, std::io::Error>(None) };
-    let text = text(cache.get_or_load::<Option<u32>, _, _, _, _, _>("a", load).await);
+    type Absent = Result<Option<u32>, std::io::Error>;
+    let wrong: Result<Option<u32>> = cache.get_or_load("a", |_| async { Absent::Ok(None) }).await;
+    let text = text(wrong);
     assert!(text.contains("`.optional()`"), "{text}");
-    assert_eq!(cache.get_or_load::<u32, _, _, _, _, _>("a", load).optional().await.unwrap(), None);
+    let right: Option<u32> = cache.get_or_load("a", |_| async { Absent::Ok(None) }).optional().await.unwrap();
+    assert_eq!(right, None);
 }
 
 pub(crate) async fn the_longest_key_and_ttl_are_fine(kit: Kit) {

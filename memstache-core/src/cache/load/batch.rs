@@ -7,16 +7,15 @@ use serde::Serialize;
 
 use super::{
     super::{Cache, core::Core, counters::bump, options::WriteOptions},
-    IntoLoaded, Loaded,
+    BatchLoader, Loaded,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
-    job::load_failed,
 };
 use crate::{
     address::Address,
     coalesce::{Joined, Landing, Opened},
     entry::Entry,
-    error::{BoxError, Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     expiry,
     format::Format,
     request::OneOrMany,
@@ -48,14 +47,10 @@ struct Aboard<K> {
 
 impl<F: Format, L> Batch<F, L> {
     /// Starts one flight for all wanted keys, less those that are in the air by the same right.
-    pub(super) fn start<T, K, O, I, V, E>(&self, wanted: Vec<Wanted<K>>) -> Vec<Joined<Landed>>
+    pub(super) fn start<T, K>(&self, wanted: Vec<Wanted<K>>) -> Vec<Joined<Landed>>
     where
         K: AsRef<[u8]> + Clone + Send + Sync + 'static,
-        L: Fn(Vec<K>) -> O + Send + Sync + 'static,
-        O: Future<Output = Result<I, E>> + Send + 'static,
-        I: IntoIterator<Item = (K, V)> + 'static,
-        V: IntoLoaded<T> + 'static,
-        E: Into<BoxError> + 'static,
+        L: BatchLoader<K, T>,
         T: Serialize + Send + 'static,
     {
         let core = &self.cache.core;
@@ -80,7 +75,7 @@ impl<F: Format, L> Batch<F, L> {
     }
 }
 
-async fn fly_all<F, L, T, K, O, I, V, E>(
+async fn fly_all<F, L, T, K>(
     cache: Cache<F>,
     loader: Arc<L>,
     write: WriteOptions,
@@ -89,11 +84,7 @@ async fn fly_all<F, L, T, K, O, I, V, E>(
 ) where
     F: Format,
     K: AsRef<[u8]> + Clone + Send + Sync + 'static,
-    L: Fn(Vec<K>) -> O + Send + Sync + 'static,
-    O: Future<Output = Result<I, E>> + Send + 'static,
-    I: IntoIterator<Item = (K, V)> + 'static,
-    V: IntoLoaded<T> + 'static,
-    E: Into<BoxError> + 'static,
+    L: BatchLoader<K, T>,
     T: Serialize + Send + 'static,
 {
     let core = Arc::clone(&cache.core);
@@ -105,7 +96,7 @@ async fn fly_all<F, L, T, K, O, I, V, E>(
     claims.iter().for_each(|_| bump(&core.counters.loads));
     let names = keys.iter().map(|(key, _)| key.clone()).collect();
     let produce = async {
-        let brought = loader(names).await.map_err(load_failed)?;
+        let brought = loader.load(names).await?;
         Ok(produce_all(&cache, &keys, brought, &write, negative_ttl))
     };
     let produced = bounded(&core, started, keeping(&core, &claims, guarded(produce, &landings))).await;
@@ -152,21 +143,20 @@ async fn guarded<T>(load: impl Future<Output = Result<T>>, landings: &[Landing<A
 }
 
 /// Pairs what the loader brought with what it was asked for.
-fn produce_all<F, T, K, V>(
+fn produce_all<F, T, K>(
     cache: &Cache<F>,
     keys: &[(K, Option<Entry>)],
-    brought: impl IntoIterator<Item = (K, V)>,
+    brought: Vec<(K, Loaded<T>)>,
     write: &WriteOptions,
     negative_ttl: Option<Duration>,
 ) -> Vec<Result<Produced>>
 where
     F: Format,
     K: AsRef<[u8]>,
-    V: IntoLoaded<T>,
     T: Serialize,
 {
     let mut loaded: HashMap<Vec<u8>, Loaded<T>> =
-        brought.into_iter().map(|(key, value)| (key.as_ref().to_vec(), value.into_loaded())).collect();
+        brought.into_iter().map(|(key, loaded)| (key.as_ref().to_vec(), loaded)).collect();
     let produce = |(key, stale): &(K, Option<Entry>)| {
         let absent = || Loaded { found: Found::Missing, options: WriteOptions::default() };
         let loaded = loaded.remove(key.as_ref()).unwrap_or_else(absent);

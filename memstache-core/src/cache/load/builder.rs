@@ -19,7 +19,7 @@ use super::{
         options::{Until, WriteOptions, write_setters},
         read::ReadOptions,
     },
-    IntoLoaded, LoadContext,
+    IntoLoaded, LoadContext, Loader,
 };
 use crate::{
     clock::BoxFuture,
@@ -250,14 +250,11 @@ impl<T> Shape<T> for shape::Entry {
     }
 }
 
-impl<'a, F, N, L, T, R, O, V, E> IntoFuture for LoadBuilder<'a, F, N, L, T, R>
+impl<'a, F, N, L, T, R> IntoFuture for LoadBuilder<'a, F, N, L, T, R>
 where
     F: Format,
     N: AsRef<[u8]> + Send + 'a,
-    L: FnOnce(LoadContext<T>) -> O + Send + 'static,
-    O: Future<Output = Result<V, E>> + Send + 'static,
-    V: IntoLoaded<T> + 'static,
-    E: Into<BoxError> + 'static,
+    L: Loader<T>,
     T: Serialize + DeserializeOwned + Send + 'static,
     R: Shape<T>,
     R::Output: Send + 'a,

@@ -1,6 +1,6 @@
 //! What is to be done when a key must be loaded.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,7 +12,7 @@ use super::{
         fetched::Fetched,
         options::{Until, WriteOptions},
     },
-    IntoLoaded, LoadContext, Loaded,
+    LoadContext, Loaded, Loader,
     ask::ask,
     context::Found,
     flight::{Landed, Produced, Right, load},
@@ -40,12 +40,9 @@ pub(super) struct Job<F, L> {
 
 impl<F: Format, L> Job<F, L> {
     /// Starts the flight, or joins the one that runs by the same right.
-    pub(super) fn start<T, O, V, E>(self, right: Right, stale: Option<Entry>) -> Joined<Landed>
+    pub(super) fn start<T>(self, right: Right, stale: Option<Entry>) -> Joined<Landed>
     where
-        L: FnOnce(LoadContext<T>) -> O + Send + 'static,
-        O: Future<Output = Result<V, E>> + Send + 'static,
-        V: IntoLoaded<T> + 'static,
-        E: Into<BoxError> + 'static,
+        L: Loader<T>,
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let core = Arc::clone(&self.cache.core);
@@ -62,12 +59,9 @@ impl<F: Format, L> Job<F, L> {
     }
 
     /// Refreshes a fresh value in the background, if the store grants a lease for it.
-    pub(super) fn refresh_early<T, O, V, E>(self, entry: Entry)
+    pub(super) fn refresh_early<T>(self, entry: Entry)
     where
-        L: FnOnce(LoadContext<T>) -> O + Send + 'static,
-        O: Future<Output = Result<V, E>> + Send + 'static,
-        V: IntoLoaded<T> + 'static,
-        E: Into<BoxError> + 'static,
+        L: Loader<T>,
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let (core, address) = (Arc::clone(&self.cache.core), self.address.clone());
@@ -87,18 +81,14 @@ impl<F: Format, L> Job<F, L> {
         }));
     }
 
-    async fn produce<T, O, V, E>(self, stale: Option<Entry>) -> Result<Produced>
+    async fn produce<T>(self, stale: Option<Entry>) -> Result<Produced>
     where
-        L: FnOnce(LoadContext<T>) -> O,
-        O: Future<Output = Result<V, E>>,
-        V: IntoLoaded<T>,
-        E: Into<BoxError>,
+        L: Loader<T>,
         T: Serialize + DeserializeOwned,
     {
         let Self { cache, loader, write, negative_ttl, .. } = self;
         let value = stale.as_ref().and_then(|entry| cache.format.decode(&entry.value).ok());
-        let brought = loader(LoadContext { stale: value }).await;
-        let loaded = brought.map_err(load_failed)?.into_loaded();
+        let loaded = loader.load(LoadContext { stale: value }).await?;
         cache.produced(loaded, &write, negative_ttl, stale)
     }
 }

@@ -20,7 +20,7 @@ use super::{
         read::ReadOptions,
         read_many::{good, in_place},
     },
-    IntoLoaded,
+    BatchLoader, IntoLoaded,
     ask::{Granted, ask},
     batch::{Batch, Wanted},
     builder::load_setters,
@@ -114,15 +114,11 @@ impl<F, K, L, T> LoadManyBuilder<'_, F, K, L, T> {
     load_setters!();
 }
 
-impl<'a, F, K, L, T, O, I, V, E> IntoFuture for LoadManyBuilder<'a, F, K, L, T>
+impl<'a, F, K, L, T> IntoFuture for LoadManyBuilder<'a, F, K, L, T>
 where
     F: Format,
     K: AsRef<[u8]> + Clone + Send + Sync + 'static,
-    L: Fn(Vec<K>) -> O + Send + Sync + 'static,
-    O: Future<Output = Result<I, E>> + Send + 'static,
-    I: IntoIterator<Item = (K, V)> + 'static,
-    V: IntoLoaded<T> + 'static,
-    E: Into<BoxError> + 'static,
+    L: BatchLoader<K, T>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     type Output = Result<Vec<Result<Option<T>>>>;
@@ -133,15 +129,11 @@ where
     }
 }
 
-impl<F, K, L, T, O, I, V, E> LoadManyBuilder<'_, F, K, L, T>
+impl<F, K, L, T> LoadManyBuilder<'_, F, K, L, T>
 where
     F: Format,
     K: AsRef<[u8]> + Clone + Send + Sync + 'static,
-    L: Fn(Vec<K>) -> O + Send + Sync + 'static,
-    O: Future<Output = Result<I, E>> + Send + 'static,
-    I: IntoIterator<Item = (K, V)> + 'static,
-    V: IntoLoaded<T> + 'static,
-    E: Into<BoxError> + 'static,
+    L: BatchLoader<K, T>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     async fn fetch(self) -> Result<Vec<Result<Option<T>>>> {
@@ -259,15 +251,11 @@ impl<T> State<T> {
 }
 
 /// Starts one flight for all keys that are this caller's to load.
-fn start<F, K, L, T, O, I, V, E>(batch: &Batch<F, L>, asked: &mut [Asked<'_, F, K, T>])
+fn start<F, K, L, T>(batch: &Batch<F, L>, asked: &mut [Asked<'_, F, K, T>])
 where
     F: Format,
     K: AsRef<[u8]> + Clone + Send + Sync + 'static,
-    L: Fn(Vec<K>) -> O + Send + Sync + 'static,
-    O: Future<Output = Result<I, E>> + Send + 'static,
-    I: IntoIterator<Item = (K, V)> + 'static,
-    V: IntoLoaded<T> + 'static,
-    E: Into<BoxError> + 'static,
+    L: BatchLoader<K, T>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     let mut wanted = Vec::new();
@@ -300,14 +288,10 @@ impl<F, K, T> Asked<'_, F, K, T> {
 }
 
 impl<F: Format, K, T> Asked<'_, F, K, T> {
-    async fn land<L, O, I, V, E>(mut self, batch: &Batch<F, L>, plan: Plan) -> Result<Fetched<T>>
+    async fn land<L>(mut self, batch: &Batch<F, L>, plan: Plan) -> Result<Fetched<T>>
     where
         K: AsRef<[u8]> + Clone + Send + Sync + 'static,
-        L: Fn(Vec<K>) -> O + Send + Sync + 'static,
-        O: Future<Output = Result<I, E>> + Send + 'static,
-        I: IntoIterator<Item = (K, V)> + 'static,
-        V: IntoLoaded<T> + 'static,
-        E: Into<BoxError> + 'static,
+        L: BatchLoader<K, T>,
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         if let State::Open(first) = &mut self.state {

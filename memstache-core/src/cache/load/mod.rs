@@ -12,6 +12,7 @@ mod context;
 mod failures;
 mod flight;
 mod job;
+mod loader;
 mod look;
 mod many;
 mod single;
@@ -19,6 +20,7 @@ mod single;
 pub use self::{
     builder::{LoadBuilder, LoadFuture, Shape, shape},
     context::{IntoLoaded, LoadContext, Loaded},
+    loader::{BatchLoader, Loader},
     many::LoadManyBuilder,
 };
 pub(super) use self::{failures::Failures, flight::Landed};

@@ -1,12 +1,12 @@
 //! Loading one key.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     super::{counters::Outcome, fetched::Fetched, options::WriteOptions},
-    IntoLoaded, LoadBuilder, LoadContext,
+    LoadBuilder, Loader,
     flight::Right,
     job::{Job, is_due},
     look::{Look, Verdict},
@@ -14,18 +14,15 @@ use super::{
 use crate::{
     address::Parts,
     clock::Tick,
-    error::{BoxError, Error, Result},
+    error::{Error, Result},
     format::Format,
 };
 
-impl<F, N, L, T, R, O, V, E> LoadBuilder<'_, F, N, L, T, R>
+impl<F, N, L, T, R> LoadBuilder<'_, F, N, L, T, R>
 where
     F: Format,
     N: AsRef<[u8]>,
-    L: FnOnce(LoadContext<T>) -> O + Send + 'static,
-    O: Future<Output = Result<V, E>> + Send + 'static,
-    V: IntoLoaded<T> + 'static,
-    E: Into<BoxError> + 'static,
+    L: Loader<T>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     /// Answers from the near tier without a future, unless there is more to do than that.

@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_young_process_can_tell_how_old_an_entry_of_another_is() {
-        let age = crate::expiry::MAX_TTL;
+        let age = crate::lifetime::MAX_TTL;
         let now = SystemClock::new().now();
         assert_eq!(now.since(now.before(age)), age);
     }

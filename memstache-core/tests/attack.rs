@@ -55,8 +55,8 @@ fn poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
     future.now_or_never()
 }
 
-async fn loads(value: u64) -> Result<u64, Infallible> {
-    Ok(value)
+fn loads(value: u64) -> std::future::Ready<Result<u64, Infallible>> {
+    std::future::ready(Ok(value))
 }
 
 /// Runs a test in a runtime and thread of its own, so that one that spins or deadlocks fails and does not hang.
@@ -203,8 +203,8 @@ impl Drop for Ends {
     }
 }
 
-fn is_hit(response: Response) -> bool {
-    matches!(&response, Response::Found(found) if matches!(found.as_slice(), [Ok(Lookup::Hit(_))]))
+fn is_hit(response: &Response) -> bool {
+    matches!(response, Response::Found(found) if matches!(found.as_slice(), [Ok(Lookup::Hit(_))]))
 }
 
 #[tokio::test]
@@ -219,15 +219,15 @@ async fn an_invalidation_during_a_flush_is_not_forgotten() {
     let value = Ends::value(move || {
         let entry = NewEntry::new("v", Lifetime::UNLIMITED).with_tags(Tags::new([tag()]).unwrap());
         store.set(Set::one(key("a"), entry)).now_or_never().unwrap().unwrap();
-        assert!(is_hit(now(&inside, Get::one(key("a")).into())), "copied");
+        assert!(is_hit(&now(&inside, Get::one(key("a")).into())), "copied");
         now(&inside, Invalidate::one(Target::Tag(key("a").space(), tag())).into());
     });
     leaf.store.set(Set::one(key("a"), NewEntry::new(value, Lifetime::UNLIMITED))).await.unwrap();
-    assert!(is_hit(now(&stack, Get::one(key("a")).into())));
+    assert!(is_hit(&now(&stack, Get::one(key("a")).into())));
     // The copy is the last that holds the value.
     leaf.store.remove(Remove::one(key("a"))).await.unwrap();
     leaf.tell(Invalidation::Gap).await;
-    assert!(!is_hit(now(&stack, Get::one(key("a")).into())));
+    assert!(!is_hit(&now(&stack, Get::one(key("a")).into())));
 }
 
 #[test]
@@ -239,7 +239,8 @@ fn a_store_drops_values_outside_its_locks() {
         let value = || {
             let (store, dropped) = (store.clone(), Arc::clone(&dropped));
             Ends::value(move || {
-                dropped.fetch_add(store.stats().entries.min(0) + 1, SeqCst);
+                std::hint::black_box(store.stats());
+                dropped.fetch_add(1, SeqCst);
             })
         };
         let set = async |name: &str, lifetime| {
@@ -282,12 +283,13 @@ fn a_near_cache_drops_values_outside_its_locks() {
         for n in 0..4000 {
             let (near, dropped) = (service.clone(), Arc::clone(&dropped));
             let value = Ends::value(move || {
-                dropped.fetch_add(near.stats().entries.min(0) + 1, SeqCst);
+                std::hint::black_box(near.stats());
+                dropped.fetch_add(1, SeqCst);
             });
             let name = n.to_string();
             let entry = NewEntry::new(value, Lifetime::new(SECOND).unwrap());
             leaf.store.set(Set::one(key(&name), entry)).await.unwrap();
-            assert!(is_hit(service.clone().call(Get::one(key(&name)).into()).await.unwrap()));
+            assert!(is_hit(&service.clone().call(Get::one(key(&name)).into()).await.unwrap()));
             leaf.store.remove(Remove::one(key(&name))).await.unwrap();
             if n % 100 == 0 {
                 clock.advance(SECOND * 2);
@@ -568,6 +570,8 @@ async fn debug_shows_no_value_and_no_key() {
         format!("{:?}", Invalidation::Stored(b"Secret:Secret:Secret".as_slice().into())),
         format!("{:?}", cache.get_or_load("Secret", |_| async { Ok::<_, Infallible>(secret.to_owned()) })),
         format!("{:?}", cache.remove("Secret")),
+        format!("{:?}", memstache_core::memoize::Kept::<&str, &str>::store(secret)),
+        format!("{:?}", memstache_core::memoize::Kept::<&str, &str>::Pass(secret)),
     ]));
     cache.set("a", secret).ttl(SECOND).stale_for(SECOND * 60).await.unwrap();
     clock.advance(SECOND * 2);
@@ -582,7 +586,7 @@ async fn debug_shows_no_value_and_no_key() {
     settle().await;
     shown.lock().unwrap().push(format!("{fetched:?}"));
     let shown = shown.lock().unwrap();
-    assert_eq!(shown.len(), 8);
+    assert_eq!(shown.len(), 10);
     let open: BTreeSet<_> = shown.iter().filter(|text| text.contains(secret) || text.contains(bytes)).collect();
     assert!(open.is_empty(), "{open:#?}");
 }
@@ -769,9 +773,9 @@ impl Transform for Flaky {
     type Pending = bool;
 
     fn request(&self, request: Request) -> Step<(Request, bool)> {
-        let fails = |turn: usize| matches!(request, Request::Get(_)) && turn % 3 == 0;
+        let fails = |turn: usize| matches!(request, Request::Get(_)) && turn.is_multiple_of(3);
         let turn = self.0.fetch_add(1, SeqCst);
-        if fails(turn) && turn % 2 == 0 {
+        if fails(turn) && turn.is_multiple_of(2) {
             return Step::Now(Err(Error::new(ErrorKind::Unavailable, "gone")));
         }
         let lost = fails(turn);

@@ -1,6 +1,6 @@
 //! What is cached, and how it becomes an answer again.
 
-use std::{future::Future, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -88,8 +88,7 @@ pub trait Memo<Req, Res>: Clone + Send + Sync + 'static {
     fn fail(&self, error: Error) -> Result<Self::Answer, Self::Error>;
 }
 
-/// What is kept of a response.
-#[derive(Debug)]
+/// What is kept of a response. `Debug` shows which of these, and nothing of it.
 #[non_exhaustive]
 pub enum Kept<V, A> {
     /// It is stored, and answers everybody who waits.
@@ -109,6 +108,16 @@ impl<V, A> Kept<V, A> {
     /// Stores a value with a lifetime and tags of its own.
     pub fn store_with(value: V, options: impl FnOnce(Loaded<V>) -> Loaded<V>) -> Self {
         Self::Store(options(IntoLoaded::<V>::into_loaded(value)))
+    }
+}
+
+impl<V, A> fmt::Debug for Kept<V, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(loaded) => f.debug_tuple("Store").field(loaded).finish(),
+            Self::Pass(_) => f.write_str("Pass"),
+            Self::Failed(_) => f.write_str("Failed"),
+        }
     }
 }
 

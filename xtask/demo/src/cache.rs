@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use memstache_core::{Cache, Json, KeyspaceName, MemoryStore, NearConfig, Result, Stack, TenantId, Tenanted};
+use memstache_core::{Cache, Json, KeyspaceName, MemoryStore, NearConfig, NearView, Result, Stack, TenantId, Tenanted};
 
 use crate::{database::Size, place::Shop};
 
@@ -28,6 +28,7 @@ pub(crate) const JITTER: f64 = 0.1;
 pub(crate) struct Caches {
     pub(crate) all: Cache<Json, Tenanted>,
     pub(crate) store: MemoryStore,
+    pub(crate) near: NearView,
     shops: Vec<ShopCaches>,
 }
 
@@ -45,7 +46,7 @@ impl Caches {
     pub(crate) fn new(size: Size, ttl: Duration) -> Result<Self> {
         let products = usize::from(size.shops) * size.products as usize;
         let store = MemoryStore::builder().max_bytes(LEAST_BYTES + products * BYTES_PER_PRODUCT).build()?;
-        let stack = Stack::over(store.clone()).near(NearConfig::new(NEAR_BYTES)?).build();
+        let (stack, near) = Stack::over(store.clone()).near(NearConfig::new(NEAR_BYTES)?).build_with_view();
         let all = Cache::builder(stack)
             .keyspace("products")
             .format(Json)
@@ -60,7 +61,7 @@ impl Caches {
             Ok(ShopCaches { products: all.for_tenant(&tenant), lists: lists.for_tenant(&tenant) })
         };
         let shops = (1..=size.shops).map(shop).collect::<Result<_>>()?;
-        Ok(Self { all, store, shops })
+        Ok(Self { all, store, near, shops })
     }
 
     /// Returns a shop's part. The shop must be one of the database's.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use memstache_core::{CacheStats, MemoryStats};
+use memstache_core::{CacheStats, MemoryStats, NearStats};
 use serde_json::{Value, json};
 
 use super::App;
@@ -15,6 +15,7 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({
         "cache": cache(&app.caches.all.stats()),
         "loads_in_flight": app.caches.all.loads_in_flight(),
+        "near": near(&app.caches.near.stats()),
         "store": store(&app.caches.store.stats()),
         "queries": {
             "cached": queries(ledger.queries(Route::Cached)),
@@ -33,6 +34,10 @@ macro_rules! counts {
 fn cache(stats: &CacheStats) -> Value {
     counts!(stats: requests, hits, stale, negative, misses, errors, cancelled, loads, load_failures, fills_refused,
         fills_failed, rejected_unopened, rejected_format, rejected_schema, rejected_decode)
+}
+
+fn near(stats: &NearStats) -> Value {
+    counts!(stats: entries, bytes, hits, misses, invalidated, overtaken, flushes, unverified)
 }
 
 fn store(stats: &MemoryStats) -> Value {

@@ -63,7 +63,11 @@ async fn demo(args: &Args, file: &Path) -> Result<Ended> {
         // The wish first: the service ends by it too, and what the load makes of that is no fault.
         biased;
         () = shutdown.wished() => None,
-        evidence = drive(args, &app, &load) => Some(evidence?),
+        evidence = drive(args, &app, &load) => match evidence {
+            // The wish may come between the two questions of one poll.
+            Err(_) if shutdown.is_wished() => None,
+            evidence => Some(evidence?),
+        },
     };
     let ended = match evidence {
         Some(evidence) => {

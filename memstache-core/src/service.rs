@@ -89,7 +89,7 @@ impl ErasedService {
         Self(Arc::new(Erase::<_, NoNear> { service, near: None }))
     }
 
-    /// Erases a stack that contains `near`, whose hits are answered without going through the stack.
+    /// Erases a stack that contains `near`, whose hits are answered without going through the stack: no layer sees them.
     pub fn with_try_hit(service: impl CacheService, near: impl TryHit) -> Self {
         Self(Arc::new(Erase { service, near: Some(near) }))
     }

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// | place | what | why here |
 /// | --- | --- | --- |
-/// | observe | spans, latency | sees every request, also the ones that are answered above the leaf |
+/// | observe | spans, latency | sees every request that goes through the stack, also those answered above the leaf |
 /// | quota | operations of a tenant | before any work is done for it |
 /// | near | first-level cache | a hit waits for nothing, opens nothing, is never shed |
 /// | limit | concurrency, shedding | before CPU is spent on compressing and sealing |
@@ -28,6 +28,9 @@ use crate::{
 /// | seal | a [`Transform`] | everything below sees ciphertext only |
 /// | retry | repeats | does not repeat the work of the transforms |
 /// | timeout | per attempt | innermost: each attempt has its own |
+///
+/// A near hit through the handle is answered before all of them, without a future or a box: it passes neither observe nor
+/// quota, and is counted in [`CacheStats`](crate::CacheStats) and [`NearStats`](crate::NearStats).
 ///
 /// A near cache needs a leaf that tells what changes in it ([`Coherence`](crate::Coherence)); over any other it does
 /// not compile:

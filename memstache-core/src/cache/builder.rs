@@ -24,6 +24,27 @@ use crate::{
 /// Builds a [`Cache`].
 ///
 /// Nothing is checked before [`build`](Self::build); its error names every wrong setting.
+///
+/// ```
+/// use std::time::Duration;
+/// use memstache_core::{Cache, Json, MemoryStore, Stack};
+///
+/// let stack = Stack::over(MemoryStore::builder().build()?).build();
+/// let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+/// let users = Cache::builder(stack)
+///     .keyspace("users")
+///     .format(Json)
+///     .schema("user", 3)
+///     .ttl(minutes(60))
+///     .stale_for(minutes(10))
+///     .jitter(0.1)
+///     .negative_ttl(minutes(1))
+///     .refresh_ahead(0.9)
+///     .error_backoff(Duration::from_millis(100), minutes(1))
+///     .build()?;
+/// # let _ = users;
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
 #[must_use = "nothing is built before `build`"]
 pub struct CacheBuilder<F> {
     service: ErasedService,
@@ -133,14 +154,14 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Refreshes values in the background once this fraction of their life has passed. Default: never.
+    /// Refreshes values in the background once this fraction of their life has passed; single keys only. Default: never.
     pub fn refresh_ahead(mut self, fraction: f64) -> Self {
         self.settings.load.refresh_ahead = Some(fraction);
         self
     }
 
     /// Refreshes values early by chance (XFetch), weighing what they cost to load by `beta`; 2 is a good value.
-    /// Default: never.
+    /// Single keys only. Default: never.
     pub fn early_refresh(mut self, beta: f64) -> Self {
         self.settings.load.early_refresh = Some(beta);
         self
@@ -158,7 +179,8 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Sets how long a caller that has a stale value waits for a fresh one. Default: not at all.
+    /// Sets how long the caller who refreshes a stale value waits for the fresh one; others get the stale value at once.
+    /// Default: not at all.
     pub fn soft_timeout(mut self, limit: Duration) -> Self {
         self.settings.load.soft_timeout = limit;
         self

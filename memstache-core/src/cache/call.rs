@@ -6,9 +6,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use super::core::{Core, cut_off, not_one, unsure};
+use super::{
+    core::{Core, cut_off, not_one, unsure},
+    options::timeout,
+};
 use crate::{
     address::Address,
     clock::{BoxFuture, Tick},
@@ -16,45 +20,54 @@ use crate::{
     request::{Operation, Request, Response},
 };
 
-/// A call of one operation, bounded by its deadline; awaited for its only item. Nothing happens before it is polled.
+/// A call of one operation, awaited for its only item. Nothing happens before it is polled.
 ///
 /// # Cancellation
 /// Dropping it drops the call wherever it is; a write may or may not have happened.
 #[must_use = "futures do nothing unless polled"]
 pub struct Call<T> {
-    state: State<T>,
-}
-
-enum State<T> {
-    Failed(Option<Result<T>>),
-    Running(Running<T>),
-}
-
-struct Running<T> {
-    call: BoxFuture<'static, Result<Response>>,
     core: Arc<Core>,
-    deadline: Option<Tick>,
+    limit: Option<Duration>,
+    state: State,
+    take: fn(Response) -> Result<T>,
+}
+
+enum State {
+    /// With the request, until it is sent.
+    Unsent(Option<Result<Request>>),
+    Running(Running),
+}
+
+struct Running {
+    call: BoxFuture<'static, Result<Response>>,
+    deadline: Tick,
     reads: bool,
     /// The key that it changes.
     changes: Option<Address>,
     timer: Option<BoxFuture<'static, ()>>,
-    take: fn(Response) -> Result<T>,
 }
 
 impl<T> Call<T> {
     pub(super) fn new(core: &Arc<Core>, request: Result<Request>, take: fn(Response) -> Result<T>) -> Self {
-        let request = match request {
-            Ok(request) => request,
-            Err(error) => return Self { state: State::Failed(Some(Err(error))) },
-        };
-        let (deadline, reads) = (request.scope().deadline, request.is_read());
-        let changes = if matches!(request, Request::Set(_) | Request::Remove(_)) {
-            request.addresses().next().cloned()
-        } else {
-            None
-        };
-        let (call, core) = (core.service.dispatch(request), Arc::clone(core));
-        Self { state: State::Running(Running { call, core, deadline, reads, changes, timer: None, take }) }
+        Self { core: Arc::clone(core), limit: None, state: State::Unsent(Some(request)), take }
+    }
+
+    /// Bounds the call, from when it is first polled. Default: the cache's store timeout.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    fn send(&self, request: Result<Request>) -> Result<Running> {
+        let (core, mut request) = (&self.core, request?);
+        let limit = self.limit.map_or(Ok(core.settings.store_timeout), |limit| timeout("timeout", limit))?;
+        let deadline = core.clock.now().after(limit);
+        request.scope_mut().deadline = Some(deadline);
+        let writes = matches!(request, Request::Set(_) | Request::Remove(_));
+        let changes = request.addresses().next().filter(|_| writes).cloned();
+        changes.iter().for_each(|address| core.flights.forget(address));
+        let reads = request.is_read();
+        Ok(Running { call: core.service.dispatch(request), deadline, reads, changes, timer: None })
     }
 }
 
@@ -70,16 +83,18 @@ where
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let running = match &mut self.state {
-            State::Failed(result) => return Poll::Ready(result.take().expect("polled after completion")),
-            State::Running(running) => running,
-        };
-        if let Poll::Ready(response) = running.call.as_mut().poll(cx) {
-            running.core.changed(&running.changes);
-            return Poll::Ready(response.map_err(|error| unsure(error, running.reads)).and_then(running.take));
+        if let State::Unsent(request) = &mut self.state {
+            let request = request.take().expect("polled after completion");
+            let running = self.send(request)?;
+            self.state = State::Running(running);
         }
-        let Some(deadline) = running.deadline else { return Poll::Pending };
-        let timer = running.timer.get_or_insert_with(|| running.core.clock.sleep_until(deadline));
+        let Self { core, state, take, .. } = &mut *self;
+        let State::Running(running) = state else { unreachable!("sent above") };
+        if let Poll::Ready(response) = running.call.as_mut().poll(cx) {
+            core.changed(&running.changes);
+            return Poll::Ready(response.map_err(|error| unsure(error, running.reads)).and_then(*take));
+        }
+        let timer = running.timer.get_or_insert_with(|| core.clock.sleep_until(running.deadline));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(cut_off(running.reads)))
     }

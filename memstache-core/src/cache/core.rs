@@ -79,7 +79,11 @@ impl Core {
 
     /// Sends one operation through the stack and bounds it by its scope's deadline.
     pub(crate) async fn call<O: Operation>(&self, op: O) -> Result<O::Output> {
-        let request: Request = op.into();
+        self.send::<O>(op.into()).await
+    }
+
+    /// Sends a request that was made of an operation.
+    pub(crate) async fn send<O: Operation>(&self, request: Request) -> Result<O::Output> {
         let (deadline, count) = (request.scope().deadline, request.len());
         let reads = request.is_read();
         self.answer::<O>(self.service.dispatch(request), deadline, count, reads).await

@@ -41,6 +41,8 @@ pub struct CacheStats {
     pub cancelled: u64,
     /// Loads started.
     pub loads: u64,
+    /// Loads started because the store could not be reached; their values are not stored.
+    pub loads_degraded: u64,
     /// Loads that failed, timed out or panicked.
     pub load_failures: u64,
     /// Loaded values that were not stored because the key was set, removed or invalidated meanwhile.
@@ -82,6 +84,7 @@ counters!(
     errors,
     cancelled,
     loads,
+    loads_degraded,
     load_failures,
     fills_refused,
     fills_failed,

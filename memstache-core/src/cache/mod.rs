@@ -34,7 +34,7 @@ use crate::{
     error::Result,
     format::Format,
     name::{KeyspaceName, TenantId},
-    request::Operation,
+    request::{Operation, Request},
     service::ErasedService,
 };
 
@@ -153,9 +153,26 @@ impl<F, S> Cache<F, S> {
 
     /// Sends any operation through the stack: the way to what has no method of its own.
     ///
-    /// Nothing is counted. A deadline is kept if the operation's scope has one.
+    /// Nothing is counted. An operation without a deadline gets the cache's store timeout.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> memstache_core::Result<()> {
+    /// # use memstache_core::{Cache, Json, MemoryStore, Stack};
+    /// # let stack = Stack::over(MemoryStore::builder().build()?).build();
+    /// # let cache = Cache::builder(stack).keyspace("k").format(Json).build()?;
+    /// use memstache_core::{Get, Lookup};
+    ///
+    /// let found = cache.run(Get::one(cache.address("tea")?)).await?;
+    /// assert!(matches!(found.into_one(), Some(Ok(Lookup::Miss))));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn run<O: Operation>(&self, op: O) -> Result<O::Output> {
-        self.core.call(op).await
+        let mut request: Request = op.into();
+        let deadline = self.core.store_deadline(self.core.clock.now(), None);
+        request.scope_mut().deadline.get_or_insert(deadline);
+        self.core.send::<O>(request).await
     }
 }
 

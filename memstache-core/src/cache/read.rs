@@ -57,8 +57,7 @@ pub(super) struct ReadOptions {
 impl ReadOptions {
     /// What the layers are asked by a call of one store call, from `now` on.
     pub(super) fn scope(&self, core: &Core, now: Tick) -> Scope {
-        let own = self.timeout.map(|timeout| now.after(timeout));
-        self.scope_until(core, core.store_deadline(now, own))
+        self.scope_until(core, now.after(self.timeout.unwrap_or(core.settings.store_timeout)))
     }
 
     /// What the layers are asked until `deadline`.
@@ -179,12 +178,12 @@ impl<'a, F: Format> Read<'a, F> {
     pub fn exists(&self, key: impl AsRef<[u8]>) -> Call<bool> {
         let core = &self.cache.core;
         let request = self.options.check().and_then(|()| {
-            let address = core.address(&Parts::new(self.cache.space(), key.as_ref())?);
-            let mut touch = Touch::one(address, TouchKind::Probe);
+            let mut touch = Touch::one(self.cache.address(key)?, TouchKind::Probe);
             touch.scope = self.options.scope(core, core.clock.now());
             Ok(Request::Touch(touch))
         });
-        Call::new(core, request, only::<Touch, bool>)
+        let call = Call::new(core, request, only::<Touch, bool>);
+        if let Some(limit) = self.options.timeout { call.timeout(limit) } else { call }
     }
 
     async fn fetch<T: DeserializeOwned>(&self, name: &[u8]) -> Result<Fetched<T>> {

@@ -12,10 +12,10 @@ use serde::Serialize;
 use super::{
     Cache,
     call::{Call, only},
-    options::{Until, WriteOptions, timeout, write_setters},
+    options::{Until, WriteOptions, write_setters},
 };
 use crate::{
-    address::{Address, Parts},
+    address::Address,
     entry::{Content, NewEntry},
     error::Result,
     format::Format,
@@ -57,7 +57,7 @@ impl<F: Format> Cache<F> {
     /// # }
     /// ```
     pub fn set<T: Serialize + ?Sized>(&self, key: impl AsRef<[u8]>, value: &T) -> SetBuilder<'_, F> {
-        let address = Parts::new(self.space(), key.as_ref()).map(|parts| self.core.address(&parts));
+        let address = self.address(key);
         // A wrong key is not worth encoding for; the address's error is the one that is reported.
         let value = if address.is_ok() { self.format.encode(value) } else { Ok(Bytes::new()) };
         let options = WriteOptions::default();
@@ -69,12 +69,7 @@ impl<F: Format> Cache<F> {
     /// Ends every load of the key that is running: its value is not stored any more, and nobody who asks from now on
     /// gets it. A removal that could not be delivered is an error.
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Call<bool> {
-        let request = Parts::new(self.space(), key.as_ref()).map(|parts| {
-            let mut remove = Remove::one(self.core.address(&parts));
-            self.core.flights.forget(remove.items.as_slice().first().expect("one address"));
-            remove.scope.deadline = Some(self.core.store_deadline(self.core.clock.now(), None));
-            Request::Remove(remove)
-        });
+        let request = self.address(key).map(|address| Remove::one(address).into());
         Call::new(&self.core, request, only::<Remove, bool>)
     }
 
@@ -84,6 +79,8 @@ impl<F: Format> Cache<F> {
     }
 
     /// Gives a live value a new ttl from now on. Awaited for whether there is a live value.
+    ///
+    /// The idle window, the grace and the jitter become the cache's own, as if the value had been written anew.
     pub fn touch_ttl(&self, key: impl AsRef<[u8]>, ttl: Duration) -> Call<bool> {
         let options = WriteOptions { until: Some(Until::Ttl(ttl)), ..WriteOptions::default() };
         let defaults = &self.core.settings.write;
@@ -92,10 +89,9 @@ impl<F: Format> Cache<F> {
     }
 
     fn touch_as(&self, name: &[u8], kind: Result<TouchKind>) -> Call<bool> {
-        let request = Parts::new(self.space(), name).and_then(|parts| {
-            let items = OneOrMany::One(TouchItem { address: self.core.address(&parts), kind: kind? });
-            let deadline = self.core.store_deadline(self.core.clock.now(), None);
-            Ok(Request::Touch(Touch { items, scope: self.core.scope(Some(deadline)) }))
+        let request = self.address(name).and_then(|address| {
+            let items = OneOrMany::One(TouchItem { address, kind: kind? });
+            Ok(Request::Touch(Touch { items, scope: self.core.scope(None) }))
         });
         Call::new(&self.core, request, only::<Touch, bool>)
     }
@@ -140,14 +136,10 @@ impl<F: Format> SetBuilder<'_, F> {
     }
 
     fn request(self) -> Result<Request> {
-        let core = &self.cache.core;
-        let (address, now) = (self.address?, core.clock.now());
-        let limit = self.timeout.map(|limit| timeout("timeout", limit)).transpose()?;
+        let address = self.address?;
         let entry = self.cache.new_entry(self.value?, self.options)?;
-        core.flights.forget(&address);
         let items = OneOrMany::One(SetItem { address, entry, when: self.when });
-        let deadline = core.store_deadline(now, limit.map(|limit| now.after(limit)));
-        Ok(Request::Set(Set { items, scope: core.scope(Some(deadline)) }))
+        Ok(Request::Set(Set { items, scope: self.cache.core.scope(None) }))
     }
 }
 
@@ -162,7 +154,8 @@ impl<'a, F: Format> IntoFuture for SetBuilder<'a, F> {
     type IntoFuture = Call<Written>;
 
     fn into_future(self) -> Call<Written> {
-        let core = &self.cache.core;
-        Call::new(core, self.request(), only::<Set, Written>)
+        let (core, limit) = (&self.cache.core, self.timeout);
+        let call = Call::new(core, self.request(), only::<Set, Written>);
+        if let Some(limit) = limit { call.timeout(limit) } else { call }
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Cache,
-    options::{Until, WriteOptions, write_setters},
+    options::{Until, WriteOptions, timeout, write_setters},
     read_many::{good, in_place},
 };
 use crate::{
@@ -28,6 +28,7 @@ pub struct SetManyBuilder<'a, F> {
     cache: &'a Cache<F>,
     items: Vec<Result<(Address, Bytes)>>,
     options: WriteOptions,
+    timeout: Option<Duration>,
 }
 
 impl<F: Format> Cache<F> {
@@ -43,7 +44,7 @@ impl<F: Format> Cache<F> {
         let encoded = values.into_iter().map(|value| self.format.encode(value));
         let place = |(address, value): (Result<Address>, Result<Bytes>)| Ok((address?, value?));
         let items = self.addresses(keys).into_iter().zip(encoded).map(place).collect();
-        SetManyBuilder { cache: self, items, options: WriteOptions::default() }
+        SetManyBuilder { cache: self, items, options: WriteOptions::default(), timeout: None }
     }
 
     /// Removes many keys; one result per key, in order: whether there was a live value. A wrong key fails no other.
@@ -64,10 +65,17 @@ impl<F: Format> Cache<F> {
 impl<'a, F: Format> SetManyBuilder<'a, F> {
     write_setters!(options);
 
+    /// Bounds the call. Default: the cache's store timeout.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
     async fn write(self) -> Result<Vec<Result<Written>>> {
         let core = &self.cache.core;
         // Wrong options are wrong for every item: nothing is attempted.
         core.check_write(&self.options)?;
+        let limit = self.timeout.map_or(Ok(core.settings.store_timeout), |limit| timeout("timeout", limit))?;
         let item = |item: Result<(Address, Bytes)>| {
             let (address, value) = item?;
             let entry = self.cache.new_entry(value, self.options.clone())?;
@@ -79,7 +87,7 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
             return Ok(in_place(placed, []));
         }
         items.iter().for_each(|item| core.flights.forget(&item.address));
-        let scope = core.scope(Some(core.store_deadline(core.clock.now(), None)));
+        let scope = core.scope(Some(core.clock.now().after(limit)));
         let stored = core.call(Set { items, scope }).await;
         core.changed(placed.iter().flatten().map(|item| &item.address));
         Ok(in_place(placed, stored?))

@@ -148,7 +148,8 @@ impl<P: EvictionPolicy> Shared<P> {
         let limit = self.budget.max() / LARGEST_SHARE;
         if write.bytes > limit {
             shard.counters.too_large += 1;
-            let detail = format!("an entry must take at most {limit} bytes here, but {} was given", write.bytes);
+            let given = write.bytes;
+            let detail = format!("value must take at most {limit} bytes with its key, but {given} bytes was given");
             return Err(Error::new(ErrorKind::TooLarge, detail));
         }
         Ok(())

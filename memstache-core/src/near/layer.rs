@@ -5,7 +5,22 @@ use tower_layer::Layer;
 use super::{Near, NearConfig};
 use crate::coherence::{Coherence, InvalidationStream};
 
-/// Puts a near cache in front of a stack.
+/// Puts a near cache in front of a stack; [`Stack::near`](crate::Stack::near) does it in the right place.
+///
+/// By hand, with the view that answers hits at once:
+///
+/// ```
+/// use memstache_core::{ErasedService, MemoryStore, NearConfig, NearLayer};
+/// use tower::{Layer, ServiceBuilder};
+///
+/// let store = MemoryStore::builder().build()?;
+/// let below = ServiceBuilder::new().concurrency_limit(64).service(store.clone());
+/// let near = NearLayer::new(NearConfig::new(1 << 20)?, store).layer(below);
+/// let view = near.view();
+/// let stack = ErasedService::with_try_hit(near, view);
+/// # let _ = stack;
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct NearLayer {
     config: NearConfig,

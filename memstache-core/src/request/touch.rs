@@ -29,7 +29,8 @@ pub enum TouchKind {
     Probe,
     /// Counts as a read: extends a sliding entry.
     Slide,
-    /// Gives the live entry a new lifetime from now on; its value, version, sequence and tags stay.
+    /// Gives the live entry this lifetime from now on, window and grace included; its value, version, sequence and tags
+    /// stay.
     Live(Lifetime),
     /// Renews a lease for its ttl.
     Renew(LeaseId),

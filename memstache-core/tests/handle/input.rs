@@ -186,6 +186,8 @@ pub(crate) async fn a_value_that_no_store_can_hold_is_too_large(kit: Kit) {
     let error: Error = cache.set("a", &large).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(!format!("{error:?} {error}").contains(SECRET));
+    assert!(error.to_string().starts_with("value must take at most "), "{error}");
+    assert!(error.to_string().ends_with(" bytes was given"), "{error}");
     assert_eq!(cache.get::<u32>("b").await.unwrap(), Some(1), "nothing made room for it");
     // A load of one is answered all the same.
     let loader = |_| async move { Ok::<_, std::io::Error>(large) };

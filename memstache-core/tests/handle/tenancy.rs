@@ -52,7 +52,7 @@ pub(crate) async fn a_cleared_tenant_is_cleared_in_all_its_keyspaces(kit: Kit) {
 
 /// Without a tenant there is no call: a mistake that does not compile.
 #[test]
-fn a_tenanted_handle_cannot_be_used_before_it_is_told_for_whom() {
+fn what_must_not_compile_does_not() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
 

@@ -102,7 +102,10 @@ fn it_can_be_interrupted_in_the_middle() {
     assert!(line.starts_with("500 products of 2 shops are in SQLite"), "{line}");
     signal(&child, "INT");
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(130), "stopped before the results were in\n".to_owned()));
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(130), "stopped before the results were in\n".to_owned())
+    );
     demo.leaves_nothing_behind();
 }
 

@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn data_is_left_alone() {
         assert!(is_written("memstache-core/src/lib.rs") && is_written(".ci/run"));
-        assert!(!is_written("memstache-core/fuzz/seeds/0a1b") && !is_written("Cargo.lock"));
+        assert!(!is_written("memstache-core/fuzz/corpus/0a1b") && !is_written("Cargo.lock"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use futures_util::future::{Either, join_all, select};
 use serde::Serialize;
 
 use super::{
-    super::{Cache, core::Core, counters::bump, options::WriteOptions},
+    super::{Cache, core::Core, options::WriteOptions},
     BatchLoader, Loaded,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
@@ -93,7 +93,7 @@ async fn fly_all<F, L, T, K>(
     if claims.is_empty() {
         return;
     }
-    claims.iter().for_each(|_| bump(&core.counters.loads));
+    claims.iter().for_each(Claim::begins);
     let names = keys.iter().map(|(key, _)| key.clone()).collect();
     let produce = async {
         let brought = loader.load(names).await?;

@@ -122,7 +122,7 @@ macro_rules! load_setters {
             self
         }
 
-        /// Waits this long for a fresh value when there is a stale one. Default: the cache's.
+        /// Waits this long for a fresh value, as the one who refreshes a stale one. Default: the cache's.
         pub fn soft_timeout(mut self, limit: Duration) -> Self {
             self.load.soft_timeout = limit;
             self

@@ -9,6 +9,35 @@ use super::super::options::{Until, WriteOptions, write_setters};
 use crate::error::BoxError;
 
 /// What a loader is given.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> memstache_core::Result<()> {
+/// # use memstache_core::{Cache, Json, MemoryStore, Stack};
+/// # let stack = Stack::over(MemoryStore::builder().build()?).build();
+/// # let cache = Cache::builder(stack).keyspace("k").format(Json).build()?;
+/// use std::{io, time::Duration};
+/// use memstache_core::LoadContext;
+///
+/// /// Asks the source, which answers `None` for "as it was".
+/// async fn changed_since(_: Option<&String>) -> io::Result<Option<String>> {
+///     Ok(Some("news".to_owned()))
+/// }
+///
+/// let page: String = cache
+///     .get_or_load("page", |load: LoadContext<String>| async move {
+///         Ok::<_, io::Error>(match changed_since(load.stale()).await? {
+///             Some(page) if page.is_empty() => load.skip(page),
+///             Some(page) => load.store(page).ttl(Duration::from_secs(60)),
+///             None => load.not_modified(),
+///         })
+///     })
+///     .stale_for(Duration::from_secs(600))
+///     .await?;
+/// assert_eq!(page, "news");
+/// # Ok(())
+/// # }
+/// ```
 pub struct LoadContext<T> {
     pub(super) stale: Option<T>,
 }
@@ -24,7 +53,7 @@ impl<T> LoadContext<T> {
         Loaded::store(value)
     }
 
-    /// Keeps the stale value: it is as good as new. Without one, the load fails.
+    /// Keeps the stale value: it is stored again, with a new lifetime and the tags it had. Without one, the load fails.
     pub fn not_modified(&self) -> Loaded<T> {
         Loaded::new(Found::NotModified)
     }

@@ -77,7 +77,7 @@ pub(super) async fn load(
         claim.release(Duration::ZERO);
         return Err(error);
     }
-    bump(&core.counters.loads);
+    claim.begins();
     let produced = keeping(&core, std::slice::from_ref(&claim), caught(produce));
     let produced = bounded(&core, started, produced).await;
     let (fill, mut landed) = claim.prepare(produced, core.clock.now().since(started));
@@ -157,6 +157,14 @@ pub(super) struct Claim {
 impl Claim {
     pub(super) fn new(core: Arc<Core>, address: Address, right: Right, stale: Option<Tick>) -> Self {
         Self { core, address, right, stale, open: true }
+    }
+
+    /// Counts the load that begins.
+    pub(super) fn begins(&self) {
+        bump(&self.core.counters.loads);
+        if matches!(self.right, Right::Degraded) {
+            bump(&self.core.counters.loads_degraded);
+        }
     }
 
     fn lease(&self) -> Option<(Address, Lease)> {

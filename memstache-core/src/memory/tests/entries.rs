@@ -170,7 +170,7 @@ async fn a_write_that_is_refused_leaves_no_outdated_value() {
     let lease = bed.lease("b").await;
     let error = bed.write(key("a"), forever(&"x".repeat(200_000)), When::Always).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert!(error.to_string().starts_with("an entry must take at most 131072 bytes here, but 200"), "{error}");
+    assert!(error.to_string().starts_with("value must take at most 131072 bytes with its key, but 200"), "{error}");
     assert!(bed.value("a").await.is_none());
     bed.write(key("b"), forever(&"x".repeat(200_000)), When::IfLease(lease.id)).await.unwrap_err();
     bed.lease("b").await;

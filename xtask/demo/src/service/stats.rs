@@ -32,7 +32,7 @@ macro_rules! counts {
 }
 
 fn cache(stats: &CacheStats) -> Value {
-    counts!(stats: requests, hits, stale, negative, misses, errors, cancelled, loads, load_failures, fills_refused,
+    counts!(stats: requests, hits, stale, negative, misses, errors, cancelled, loads, loads_degraded, load_failures, fills_refused,
         fills_failed, rejected_unopened, rejected_format, rejected_schema, rejected_decode)
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EXPONENT", default_value_t = 0.99, value_parser = exponent, allow_negative_numbers = true)]
     pub(crate) zipf: f64,
 
+    /// Milliseconds that each query of a product is under way, as to a database on another machine; 0 for none
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 2, value_parser = value_parser!(u64).range(0..=1000))]
+    pub(crate) distance: u64,
+
     /// Seconds that a product stays fresh in the cache
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = value_parser!(u64).range(1..=86_400))]
     pub(crate) ttl: u64,
@@ -123,6 +127,7 @@ mod tests {
             (&["--zipf=NaN"], "from 0 to 3"),
             (&["--port", "65536"], "--port"),
             (&["--ttl", "0"], "--ttl"),
+            (&["--distance", "1001"], "1001 is not in 0..=1000"),
             (&["--shops", "1000", "--products", "2001"], "1000 times 2001 is 2001000"),
             (&["--db", "/"], "a folder was given"),
             (&["--db", "/no/such/folder/x.db"], "a folder that exists"),

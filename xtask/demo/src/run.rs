@@ -99,10 +99,11 @@ async fn open(args: &Args, file: &Path, size: Size, shutdown: &Shutdown) -> Resu
     if shutdown.is_wished() {
         return Ok(None);
     }
-    let database = opened?;
+    let database = opened?.with_distance(Duration::from_millis(args.distance));
     if !args.quiet {
         let (all, seconds) = (HumanCount(all), started.elapsed().as_secs_f64());
-        say(format_args!("{all} products of {} shops are in SQLite after {seconds:.1} s.", size.shops))?;
+        let away = if args.distance > 0 { format!(", {} ms away (--distance)", args.distance) } else { String::new() };
+        say(format_args!("{all} products of {} shops are in SQLite after {seconds:.1} s{away}.", size.shops))?;
     }
     Ok(Some(database))
 }

@@ -8,7 +8,10 @@ mod pool;
 mod rows;
 mod schema;
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Result;
 use indicatif::ProgressBar;
@@ -32,6 +35,8 @@ pub(crate) struct Database {
     readers: Pool,
     writer: Pool,
     ledger: Ledger,
+    /// How long a query of a product is under way.
+    distance: Duration,
 }
 
 impl Database {
@@ -40,7 +45,13 @@ impl Database {
         let writer = schema::prepare(path, size, bar, shutdown)?;
         let readers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
         let readers = (0..readers).map(|_| schema::reader(path)).collect::<Result<_, _>>()?;
-        Ok(Self { size, readers: Pool::new(readers), writer: Pool::new(vec![writer]), ledger: Ledger::default() })
+        let (readers, writer) = (Pool::new(readers), Pool::new(vec![writer]));
+        Ok(Self { size, readers, writer, ledger: Ledger::default(), distance: Duration::ZERO })
+    }
+
+    /// Moves the database away: the file is local, but most databases are not.
+    pub(crate) fn with_distance(self, distance: Duration) -> Self {
+        Self { distance, ..self }
     }
 
     pub(crate) fn size(&self) -> Size {
@@ -54,6 +65,9 @@ impl Database {
     /// Reads one product.
     pub(crate) async fn product(&self, place: Place, route: Route) -> Result<Option<Product>, SourceError> {
         self.ledger.note(route, place);
+        if !self.distance.is_zero() {
+            tokio::time::sleep(self.distance).await;
+        }
         self.readers.run(move |connection| rows::product(connection, place)).await
     }
 

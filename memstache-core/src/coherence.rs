@@ -80,7 +80,9 @@ impl Stream for InvalidationStream {
 /// A leaf that tells what changes in it.
 ///
 /// Told are: [`Address`](Invalidation::Address) (or [`Stored`](Invalidation::Stored)) after every write, removal and new
-/// lifetime of an entry, and each invalidation with its sequence. Expiry and eviction need not be told.
+/// lifetime of an entry, and each invalidation with its sequence. Expiry and eviction need not be told. Sequences of a
+/// space and of its tenant are compared with each other: where each space has a line of its own, a tenant's clear is told
+/// as one clear of each of its spaces.
 ///
 /// ```
 /// use futures_util::stream;

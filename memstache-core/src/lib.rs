@@ -45,7 +45,8 @@ pub use self::{
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
     cache::{
         BatchLoader, Cache, CacheBuilder, CacheStats, Call, Fetched, IntoLoaded, LoadBuilder, LoadContext, LoadFuture,
-        LoadManyBuilder, Loaded, Loader, Outcome, Read, Scoped, SetBuilder, SetManyBuilder, Shape, Tenanted, shape,
+        LoadManyBuilder, Loaded, Loader, Outcome, Read, RemoveManyBuilder, Scoped, SetBuilder, SetManyBuilder, Shape,
+        Tenanted, shape,
     },
     clock::{BoxFuture, Clock, SystemClock, Tick},
     coalesce::{Coalesce, Joined},

@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    core::{Core, cut_off, not_one, unsure},
-    options::timeout,
-};
+use super::core::{Core, cut_off, not_one, unsure};
 use crate::{
     address::Address,
     clock::{BoxFuture, Tick},
@@ -20,7 +17,7 @@ use crate::{
     request::{Operation, Request, Response},
 };
 
-/// A call of one operation, awaited for its only item. Nothing happens before it is polled.
+/// A call of one operation. Nothing happens before it is polled.
 ///
 /// # Cancellation
 /// Dropping it drops the call wherever it is; a write may or may not have happened.
@@ -28,11 +25,13 @@ use crate::{
 pub struct Call<T> {
     core: Arc<Core>,
     limit: Option<Duration>,
-    state: State,
+    state: State<T>,
     take: fn(Response) -> Result<T>,
 }
 
-enum State {
+enum State<T> {
+    /// Answered without a request.
+    Answered(Option<T>),
     /// With the request, until it is sent.
     Unsent(Option<Result<Request>>),
     Running(Running),
@@ -42,14 +41,23 @@ struct Running {
     call: BoxFuture<'static, Result<Response>>,
     deadline: Tick,
     reads: bool,
+    /// How many items are to be answered.
+    count: usize,
     /// The key that it changes.
     changes: Option<Address>,
+    /// Whether it changes whole spaces.
+    invalidates: bool,
     timer: Option<BoxFuture<'static, ()>>,
 }
 
 impl<T> Call<T> {
     pub(super) fn new(core: &Arc<Core>, request: Result<Request>, take: fn(Response) -> Result<T>) -> Self {
         Self { core: Arc::clone(core), limit: None, state: State::Unsent(Some(request)), take }
+    }
+
+    /// A call that has nothing to ask.
+    pub(super) fn answered(core: &Arc<Core>, answer: T, take: fn(Response) -> Result<T>) -> Self {
+        Self { core: Arc::clone(core), limit: None, state: State::Answered(Some(answer)), take }
     }
 
     /// Bounds the call, from when it is first polled. Default: the cache's store timeout.
@@ -60,14 +68,13 @@ impl<T> Call<T> {
 
     fn send(&self, request: Result<Request>) -> Result<Running> {
         let (core, mut request) = (&self.core, request?);
-        let limit = self.limit.map_or(Ok(core.settings.store_timeout), |limit| timeout("timeout", limit))?;
-        let deadline = core.clock.now().after(limit);
+        let deadline = core.own_deadline(self.limit)?;
         request.scope_mut().deadline = Some(deadline);
         let writes = matches!(request, Request::Set(_) | Request::Remove(_));
         let changes = request.addresses().next().filter(|_| writes).cloned();
         changes.iter().for_each(|address| core.flights.forget(address));
-        let reads = request.is_read();
-        Ok(Running { call: core.service.dispatch(request), deadline, reads, changes, timer: None })
+        let (reads, count, invalidates) = (request.is_read(), request.len(), matches!(request, Request::Invalidate(_)));
+        Ok(Running { call: core.service.dispatch(request), deadline, reads, count, changes, invalidates, timer: None })
     }
 }
 
@@ -76,13 +83,15 @@ pub(super) fn only<O: Operation<Output = crate::request::OneOrMany<Result<T>>>, 
     O::output(response)?.into_one().unwrap_or_else(|| Err(not_one()))
 }
 
-impl<T> Future for Call<T>
-where
-    Self: Unpin,
-{
+impl<T> Unpin for Call<T> {}
+
+impl<T> Future for Call<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        if let State::Answered(answer) = &mut self.state {
+            return Poll::Ready(Ok(answer.take().expect("polled after completion")));
+        }
         if let State::Unsent(request) = &mut self.state {
             let request = request.take().expect("polled after completion");
             let running = self.send(request)?;
@@ -92,7 +101,11 @@ where
         let State::Running(running) = state else { unreachable!("sent above") };
         if let Poll::Ready(response) = running.call.as_mut().poll(cx) {
             core.changed(&running.changes);
-            return Poll::Ready(response.map_err(|error| unsure(error, running.reads)).and_then(*take));
+            if running.invalidates {
+                core.changed_spaces();
+            }
+            let response = response.map_err(|error| unsure(error, running.reads))?;
+            return Poll::Ready(if response.len() == running.count { take(response) } else { Err(not_one()) });
         }
         let timer = running.timer.get_or_insert_with(|| core.clock.sleep_until(running.deadline));
         ready!(timer.as_mut().poll(cx));

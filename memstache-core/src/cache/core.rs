@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::{
     counters::{Counters, bump},
     load::{Failures, Landed},
-    options::WriteOptions,
+    options::{WriteOptions, timeout},
 };
 use crate::{
     address::{Address, Namer, Parts, PlainNamer},
@@ -71,6 +71,12 @@ impl Core {
         }
     }
 
+    /// When a call that starts now must have ended: by its own limit, else by the store's.
+    pub(crate) fn own_deadline(&self, limit: Option<Duration>) -> Result<Tick> {
+        let limit = limit.map_or(Ok(self.settings.store_timeout), |limit| timeout("timeout", limit))?;
+        Ok(self.clock.now().after(limit))
+    }
+
     /// When a store call that starts now must have ended, within the caller's own deadline.
     pub(crate) fn store_deadline(&self, now: Tick, deadline: Option<Tick>) -> Tick {
         let own = now.after(self.settings.store_timeout);
@@ -103,6 +109,13 @@ impl Core {
             Some(Err(error)) => Err(unsure(error, reads)),
             None => Err(cut_off(reads)),
         }
+    }
+
+    /// Lets nobody join a load from before an invalidation, which has just ended.
+    ///
+    /// Loads without a lease only: they have nothing else that would keep later callers from joining them.
+    pub(crate) fn changed_spaces(&self) {
+        self.flights.retain(|_, id| id != UNLEASED);
     }
 
     /// Lets nobody join a load from before a change of these keys, which has just ended.

@@ -1,14 +1,13 @@
 //! Hiding many entries at once.
 
-use super::{
-    Cache, Tenanted,
-    core::{Core, UNLEASED},
-};
+use std::sync::Arc;
+
+use super::{Cache, Tenanted, call::Call, core::Core};
 use crate::{
     error::Result,
     format::Format,
     name::{Tag, TenantId},
-    request::{Invalidate, OneOrMany, Target},
+    request::{Invalidate, OneOrMany, Operation, Request, Response, Target},
 };
 
 impl<F: Format> Cache<F> {
@@ -28,39 +27,41 @@ impl<F: Format> Cache<F> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn invalidate_tag(&self, tag: impl AsRef<str>) -> Result<()> {
-        self.invalidate_tags([tag]).await
+    pub fn invalidate_tag(&self, tag: impl AsRef<str>) -> Call<()> {
+        self.invalidate_tags([tag])
     }
 
     /// Invalidates every value of this keyspace that carries any of these tags.
     ///
     /// The first tag that could not be invalidated is the error; the others are done all the same.
-    pub async fn invalidate_tags(&self, tags: impl IntoIterator<Item: AsRef<str>>) -> Result<()> {
+    pub fn invalidate_tags(&self, tags: impl IntoIterator<Item: AsRef<str>>) -> Call<()> {
         let space = self.space();
         let target = |tag| Ok(Target::Tag(space.clone(), Tag::new(tag)?));
-        let targets: Vec<Target> = tags.into_iter().map(target).collect::<Result<_>>()?;
-        if targets.is_empty() { Ok(()) } else { self.core.invalidate(targets.into_iter().collect()).await }
+        match tags.into_iter().map(target).collect::<Result<OneOrMany<Target>>>() {
+            Ok(none) if none.is_empty() => Call::answered(&self.core, (), done),
+            targets => invalidate(&self.core, targets),
+        }
     }
 
     /// Removes every value of this tenant's keyspace; O(1), whatever their number.
-    pub async fn clear(&self) -> Result<()> {
-        self.core.invalidate(OneOrMany::One(Target::Space(self.space().clone()))).await
+    pub fn clear(&self) -> Call<()> {
+        invalidate(&self.core, Ok(OneOrMany::One(Target::Space(self.space().clone()))))
     }
 }
 
 impl<F: Format> Cache<F, Tenanted> {
     /// Removes every value of a tenant, in all its keyspaces; O(1), whatever their number.
-    pub async fn clear_tenant(&self, tenant: &TenantId) -> Result<()> {
-        self.core.invalidate(OneOrMany::One(Target::Tenant(tenant.clone()))).await
+    pub fn clear_tenant(&self, tenant: &TenantId) -> Call<()> {
+        invalidate(&self.core, Ok(OneOrMany::One(Target::Tenant(tenant.clone()))))
     }
 }
 
-impl Core {
-    async fn invalidate(&self, items: OneOrMany<Target>) -> Result<()> {
-        let scope = self.scope(Some(self.store_deadline(self.clock.now(), None)));
-        let done = self.call(Invalidate { items, scope }).await;
-        // Loads without a lease have nothing else that would keep later callers from joining them.
-        self.flights.retain(|_, id| id != UNLEASED);
-        done?.into_iter().find_map(Result::err).map_or(Ok(()), Err)
-    }
+fn invalidate(core: &Arc<Core>, items: Result<OneOrMany<Target>>) -> Call<()> {
+    let request = items.map(|items| Request::Invalidate(Invalidate { items, scope: core.scope(None) }));
+    Call::new(core, request, done)
+}
+
+/// The first target that could not be invalidated is the error.
+fn done(response: Response) -> Result<()> {
+    Invalidate::output(response)?.into_iter().find_map(Result::err).map_or(Ok(()), Err)
 }

@@ -27,7 +27,7 @@ pub use self::{
     },
     read::Read,
     write::SetBuilder,
-    write_many::SetManyBuilder,
+    write_many::{RemoveManyBuilder, SetManyBuilder},
 };
 use crate::{
     address::{Address, Parts, Space},

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Cache,
-    options::{Until, WriteOptions, timeout, write_setters},
+    options::{Until, WriteOptions, write_setters},
     read_many::{good, in_place},
 };
 use crate::{
@@ -34,7 +34,8 @@ pub struct SetManyBuilder<'a, F> {
 impl<F: Format> Cache<F> {
     /// Writes many values under the same options; awaited for one result per item, in order.
     ///
-    /// One item that cannot be written, for its key or its value, fails no other. A key given twice is written twice, in order.
+    /// One item that cannot be written, for its key or its value, fails no other. A key given twice is written twice, in
+    /// order.
     pub fn set_many<'v, K, T>(&self, items: impl IntoIterator<Item = (K, &'v T)>) -> SetManyBuilder<'_, F>
     where
         K: AsRef<[u8]>,
@@ -48,17 +49,52 @@ impl<F: Format> Cache<F> {
     }
 
     /// Removes many keys; one result per key, in order: whether there was a live value. A wrong key fails no other.
-    pub async fn remove_many(&self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<Vec<Result<bool>>> {
-        let addresses = self.addresses(keys);
-        let items: OneOrMany<Address> = good(&addresses).collect();
+    pub fn remove_many(&self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> RemoveManyBuilder<'_, F> {
+        RemoveManyBuilder { cache: self, addresses: self.addresses(keys), timeout: None }
+    }
+}
+
+/// A removal of many keys, done when it is awaited.
+#[must_use = "nothing is removed before it is awaited"]
+pub struct RemoveManyBuilder<'a, F> {
+    cache: &'a Cache<F>,
+    addresses: Vec<Result<Address>>,
+    timeout: Option<Duration>,
+}
+
+impl<F: Format> RemoveManyBuilder<'_, F> {
+    /// Bounds the call. Default: the cache's store timeout.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    async fn remove(self) -> Result<Vec<Result<bool>>> {
+        let core = &self.cache.core;
+        let deadline = core.own_deadline(self.timeout)?;
+        let items: OneOrMany<Address> = good(&self.addresses).collect();
         if items.is_empty() {
-            return Ok(in_place(addresses, []));
+            return Ok(in_place(self.addresses, []));
         }
-        good(&addresses).for_each(|address| self.core.flights.forget(&address));
-        let deadline = self.core.store_deadline(self.core.clock.now(), None);
-        let removed = self.core.call(Remove { items, scope: self.core.scope(Some(deadline)) }).await;
-        self.core.changed(addresses.iter().flatten());
-        Ok(in_place(addresses, removed?))
+        items.iter().for_each(|address| core.flights.forget(address));
+        let removed = core.call(Remove { items, scope: core.scope(Some(deadline)) }).await;
+        core.changed(self.addresses.iter().flatten());
+        Ok(in_place(self.addresses, removed?))
+    }
+}
+
+impl<F> fmt::Debug for RemoveManyBuilder<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoveManyBuilder").field("keys", &self.addresses.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a, F: Format> IntoFuture for RemoveManyBuilder<'a, F> {
+    type Output = Result<Vec<Result<bool>>>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.remove())
     }
 }
 
@@ -75,7 +111,7 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
         let core = &self.cache.core;
         // Wrong options are wrong for every item: nothing is attempted.
         core.check_write(&self.options)?;
-        let limit = self.timeout.map_or(Ok(core.settings.store_timeout), |limit| timeout("timeout", limit))?;
+        let deadline = core.own_deadline(self.timeout)?;
         let item = |item: Result<(Address, Bytes)>| {
             let (address, value) = item?;
             let entry = self.cache.new_entry(value, self.options.clone())?;
@@ -87,8 +123,7 @@ impl<'a, F: Format> SetManyBuilder<'a, F> {
             return Ok(in_place(placed, []));
         }
         items.iter().for_each(|item| core.flights.forget(&item.address));
-        let scope = core.scope(Some(core.clock.now().after(limit)));
-        let stored = core.call(Set { items, scope }).await;
+        let stored = core.call(Set { items, scope: core.scope(Some(deadline)) }).await;
         core.changed(placed.iter().flatten().map(|item| &item.address));
         Ok(in_place(placed, stored?))
     }

@@ -107,6 +107,9 @@ pub(crate) async fn no_call_outlasts_its_deadline_over_a_store_that_hangs(kit: K
     in_time!(async |cache: &C| cache.set_many([("a", &1)]).timeout(secs(9)).await, secs(9), Unknown);
     in_time!(async |cache: &C| cache.remove("a").timeout(millis(300)).await, millis(300), Unknown);
     in_time!(async |cache: &C| cache.touch("a").timeout(secs(9)).await, secs(9), Unknown);
+    in_time!(async |cache: &C| cache.remove_many(["a"]).timeout(secs(9)).await, secs(9), Unknown);
+    in_time!(async |cache: &C| cache.invalidate_tag("t").timeout(secs(9)).await, secs(9), Unknown);
+    in_time!(async |cache: &C| cache.clear().timeout(millis(300)).await, millis(300), Unknown);
     in_time!(async |cache: &C| cache.run(Get::one(cache.address("a")?)).await, secs(2), Timeout);
     assert_eq!(cache.stats().errors, 4);
 }

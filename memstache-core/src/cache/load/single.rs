@@ -65,21 +65,22 @@ where
         let mut look = Look::new(self.cache, &address, self.ask, give_up);
         let verdict = look.verdict().await?;
         let Self { cache, loader, load, write, .. } = self;
-        let job =
-            Job { cache: cache.clone(), address: address.clone(), loader, write, negative_ttl: load.negative_ttl };
+        // Made only where something is to be loaded: a hit costs none of it.
+        let negative_ttl = load.negative_ttl;
+        let job = || Job { cache: cache.clone(), address: address.clone(), loader, write, negative_ttl };
         match verdict {
             Verdict::Hit(fetched, entry) => {
                 if due.0 || is_due(core, &load, &entry, core.clock.now()) {
-                    job.refresh_early(entry);
+                    job().refresh_early(entry);
                 }
                 Ok(fetched)
             }
             Verdict::Stale(stale, _, None) | Verdict::Negative(stale) => Ok(stale),
             Verdict::Stale(stale, entry, Some(lease)) => {
                 let patience = look.patience(&entry, load.soft_timeout);
-                Ok(cache.land_or(job.start(Right::Lease(lease), Some(entry)), stale, patience).await)
+                Ok(cache.land_or(job().start(Right::Lease(lease), Some(entry)), stale, patience).await)
             }
-            Verdict::Load(right) => cache.land(job.start(right, None), give_up, load.keep_loading).await,
+            Verdict::Load(right) => cache.land(job().start(right, None), give_up, load.keep_loading).await,
             Verdict::Join(flight) => cache.land(flight, give_up, load.keep_loading).await,
         }
     }

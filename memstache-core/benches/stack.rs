@@ -7,17 +7,20 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    future::Future,
     hint::black_box,
-    task::{Context, Poll, Waker},
     time::Instant,
 };
 
 use memstache_core::{
-    Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Response, Space, Stack,
-    Step, Transform, TransformLayer,
+    Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Space, Stack,
+    TransformLayer,
 };
 use tower::{Service, ServiceBuilder};
+
+#[path = "../tests/allocations/support.rs"]
+mod support;
+
+use self::support::{Pass, now};
 
 struct Counting;
 
@@ -47,31 +50,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// A layer that does nothing.
-#[derive(Clone, Copy)]
-struct Pass;
-
-impl Transform for Pass {
-    type Pending = ();
-
-    fn request(&self, request: Request) -> Step<(Request, ())> {
-        Step::Now(Ok((request, ())))
-    }
-
-    fn response(&self, (): (), response: Response) -> Step<Response> {
-        Step::Now(Ok(response))
-    }
-}
-
-/// Polls a future that is ready at once.
-fn now<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("a hit waits for nothing"),
-    }
-}
 
 struct Row {
     name: &'static str,

@@ -1,42 +1,15 @@
 //! What a call through a stack allocates.
 
-use std::{
-    future::Future,
-    task::{Context, Poll, Waker},
-};
-
 use memstache_core::{
-    Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Response, Space, Stack,
-    Step, Transform, TransformLayer,
+    Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Space, Stack,
+    TransformLayer,
 };
 use tower::{Service, ServiceBuilder};
 
-use super::counted;
-
-/// A layer that does nothing.
-#[derive(Clone, Copy)]
-struct Pass;
-
-impl Transform for Pass {
-    type Pending = ();
-
-    fn request(&self, request: Request) -> Step<(Request, ())> {
-        Step::Now(Ok((request, ())))
-    }
-
-    fn response(&self, (): (), response: Response) -> Step<Response> {
-        Step::Now(Ok(response))
-    }
-}
-
-/// Polls a future that is ready at once.
-fn now<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("a hit waits for nothing"),
-    }
-}
+use super::{
+    counted,
+    support::{Pass, now},
+};
 
 /// Counts the allocations of one call, once it is warm.
 fn count(mut call: impl FnMut()) -> usize {

@@ -4,6 +4,7 @@
 
 mod calls;
 mod envelope;
+mod support;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

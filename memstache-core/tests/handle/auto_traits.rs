@@ -28,7 +28,7 @@ fn public_types_are_send_sync_and_debug() {
         Address, Parts<'static>, PlainNamer, Space, Cache<Json>, Cache<Json, Tenanted>, CacheBuilder<Json>, CacheStats,
         Fetched<u32>, LoadBuilder<'static, Json, &'static str, Loader, u32>, LoadContext<u32>, Loaded<u32>,
         LoadManyBuilder<'static, Json, &'static str, Loader, u32>, Outcome, Read<'static, Json>, Scoped, Tenanted,
-        SetBuilder<'static, Json>, SetManyBuilder<'static, Json>, shape::Value, shape::Optional, shape::Entry,
+        RemoveManyBuilder<'static, Json>, SetBuilder<'static, Json>, SetManyBuilder<'static, Json>, shape::Value, shape::Optional, shape::Entry,
         SystemClock, Tick, Coalesce<u8, u8>, Invalidation, Content, Encoding, Entry, EntryOptions, FormatId, Meta,
         NewEntry, Schema, Sequence, Tags, Version, BoxError, Error, ErrorKind, Lifetime, expiry::Freshness, KeyspaceName,
         Tag, TenantId, Consistency, Get, GetItem, Invalidate, Lease, LeaseId, Lookup, OnMiss, OneOrMany<u8>, Remove,

@@ -17,6 +17,7 @@ pub(crate) async fn an_empty_batch_is_ok_and_touches_nothing(kit: Kit) {
     assert!(cache.get_many::<u32>(&none).await.unwrap().is_empty());
     assert!(cache.set_many(Vec::<(&str, &u32)>::new()).await.unwrap().is_empty());
     assert!(cache.remove_many(&none).await.unwrap().is_empty());
+    cache.invalidate_tags(&none).await.unwrap();
     kit.recorder.assert_quiet();
     assert_eq!(cache.stats().requests, 0);
 }

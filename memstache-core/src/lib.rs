@@ -37,7 +37,9 @@ mod version;
 #[cfg(feature = "json")]
 pub use self::format::Json;
 #[cfg(feature = "memory")]
-pub use self::memory::{EvictionPolicy, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, SlotId};
+pub use self::memory::{
+    EvictionPolicy, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, RemovalCause, SlotId,
+};
 #[cfg(feature = "near")]
 pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView};
 pub use self::{
@@ -65,7 +67,7 @@ pub use self::{
         Operation, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target, Touch, TouchItem,
         TouchKind, Touched, When, Written,
     },
-    service::{CacheService, ErasedService, TryHit},
+    service::{CacheService, Decoded, DecodedAs, ErasedService, TryHit},
     stack::{NoNear, Stack},
     store::{Store, StoreService},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},

@@ -1,6 +1,7 @@
 //! What memstache accepts as a stack, and the one place where its type is erased.
 
 use std::{
+    any::{Any, TypeId},
     fmt,
     future::poll_fn,
     sync::Arc,
@@ -12,7 +13,7 @@ use tower_service::Service;
 use crate::{
     address::Parts,
     clock::{BoxFuture, Tick},
-    entry::Entry,
+    entry::{Content, Entry, FormatId, Schema},
     error::{Error, Result},
     request::{Request, Response, Scope},
 };
@@ -46,6 +47,55 @@ pub trait TryHit: Send + Sync + 'static {
     ///
     /// Counts as a read: recency and sliding windows move. Never answers an `Authority` read.
     fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry>;
+
+    /// Like [`try_hit`](Self::try_hit), with what was decoded from the entry before, if it is what is wanted.
+    ///
+    /// Default: the entry; nothing decoded is kept.
+    fn try_decoded(&self, parts: &Parts<'_>, scope: &Scope, now: Tick, wanted: &DecodedAs) -> Option<Decoded> {
+        let _ = wanted;
+        self.try_hit(parts, scope, now).map(Decoded::Entry)
+    }
+
+    /// Keeps what was decoded from an entry that was answered here, for as long as that very entry is held.
+    ///
+    /// `weight` is what the value takes, in bytes. Default: it is not kept.
+    fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
+        let _ = (parts, entry, value, weight);
+    }
+}
+
+/// What a decoded value must be to answer a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DecodedAs {
+    /// The type.
+    pub type_id: TypeId,
+    /// The format that it was decoded by.
+    pub format: FormatId,
+    /// The schema under which it was stored.
+    pub schema: Option<Schema>,
+}
+
+impl DecodedAs {
+    /// Creates what a value of type `T` must be.
+    pub fn new<T: 'static>(format: FormatId, schema: Option<Schema>) -> Self {
+        Self { type_id: TypeId::of::<T>(), format, schema }
+    }
+
+    /// Returns whether an entry of this content would be decoded in the same way.
+    pub fn is_of(&self, content: &Content) -> bool {
+        content.format == self.format && content.schema == self.schema
+    }
+}
+
+/// What a tier answers a hit with that is asked for a decoded value.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Decoded {
+    /// The value, of the type that is wanted.
+    Value(Arc<dyn Any + Send + Sync>),
+    /// The entry, still to be decoded.
+    Entry(Entry),
 }
 
 /// A whole stack behind `&self`: the only type erasure, made once, at the handle.
@@ -56,7 +106,7 @@ pub struct ErasedService(Arc<dyn Dispatch>);
 
 trait Dispatch: Send + Sync {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>>;
-    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry>;
+    fn near(&self) -> Option<&dyn TryHit>;
 }
 
 struct Erase<S, N> {
@@ -69,8 +119,8 @@ impl<S: CacheService, N: TryHit> Dispatch for Erase<S, N> {
         Box::pin(oneshot(self.service.clone(), request))
     }
 
-    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
-        self.near.as_ref()?.try_hit(parts, scope, now)
+    fn near(&self) -> Option<&dyn TryHit> {
+        self.near.as_ref().map(|near| near as &dyn TryHit)
     }
 }
 
@@ -104,7 +154,12 @@ impl ErasedService {
 
     /// Returns what the near tier would answer a read with, if there is one and it holds a fresh entry.
     pub fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
-        self.0.try_hit(parts, scope, now)
+        self.near()?.try_hit(parts, scope, now)
+    }
+
+    /// Returns the near tier, if there is one.
+    pub fn near(&self) -> Option<&dyn TryHit> {
+        self.0.near()
     }
 }
 

@@ -41,6 +41,17 @@ impl Address {
         Ok(Parts::new(space, name.as_ref())?.to_address(&PlainNamer))
     }
 
+    /// Puts an address together again from its parts.
+    #[cfg(feature = "memory")]
+    pub(crate) fn from_parts(space: &Space, name: &[u8], stored: Option<Arc<[u8]>>) -> Self {
+        Self {
+            parts: join(space.key(), name),
+            stored,
+            space_len: u8::try_from(space.key().len()).expect("two labels of at most 64 bytes"),
+            tenant_len: space.tenant_len(),
+        }
+    }
+
     /// Returns the tenant's name; `None` for the shared space.
     pub fn tenant(&self) -> Option<&str> {
         (self.tenant_len > 0).then(|| space::text(&self.parts[..usize::from(self.tenant_len)]))
@@ -74,12 +85,6 @@ impl Address {
     /// Returns the space that the entry belongs to.
     pub fn space(&self) -> Space {
         Space::from_key(self.space_key().into(), self.tenant_len)
-    }
-
-    /// Returns the tenant's part of the space, empty for the shared one.
-    #[cfg(feature = "memory")]
-    pub(crate) fn tenant_key(&self) -> &[u8] {
-        &self.parts[..usize::from(self.tenant_len)]
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::sequences::Sequences;
-use crate::{address::Address, entry::Meta, request::Target, version::Sequence};
+use crate::{entry::Tags, request::Target, version::Sequence};
 
 /// The sequence and what was invalidated under it.
 pub(crate) struct Lines {
@@ -62,18 +62,18 @@ impl Lines {
     }
 
     /// Returns whether an invalidation hides an entry.
-    pub(crate) fn hides(&self, address: &Address, meta: &Meta) -> bool {
-        self.table.read().hides(address, meta)
+    pub(crate) fn hides(&self, space_key: &[u8], tags: &Tags, sequence: u64) -> bool {
+        self.table.read().hides(space_key, tags, sequence)
     }
 
     /// Returns whether the space or tenant was cleared after `sequence`.
-    pub(crate) fn cleared_since(&self, address: &Address, sequence: u64) -> bool {
-        self.current() > sequence && self.table.read().cleared(address) > sequence
+    pub(crate) fn cleared_since(&self, space_key: &[u8], sequence: u64) -> bool {
+        self.current() > sequence && self.table.read().cleared(space_key) > sequence
     }
 
     /// Returns whether the space or tenant was invalidated in whatever way after `sequence`.
-    pub(crate) fn changed_since(&self, address: &Address, sequence: u64) -> bool {
-        self.current() > sequence && self.table.read().last(address) > sequence
+    pub(crate) fn changed_since(&self, space_key: &[u8], sequence: u64) -> bool {
+        self.current() > sequence && self.table.read().last(space_key) > sequence
     }
 }
 

@@ -25,7 +25,9 @@
 
 mod budget;
 mod builder;
+mod class;
 mod events;
+mod key;
 mod leases;
 mod lines;
 mod policy;
@@ -48,18 +50,28 @@ mod tests;
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
+
 use self::shared::{Config, Shared};
 pub use self::{
     builder::MemoryBuilder,
-    policy::{EvictionPolicy, Lru, SlotId},
+    policy::{EvictionPolicy, Lru, RemovalCause, SlotId},
     service::MemoryFuture,
     stats::MemoryStats,
 };
 #[cfg(feature = "near")]
 pub(crate) use self::{
+    key::{Hashed, Key},
     sequences::Sequences,
-    slot::{Key, Slot, bytes_of},
+    slot::{Extra, Packed, Slot, bytes_of, has_own_class},
     table::Table,
+};
+use crate::{
+    address::Parts,
+    entry::NewEntry,
+    error::Result,
+    request::{When, Written},
+    version::Version,
 };
 
 /// Keeps entries in this process, bounded in bytes.
@@ -115,6 +127,46 @@ impl<P: EvictionPolicy> MemoryStore<P> {
     /// Returns what the store holds and has done.
     pub fn stats(&self) -> MemoryStats {
         self.shared.stats()
+    }
+
+    /// Returns the fresh value of a key, without a future.
+    ///
+    /// The way to use a store as an in-process cache of bytes, without tasks or a runtime: a hit takes one hash and a lock
+    /// that readers share, and allocates nothing. It counts as a read.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use memstache_core::{KeyspaceName, Lifetime, MemoryStore, NewEntry, Parts, Space};
+    ///
+    /// let store = MemoryStore::builder().max_bytes(16 << 20).build()?;
+    /// let space = Space::new(None, &KeyspaceName::new("products")?);
+    /// let key = Parts::new(&space, b"7")?;
+    ///
+    /// store.set_now(&key, NewEntry::new("a lamp", Lifetime::new(Duration::from_secs(60))?))?;
+    /// assert_eq!(store.get_now(&key).as_deref(), Some(&b"a lamp"[..]));
+    /// assert!(store.remove_now(&key));
+    /// assert_eq!(store.get_now(&key), None);
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn get_now(&self, key: &Parts<'_>) -> Option<Bytes> {
+        self.shared.value(key, self.shared.clock.now())
+    }
+
+    /// Stores an entry, without a future; whatever was there goes, and leases on the key end.
+    ///
+    /// Errors as in the list above.
+    pub fn set_now(&self, key: &Parts<'_>, entry: NewEntry) -> Result<Version> {
+        let stored = self.shared.set_one(*key, entry, When::Always, self.shared.clock.now())?;
+        self.shared.keep_swept();
+        match stored {
+            Written::Stored(version) => Ok(version),
+            Written::Refused => unreachable!("there is no condition to refuse by"),
+        }
+    }
+
+    /// Removes an entry, without a future, and ends the lease on its key; returns whether it was live.
+    pub fn remove_now(&self, key: &Parts<'_>) -> bool {
+        self.shared.remove_one(key, self.shared.clock.now())
     }
 
     /// Lets everything leave whose time is over: dead entries, leases that have aged out, cleared spaces.

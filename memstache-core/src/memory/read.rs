@@ -2,13 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use super::{
+    key::Hashed,
     leases::Waiter,
     policy::{EvictionPolicy, SlotId},
     shared::{Afterwards, Shard, Shared},
+    slot::Slot,
+    stats::count,
 };
 use crate::{
-    address::Address,
+    address::{Address, Parts},
     clock::Tick,
     entry::Entry,
     error::{Error, ErrorKind, Result},
@@ -18,37 +23,91 @@ use crate::{
 };
 
 impl<P: EvictionPolicy> Shared<P> {
+    /// Returns the fresh value of a key.
+    pub(super) fn value(&self, parts: &Parts<'_>, now: Tick) -> Option<Bytes> {
+        let hash = self.hash(parts);
+        {
+            let shard = self.shard(hash).read();
+            let Some(id) = shard.table.find(hash, parts) else {
+                count(&shard.reads.misses);
+                return None;
+            };
+            if let Some(slot) = self.fresh(&shard, id, now).filter(|slot| !slot.is_negative()) {
+                let value = slot.value();
+                count(&shard.reads.hits);
+                shard.table.record_access(id, hash);
+                return Some(value);
+            }
+        }
+        let item = Address::from_parts(parts.space(), parts.name(), None).into();
+        match self.look(&item, OnMiss::Report, &Scope::default(), now) {
+            Ok(Lookup::Hit(entry)) => Some(entry.value),
+            _ => None,
+        }
+    }
+
     /// Answers one item at once; a key that is busy is not waited for.
     pub(super) fn look(&self, item: &GetItem, on_miss: OnMiss, scope: &Scope, now: Tick) -> Result<Lookup> {
         let hash = self.hash(&item.address);
+        if let Some(found) = self.glance(&self.shard(hash).read(), hash, item, on_miss, now) {
+            return Ok(found);
+        }
         let mut after = Afterwards::default();
-        let mut shard = self.shard(hash).lock();
+        let mut shard = self.shard(hash).write();
         self.look_in(&mut shard, hash, item, on_miss, scope, now, &mut after)
     }
 
     /// Answers one item, or returns how to wait for the one who loads it.
     pub(super) fn look_or_wait(&self, item: &GetItem, scope: &Scope, now: Tick) -> Result<Result<Lookup>, Waiter> {
         let hash = self.hash(&item.address);
+        if let Some(found) = self.glance(&self.shard(hash).read(), hash, item, OnMiss::Wait, now) {
+            return Ok(Ok(found));
+        }
         let mut after = Afterwards::default();
-        let mut shard = self.shard(hash).lock();
+        let mut shard = self.shard(hash).write();
         let found = self.look_in(&mut shard, hash, item, OnMiss::Wait, scope, now, &mut after);
         // Under the same lock as the answer: the lease cannot end unnoticed in between.
         let busy = matches!(found, Ok(Lookup::Busy(_)));
         match busy.then(|| shard.leases.wait(hash, &item.address)).flatten() {
             Some(waiter) => {
                 // Counted once it is answered.
-                shard.counters.misses -= 1;
+                shard.reads.misses.fetch_sub(1, Ordering::Relaxed);
                 Err(waiter)
             }
             None => Ok(found),
         }
     }
 
+    /// Answers what needs no change under a lock that readers share: plain hits, and plain misses.
+    fn glance(&self, shard: &Shard<P>, hash: Hashed, item: &GetItem, on_miss: OnMiss, now: Tick) -> Option<Lookup> {
+        let Some(id) = shard.table.find(hash, &item.address) else {
+            return (on_miss == OnMiss::Report).then(|| {
+                count(&shard.reads.misses);
+                Lookup::Miss
+            });
+        };
+        let slot = self.fresh(shard, id, now).filter(|slot| item.unless != Some(slot.version()))?;
+        shard.table.record_access(id, hash);
+        Some(if slot.is_negative() {
+            count(&shard.reads.negative);
+            Lookup::Negative(slot.entry(now).meta)
+        } else {
+            count(&shard.reads.hits);
+            Lookup::Hit(slot.entry(now))
+        })
+    }
+
+    /// Returns an entry that may be answered with as it is: fresh, not hidden, nothing to extend.
+    fn fresh<'a>(&self, shard: &'a Shard<P>, id: SlotId, now: Tick) -> Option<&'a Slot> {
+        let slot = shard.table.get(id)?;
+        (now < slot.fresh_until() && slot.extended(now).is_none() && !self.is_hidden(slot)).then_some(slot)
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the parts of one question, taken apart once by the two callers")]
     fn look_in(
         &self,
         shard: &mut Shard<P>,
-        hash: u64,
+        hash: Hashed,
         item: &GetItem,
         on_miss: OnMiss,
         scope: &Scope,
@@ -56,18 +115,18 @@ impl<P: EvictionPolicy> Shared<P> {
         after: &mut Afterwards,
     ) -> Result<Lookup> {
         let id = self.settle(shard, hash, &item.address, now, after);
-        if let Some((freshness, entry)) = id.and_then(|id| served(shard, id, item, scope, now)) {
+        if let Some((freshness, entry)) = id.and_then(|id| served(shard, id, hash, item, scope, now)) {
             return Ok(match freshness {
                 Freshness::Fresh if entry.meta.content.negative => {
-                    shard.counters.negative += 1;
+                    count(&shard.reads.negative);
                     Lookup::Negative(entry.meta)
                 }
                 Freshness::Fresh => {
-                    shard.counters.hits += 1;
+                    count(&shard.reads.hits);
                     Lookup::Hit(entry)
                 }
                 Freshness::Stale | Freshness::Expired => {
-                    shard.counters.stale += 1;
+                    count(&shard.reads.stale);
                     let refresh = on_miss != OnMiss::Report;
                     let asked = refresh.then(|| self.grant(shard, hash, &item.address, now, after));
                     let lease =
@@ -76,8 +135,7 @@ impl<P: EvictionPolicy> Shared<P> {
                 }
             });
         }
-        shard.counters.misses += 1;
-        shard.table.record_miss(hash);
+        count(&shard.reads.misses);
         if on_miss == OnMiss::Report { Ok(Lookup::Miss) } else { self.grant(shard, hash, &item.address, now, after) }
     }
 
@@ -85,15 +143,15 @@ impl<P: EvictionPolicy> Shared<P> {
     fn grant(
         &self,
         shard: &mut Shard<P>,
-        hash: u64,
+        hash: Hashed,
         address: &Address,
         now: Tick,
         after: &mut Afterwards,
     ) -> Result<Lookup> {
         if let Some(lease) = shard.leases.get(hash, address) {
             let aged = now >= lease.until;
-            if !aged && !self.lines.cleared_since(address, lease.sequence) {
-                let joinable = !self.lines.changed_since(address, lease.sequence);
+            if !aged && !self.lines.cleared_since(address.space_key(), lease.sequence) {
+                let joinable = !self.lines.changed_since(address.space_key(), lease.sequence);
                 return Ok(Lookup::Busy(joinable.then_some(lease.id)));
             }
             shard.counters.aged_out += u64::from(aged);
@@ -118,26 +176,25 @@ impl<P: EvictionPolicy> Shared<P> {
 fn served<P: EvictionPolicy>(
     shard: &mut Shard<P>,
     id: SlotId,
+    hash: Hashed,
     item: &GetItem,
     scope: &Scope,
     now: Tick,
 ) -> Option<(Freshness, Entry)> {
-    let slot = shard.table.get_mut(id)?;
-    let meta = &mut slot.entry.meta;
-    if item.unless == Some(meta.version) {
+    let slot = shard.table.get(id)?;
+    if item.unless == Some(slot.version()) {
         return None;
     }
-    meta.confirmed_at = expiry::confirmed_by_authority(meta, now);
-    let freshness = expiry::freshness(meta, now, scope.max_staleness);
-    if freshness == Freshness::Expired || (freshness == Freshness::Stale && meta.content.negative) {
+    let extended = slot.extended(now);
+    let mut entry = slot.entry(now.min(slot.fresh_until()));
+    let freshness = expiry::freshness(&entry.meta, now, scope.max_staleness);
+    if freshness == Freshness::Expired || (freshness == Freshness::Stale && slot.is_negative()) {
         return None;
     }
-    let extended = expiry::extended(meta, now);
-    meta.fresh_until = extended.unwrap_or(meta.fresh_until);
-    let entry = slot.entry.clone();
-    if extended.is_some() {
-        shard.table.reschedule(id);
+    if let Some(until) = extended {
+        entry.meta.fresh_until = until;
+        shard.table.change(id, |slot| slot.extend(until));
     }
-    shard.table.record_access(id);
+    shard.table.record_access(id, hash);
     Some((freshness, entry))
 }

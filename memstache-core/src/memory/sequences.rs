@@ -4,12 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::quality::RandomState;
 
-use crate::{
-    address::{Address, Space},
-    entry::Meta,
-    name::Tag,
-    request::Target,
-};
+use crate::{address::Space, entry::Tags, name::Tag, request::Target};
 
 /// The last invalidation of every tag, space and tenant, as points in a line; bounded.
 ///
@@ -140,32 +135,32 @@ impl Sequences {
     }
 
     /// Returns whether an invalidation hides an entry.
-    pub(crate) fn hides(&self, address: &Address, meta: &Meta) -> bool {
-        let sequence = meta.sequence.0;
-        if self.cleared(address) > sequence {
+    pub(crate) fn hides(&self, space_key: &[u8], tags: &Tags, sequence: u64) -> bool {
+        if self.cleared(space_key) > sequence {
             return true;
         }
-        let Some(line) = self.spaces.get(address.space_key()).filter(|_| !meta.tags.is_empty()) else { return false };
+        let Some(line) = self.spaces.get(space_key).filter(|_| !tags.is_empty()) else { return false };
         let newer = |tag: &Tag| line.tags.get(tag).is_some_and(|record| record.sequence > sequence);
-        line.tagged_floor > sequence || (line.last > sequence && meta.tags.as_slice().iter().any(newer))
+        line.tagged_floor > sequence || (line.last > sequence && tags.as_slice().iter().any(newer))
     }
 
-    /// Returns the last clear of an address's space or tenant.
-    pub(crate) fn cleared(&self, address: &Address) -> u64 {
-        let floor = self.spaces.get(address.space_key()).map_or(0, |line| line.floor);
-        floor.max(self.tenant(address)).max(self.everything)
+    /// Returns the last clear of a space or its tenant.
+    pub(crate) fn cleared(&self, space_key: &[u8]) -> u64 {
+        let floor = self.spaces.get(space_key).map_or(0, |line| line.floor);
+        floor.max(self.tenant(space_key)).max(self.everything)
     }
 
-    /// Returns the last invalidation of an address's space, tags included, or tenant.
-    pub(crate) fn last(&self, address: &Address) -> u64 {
-        let last = self.spaces.get(address.space_key()).map_or(0, |line| line.last);
-        last.max(self.tenant(address)).max(self.everything)
+    /// Returns the last invalidation of a space, tags included, or its tenant.
+    pub(crate) fn last(&self, space_key: &[u8]) -> u64 {
+        let last = self.spaces.get(space_key).map_or(0, |line| line.last);
+        last.max(self.tenant(space_key)).max(self.everything)
     }
 
-    fn tenant(&self, address: &Address) -> u64 {
-        match address.tenant_key() {
-            [] => 0,
-            tenant => self.tenants.get(tenant).map_or(0, |record| record.sequence),
+    fn tenant(&self, space_key: &[u8]) -> u64 {
+        // Labels have no colon, so the first one ends the tenant.
+        match space_key.split(|byte| *byte == b':').next() {
+            None | Some([]) => 0,
+            Some(tenant) => self.tenants.get(tenant).map_or(0, |record| record.sequence),
         }
     }
 }
@@ -175,7 +170,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{KeyspaceName, Lifetime, NewEntry, Sequence, Tags, TenantId, Tick, Version};
+    use crate::{KeyspaceName, TenantId};
 
     fn space(tenant: usize, keyspace: usize) -> Space {
         let tenant = (tenant > 0).then(|| TenantId::new(format!("t{tenant}")).unwrap());
@@ -203,12 +198,6 @@ mod tests {
         })
     }
 
-    fn entry(space: &Space, tags: Tags, sequence: u64) -> (Address, Meta) {
-        let entry = NewEntry::new("v", Lifetime::UNLIMITED).with_tags(tags);
-        let address = Address::plain(space, "name").unwrap();
-        (address, entry.into_entry(Tick::default(), Version(1), Sequence(sequence)).meta)
-    }
-
     proptest! {
         #[test]
         fn hides_what_is_outdated_and_when_nothing_was_forgotten_only_that(
@@ -225,15 +214,14 @@ mod tests {
             for (t, k) in (0..3).flat_map(|t| (0..3).map(move |k| (t, k))) {
                 for tags in [Tags::NONE, Tags::new([tag(1)]).unwrap(), Tags::new([tag(0), tag(2), tag(9)]).unwrap()] {
                     for sequence in 0..=history.len() as u64 {
-                        let (address, meta) = entry(&space(t, k), tags.clone(), sequence);
                         let outdated = naive(&history, &space(t, k), &tags, sequence);
-                        let hidden = sequences.hides(&address, &meta);
+                        let hidden = sequences.hides(space(t, k).key(), &tags, sequence);
                         prop_assert!(hidden || !outdated, "an outdated entry is never seen");
                         prop_assert!(forgot || hidden == outdated, "exact within the bound");
-                        prop_assert!(sequences.last(&address) >= sequences.cleared(&address));
+                        prop_assert!(sequences.last(space(t, k).key()) >= sequences.cleared(space(t, k).key()));
                     }
-                    let (address, meta) = entry(&space(t, k), tags, history.len() as u64);
-                    prop_assert!(!sequences.hides(&address, &meta), "what is new is never hidden");
+                    let now = history.len() as u64;
+                    prop_assert!(!sequences.hides(space(t, k).key(), &tags, now), "what is new is never hidden");
                 }
             }
         }
@@ -243,10 +231,7 @@ mod tests {
     fn an_old_tag_is_forgotten_for_its_space_only() {
         let mut sequences = Sequences::new(4);
         (0..10).for_each(|n| sequences.note(&Target::Tag(space(0, 0), tag(n)), n as u64 + 1));
-        let hides = |space: &Space, tags, sequence| {
-            let (address, meta) = entry(space, tags, sequence);
-            sequences.hides(&address, &meta)
-        };
+        let hides = |space: &Space, tags: Tags, sequence| sequences.hides(space.key(), &tags, sequence);
         let tags = || Tags::new([tag(99)]).unwrap();
         assert_eq!(sequences.len(), 4);
         assert!(hides(&space(0, 0), tags(), 6), "seven tags are forgotten: any of them could be meant");

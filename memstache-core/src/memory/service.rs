@@ -15,7 +15,8 @@ use crate::{
     coherence::{Coherence, InvalidationStream},
     error::{Error, Result},
     request::{
-        Found, Get, Invalidate, Invalidated, Lookup, Remove, Removed, Request, Response, Set, Stored, Touch, Touched,
+        Found, Get, Invalidate, Invalidated, Lookup, Remove, Removed, Request, Response, Set, SetItem, Stored, Touch,
+        Touched,
     },
     store::Store,
 };
@@ -31,26 +32,26 @@ impl<P: EvictionPolicy> MemoryStore<P> {
         begun
     }
 
-    fn set_now(&self, op: Set) -> Stored {
+    fn store_all(&self, op: Set) -> Stored {
         let now = self.shared.clock.now();
-        let stored = op.items.map(|item| self.shared.set_one(item, now));
+        let stored = op.items.map(|SetItem { address, entry, when }| self.shared.set_one(address, entry, when, now));
         self.shared.keep_swept();
         stored
     }
 
-    fn remove_now(&self, op: Remove) -> Removed {
+    fn remove_all(&self, op: Remove) -> Removed {
         let now = self.shared.clock.now();
-        op.items.map(|address| Ok(self.shared.remove_one(address, now)))
+        op.items.map(|address| Ok(self.shared.remove_one(&address, now)))
     }
 
-    fn touch_now(&self, op: Touch) -> Touched {
+    fn touch_all(&self, op: Touch) -> Touched {
         let now = self.shared.clock.now();
         let touched = op.items.map(|item| Ok(self.shared.touch_one(item, now)));
         self.shared.keep_swept();
         touched
     }
 
-    fn invalidate_now(&self, op: &Invalidate) -> Invalidated {
+    fn invalidate_all(&self, op: &Invalidate) -> Invalidated {
         let invalidated = op.items.map_ref(|target| Ok(self.shared.invalidate_one(target)));
         self.shared.keep_swept();
         invalidated
@@ -70,19 +71,19 @@ impl<P: EvictionPolicy> Store for MemoryStore<P> {
     }
 
     async fn set(&self, op: Set) -> Result<Stored> {
-        Ok(self.set_now(op))
+        Ok(self.store_all(op))
     }
 
     async fn remove(&self, op: Remove) -> Result<Removed> {
-        Ok(self.remove_now(op))
+        Ok(self.remove_all(op))
     }
 
     async fn touch(&self, op: Touch) -> Result<Touched> {
-        Ok(self.touch_now(op))
+        Ok(self.touch_all(op))
     }
 
     async fn invalidate(&self, op: Invalidate) -> Result<Invalidated> {
-        Ok(self.invalidate_now(&op))
+        Ok(self.invalidate_all(&op))
     }
 }
 
@@ -108,10 +109,10 @@ impl<P: EvictionPolicy> Service<Request> for MemoryStore<P> {
                 Begun::Ready(found) => Response::Found(found),
                 Begun::Waiting(found) => return MemoryFuture(State::Waiting(found)),
             },
-            Request::Set(op) => Response::Stored(self.set_now(op)),
-            Request::Remove(op) => Response::Removed(self.remove_now(op)),
-            Request::Touch(op) => Response::Touched(self.touch_now(op)),
-            Request::Invalidate(op) => Response::Invalidated(self.invalidate_now(&op)),
+            Request::Set(op) => Response::Stored(self.store_all(op)),
+            Request::Remove(op) => Response::Removed(self.remove_all(op)),
+            Request::Touch(op) => Response::Touched(self.touch_all(op)),
+            Request::Invalidate(op) => Response::Invalidated(self.invalidate_all(&op)),
         };
         MemoryFuture(State::Ready(Some(response)))
     }

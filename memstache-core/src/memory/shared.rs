@@ -1,7 +1,7 @@
 //! What all handles of a store share, and the steps that every operation is made of.
 
 use std::{
-    hash::{BuildHasher, Hash},
+    hash::Hash,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -10,25 +10,24 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::{
     budget::Budget,
     events::Events,
+    key::{Hashed, Key},
     leases::{Leases, Standing},
     lines::Lines,
-    policy::{EvictionPolicy, SlotId},
+    policy::{EvictionPolicy, RemovalCause, SlotId},
     slot::Slot,
-    stats::{Counters, MemoryStats},
+    stats::{Counters, MemoryStats, ReadCounters},
     sweeper::Sweeper,
     table::Table,
 };
 use crate::{
     accountant::Accountant,
-    address::Address,
     clock::{Clock, Tick},
-    expiry::{self, Freshness},
     request::LeaseId,
 };
 
@@ -37,7 +36,7 @@ const STEPS_PER_WRITE: usize = 8;
 
 /// The store itself.
 pub(crate) struct Shared<P> {
-    pub(super) shards: Box<[Mutex<Shard<P>>]>,
+    pub(super) shards: Box<[RwLock<Shard<P>>]>,
     pub(super) hasher: RandomState,
     pub(super) budget: Budget,
     pub(super) lines: Lines,
@@ -74,6 +73,8 @@ pub(crate) struct Shard<P> {
     pub(super) table: Table<P>,
     pub(super) leases: Leases,
     pub(super) counters: Counters,
+    /// Counted by readers that share the lock.
+    pub(super) reads: ReadCounters,
     /// The clear up to which all entries were looked at.
     pub(super) swept: u64,
 }
@@ -104,7 +105,8 @@ impl<P: EvictionPolicy> Shared<P> {
     pub(super) fn new(config: Config<P>) -> Self {
         let shard = |policy| {
             let (table, leases) = (Table::new(policy), Leases::new());
-            Mutex::new(Shard { table, leases, counters: Counters::default(), swept: 0 })
+            let (counters, reads) = (Counters::default(), ReadCounters::default());
+            RwLock::new(Shard { table, leases, counters, reads, swept: 0 })
         };
         Self {
             shards: config.policies.into_iter().map(shard).collect(),
@@ -135,68 +137,66 @@ impl<P: EvictionPolicy> Shared<P> {
             ..MemoryStats::default()
         };
         for shard in &self.shards {
-            let shard = shard.lock();
-            stats.add(shard.table.len(), &shard.counters);
+            let shard = shard.read();
+            stats.add(shard.table.len(), &shard.counters, &shard.reads);
         }
         stats
     }
 
-    pub(super) fn hash(&self, key: &impl Hash) -> u64 {
-        self.hasher.hash_one(key)
+    pub(super) fn hash(&self, key: &impl Hash) -> Hashed {
+        Hashed::new(&self.hasher, key)
     }
 
-    /// Returns the shard of a hash; the table inside uses the lowest and the highest bits.
-    pub(super) fn shard(&self, hash: u64) -> &Mutex<Shard<P>> {
-        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)]
+    pub(super) fn shard(&self, hash: Hashed) -> &RwLock<Shard<P>> {
+        &self.shards[hash.shard(self.shards.len())]
     }
 
     /// Finds the entry of a key, after it took out one that is hidden or dead.
     pub(super) fn settle(
         &self,
         shard: &mut Shard<P>,
-        hash: u64,
-        address: &Address,
+        hash: Hashed,
+        key: &impl Key,
         now: Tick,
         after: &mut Afterwards,
     ) -> Option<SlotId> {
-        let id = shard.table.find(hash, address)?;
-        let slot = shard.table.get_mut(id)?;
+        let id = shard.table.find(hash, key)?;
+        let slot = shard.table.get(id)?;
         let hidden = self.is_hidden(slot);
-        if !hidden && now < expiry::dead_at(slot.meta()) {
+        if !hidden && now < slot.dead_at() {
             return Some(id);
         }
         let counter = if hidden { &mut shard.counters.hidden } else { &mut shard.counters.expired };
         *counter += 1;
-        after.keep(self.take_out(shard, id));
+        let cause = if hidden { RemovalCause::Removed } else { RemovalCause::Expired };
+        after.keep(self.take_out(shard, id, cause));
         None
     }
 
     /// Returns whether an invalidation hides the entry; remembers that none did.
-    pub(super) fn is_hidden(&self, slot: &mut Slot) -> bool {
-        // Read first: what comes during the check is not covered by the new stamp.
-        let current = self.lines.current();
-        if current <= slot.checked {
+    pub(super) fn is_hidden(&self, slot: &Slot) -> bool {
+        // Read first: what comes during the check is not covered by it.
+        let (current, sequence) = (self.lines.current(), slot.sequence());
+        if current <= sequence {
             return false;
         }
-        let hidden = self.lines.hides(&slot.address, slot.meta());
+        let hidden = self.lines.hides(slot.space_key(), slot.tags(), sequence);
         if !hidden {
-            slot.checked = current;
+            slot.raise(current);
         }
         hidden
     }
 
     /// Returns whether a settled entry counts as live: fresh, and a value if `value` is asked for.
     pub(super) fn is_live(shard: &Shard<P>, id: Option<SlotId>, now: Tick, value: bool) -> bool {
-        let live = |slot: &Slot| {
-            expiry::freshness(slot.meta(), now, None) == Freshness::Fresh && !(value && slot.meta().content.negative)
-        };
+        let live = |slot: &Slot| now < slot.fresh_until() && !(value && slot.is_negative());
         id.and_then(|id| shard.table.get(id)).is_some_and(live)
     }
 
     /// Takes an entry out and gives back what it took.
-    pub(super) fn take_out(&self, shard: &mut Shard<P>, id: SlotId) -> Option<Slot> {
+    pub(super) fn take_out(&self, shard: &mut Shard<P>, id: SlotId, cause: RemovalCause) -> Option<Slot> {
         let before = shard.table.bytes();
-        let slot = shard.table.remove(id)?;
+        let slot = shard.table.remove(id, cause)?;
         self.budget.give(before - shard.table.bytes());
         self.release(&slot);
         Some(slot)
@@ -205,13 +205,13 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Tells the accountant that an entry went.
     pub(super) fn release(&self, slot: &Slot) {
         if let Some(accountant) = &self.accountant {
-            accountant.release(slot.address.tenant(), slot.charge());
+            accountant.release(slot.tenant(), slot.charge());
         }
     }
 
     /// Ends the lease on a key, if there is one.
-    pub(super) fn end_lease(&self, shard: &mut Shard<P>, hash: u64, address: &Address) -> Option<Standing> {
-        let lease = shard.leases.end(hash, address)?;
+    pub(super) fn end_lease(&self, shard: &mut Shard<P>, hash: Hashed, key: &impl Key) -> Option<Standing> {
+        let lease = shard.leases.end(hash, key)?;
         self.standing.fetch_sub(1, Ordering::Relaxed);
         Some(lease)
     }
@@ -220,13 +220,13 @@ impl<P: EvictionPolicy> Shared<P> {
     pub(super) fn standing(
         &self,
         shard: &Shard<P>,
-        hash: u64,
-        address: &Address,
+        hash: Hashed,
+        key: &impl Key,
         id: LeaseId,
         now: Tick,
     ) -> Option<u64> {
-        let lease = shard.leases.get(hash, address).filter(|lease| lease.id == id && now < lease.until)?;
-        (!self.lines.cleared_since(address, lease.sequence)).then_some(lease.sequence)
+        let lease = shard.leases.get(hash, key).filter(|lease| lease.id == id && now < lease.until)?;
+        (!self.lines.cleared_since(key.space_key(), lease.sequence)).then_some(lease.sequence)
     }
 
     /// Returns a lease id that was never given and is not zero.

@@ -1,14 +1,17 @@
 //! Storage by dense ids that grows and shrinks in chunks, so that growth never copies what is held.
 
 /// Values in one chunk; as many as a bitmap word has bits.
-pub(crate) const CHUNK: usize = 32;
+pub(crate) const CHUNK: usize = 64;
 
-/// Values under dense `u32` ids.
+/// Values under dense `u32` ids below 2^31.
 ///
 /// The lowest chunk with room is filled first, so that the highest ones drain; a chunk that is empty gives its memory
 /// back.
 pub(crate) struct Slab<T> {
-    chunks: Vec<Chunk<T>>,
+    /// `None` where the memory was given back. Apart from `used`, so that a lookup finds its chunk in few cache lines.
+    chunks: Vec<Option<Box<[Option<T>; CHUNK]>>>,
+    /// One bit a slot in use.
+    used: Vec<u64>,
     /// One bit a chunk: allocated, and with room.
     roomy: Vec<u64>,
     /// No word of `roomy` below this one has a bit.
@@ -18,15 +21,9 @@ pub(crate) struct Slab<T> {
     len: usize,
 }
 
-struct Chunk<T> {
-    used: u32,
-    /// Empty when the chunk is released.
-    values: Box<[Option<T>]>,
-}
-
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Self {
-        Self { chunks: Vec::new(), roomy: Vec::new(), first_roomy: 0, released: Vec::new(), len: 0 }
+        Self { chunks: Vec::new(), used: Vec::new(), roomy: Vec::new(), first_roomy: 0, released: Vec::new(), len: 0 }
     }
 
     /// Returns how many values are held.
@@ -41,7 +38,7 @@ impl<T> Slab<T> {
 
     /// Returns one more than the highest id ever given.
     pub(crate) fn end(&self) -> u32 {
-        u32::try_from(self.chunks.len() * CHUNK).expect("ids are 32 bits wide")
+        id_of(self.chunks.len())
     }
 
     /// Returns whether the next insert takes memory for another chunk.
@@ -55,27 +52,28 @@ impl<T> Slab<T> {
             Some(at) => at,
             None => self.grow(),
         };
-        let chunk = &mut self.chunks[at];
-        let bit = (!chunk.used).trailing_zeros();
-        chunk.used |= 1 << bit;
-        chunk.values[bit as usize] = Some(value);
-        if chunk.used == u32::MAX {
+        let bit = (!self.used[at]).trailing_zeros();
+        self.used[at] |= 1 << bit;
+        if let Some(chunk) = &mut self.chunks[at] {
+            chunk[bit as usize] = Some(value);
+        }
+        if self.used[at] == u64::MAX {
             self.roomy[at / 64] &= !(1 << (at % 64));
         }
         self.len += 1;
-        u32::try_from(at * CHUNK).expect("ids are 32 bits wide") + bit
+        id_of(at) + bit
     }
 
     /// Takes a value out; its id may be given again.
     pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
         let at = id as usize / CHUNK;
         let chunk = self.chunks.get_mut(at)?;
-        let value = chunk.values.get_mut(id as usize % CHUNK)?.take()?;
-        chunk.used &= !(1 << (id as usize % CHUNK));
+        let value = chunk.as_mut()?[id as usize % CHUNK].take()?;
+        self.used[at] &= !(1 << (id as usize % CHUNK));
         self.len -= 1;
-        if chunk.used == 0 {
-            chunk.values = Box::default();
-            self.released.push(u32::try_from(at).expect("ids are 32 bits wide"));
+        if self.used[at] == 0 {
+            *chunk = None;
+            self.released.push(u32::try_from(at).expect("ids are 31 bits wide"));
             self.roomy[at / 64] &= !(1 << (at % 64));
         } else {
             self.roomy[at / 64] |= 1 << (at % 64);
@@ -85,11 +83,11 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get(&self, id: u32) -> Option<&T> {
-        self.chunks.get(id as usize / CHUNK)?.values.get(id as usize % CHUNK)?.as_ref()
+        self.chunks.get(id as usize / CHUNK)?.as_ref()?[id as usize % CHUNK].as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        self.chunks.get_mut(id as usize / CHUNK)?.values.get_mut(id as usize % CHUNK)?.as_mut()
+        self.chunks.get_mut(id as usize / CHUNK)?.as_mut()?[id as usize % CHUNK].as_mut()
     }
 
     fn lowest(&mut self) -> Option<usize> {
@@ -103,14 +101,16 @@ impl<T> Slab<T> {
     }
 
     fn grow(&mut self) -> usize {
-        let values = (0..CHUNK).map(|_| None).collect();
+        let values: Box<[Option<T>]> = (0..CHUNK).map(|_| None).collect();
+        let values = values.try_into().ok();
         let at = match self.released.pop() {
             Some(at) => {
-                self.chunks[at as usize].values = values;
+                self.chunks[at as usize] = values;
                 at as usize
             }
             None => {
-                self.chunks.push(Chunk { used: 0, values });
+                self.chunks.push(values);
+                self.used.push(0);
                 self.chunks.len() - 1
             }
         };
@@ -123,28 +123,37 @@ impl<T> Slab<T> {
     }
 }
 
+/// Returns the first id of a chunk.
+fn id_of(chunk: usize) -> u32 {
+    let id = u32::try_from(chunk * CHUNK).ok().filter(|id| *id <= 1 << 31);
+    id.expect("ids are 31 bits wide")
+}
+
 /// Small values for every id of a slab, such as links; grows in chunks and keeps what it has.
-pub(crate) struct Column<T>(Vec<Box<[T]>>);
+pub(crate) struct Column<T>(Vec<Box<[T; COLUMN]>>);
 
-impl<T: Copy + Default> Column<T> {
-    const CHUNK: usize = 128;
+const COLUMN: usize = 256;
 
+impl<T> Column<T> {
     pub(crate) const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Returns the value under an id; the default if it was never set.
-    pub(crate) fn get(&self, id: u32) -> T {
-        self.0.get(id as usize / Self::CHUNK).map(|chunk| chunk[id as usize % Self::CHUNK]).unwrap_or_default()
+    /// Returns the value under an id; `None` beyond the highest chunk that was written to.
+    pub(crate) fn get(&self, id: u32) -> Option<&T> {
+        self.0.get(id as usize / COLUMN).map(|chunk| &chunk[id as usize % COLUMN])
     }
+}
 
-    /// Returns the place under an id.
+impl<T: Default> Column<T> {
+    /// Returns the place under an id; the default is there if it was never set.
     pub(crate) fn at(&mut self, id: u32) -> &mut T {
-        let chunk = id as usize / Self::CHUNK;
+        let chunk = id as usize / COLUMN;
         while self.0.len() <= chunk {
-            self.0.push(vec![T::default(); Self::CHUNK].into());
+            let values: Box<[T]> = (0..COLUMN).map(|_| T::default()).collect();
+            self.0.extend(values.try_into().ok());
         }
-        &mut self.0[chunk][id as usize % Self::CHUNK]
+        &mut self.0[chunk][id as usize % COLUMN]
     }
 }
 

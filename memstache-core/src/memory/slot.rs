@@ -1,82 +1,416 @@
-//! One held entry, and what it is charged.
+//! One held entry, as small as can be, and what it is charged.
 
-use crate::{
-    accountant::Charge,
-    address::{Address, Parts},
-    entry::{Entry, Meta, Tags},
-    request::LeaseId,
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
-/// Bytes that an entry takes beside its key, its value and its tags' text.
-///
-/// The slot, its links in the wheel and the policy, its part of the hash table at the worst load, and for each of the
-/// allocations of key and value a header and what an allocator rounds up.
-pub(crate) const ENTRY_OVERHEAD: usize = size_of::<Option<Slot>>() + LINKS + INDEX + KEY_HEADER + VALUE_HEADER;
-const LINKS: usize = 16 + 16;
-const INDEX: usize = 12;
-const KEY_HEADER: usize = 16 + 16;
-const VALUE_HEADER: usize = 32 + 16;
+use bytes::{BufMut, Bytes, BytesMut};
 
-/// An entry where it is held.
-pub(crate) struct Slot {
-    pub(crate) address: Address,
-    pub(crate) hash: u64,
-    pub(crate) entry: Entry,
-    /// Up to where it is known that nothing hides the entry: a sequence, or whatever its owner counts by.
-    pub(crate) checked: u64,
-    /// The lease under which it was stored; leases are never zero.
-    filled_by: u64,
+use super::{
+    class::{Class, Own},
+    key::{Key, Place},
+};
+use crate::{
+    accountant::Charge,
+    address::Address,
+    clock::{Tick, millis},
+    entry::{Content, Entry, Meta, Tags},
+    expiry,
+    lifetime::Lifetime,
+    version::{Sequence, Version},
+};
+
+/// Values up to this length are kept in one allocation with their names; larger ones are not copied.
+const JOINED: usize = 4096;
+
+/// Bytes that an entry takes beside its slot, its key, its value and its tags' text: links of the wheel and the policy,
+/// its part of the hash table at the worst load, and for its value's allocation a header and what an allocator rounds up.
+const BESIDE: usize = LINKS + INDEX + VALUE_HEADER;
+const LINKS: usize = 8 + 16;
+const INDEX: usize = 12;
+const VALUE_HEADER: usize = 32 + 16;
+/// A further allocation.
+const HEADER: usize = 16 + 16;
+
+/// Says in `life` that an entry has no end.
+const FOREVER: u32 = u32::MAX;
+/// Says in `life` that the class knows.
+const OWN: u32 = u32::MAX - 1;
+
+/// An entry where it is held; `X` is what its owner keeps beside it.
+pub(crate) struct Slot<X = ()> {
+    /// The name, then the value; or the value only.
+    blob: Bytes,
+    class: Arc<Class>,
+    /// The version in the upper 48 bits, the length of the name in the blob in the lower 16.
+    version: u64,
+    /// Nothing up to here hides the entry; raised when it was looked at.
+    sequence: AtomicU64,
+    /// When it was written in the upper 48 bits, what it cost to load in the lower 16.
+    written: u64,
+    /// Milliseconds from the write to the end of freshness.
+    life: u32,
+    /// Milliseconds of grace.
+    stale_for: u32,
+    plain_len: u32,
+    pub(crate) hash: u32,
+    pub(crate) extra: X,
 }
 
-impl Slot {
+/// A name and a value on their way into a slot, put together outside of all locks.
+pub(crate) struct Packed {
+    blob: Bytes,
+    /// Zero if the name does not stand before the value.
+    name_len: u16,
+}
+
+impl Packed {
+    pub(crate) fn new(name: &[u8], value: Bytes) -> Self {
+        if value.len() > JOINED {
+            return Self { blob: value, name_len: 0 };
+        }
+        let mut blob = BytesMut::with_capacity(name.len() + value.len());
+        blob.put_slice(name);
+        blob.put_slice(&value);
+        Self { blob: Vec::from(blob).into(), name_len: u16::try_from(name.len()).expect("names are short") }
+    }
+}
+
+/// What a slot has room for of a [`Meta`].
+struct Small {
+    version: u64,
+    written: u64,
+    life: u32,
+    stale_for: u32,
+    plain_len: u32,
+}
+
+impl Small {
+    /// Returns `None` if something of it would be lost.
+    fn new(meta: &Meta) -> Option<Self> {
+        let plain = meta.tags.is_empty() && meta.sliding.is_none() && meta.fresh_until == meta.hard_until;
+        let within = |number: u64, bits: u32| (number >> bits == 0).then_some(number);
+        let life = match meta.fresh_until {
+            Tick::NEVER => Some(FOREVER),
+            until if until < meta.written_at => None,
+            until => u32::try_from(millis(until.since(meta.written_at))).ok().filter(|life| *life < OWN),
+        };
+        let stale_for = u32::try_from(millis(meta.stale_for)).ok()?;
+        (plain && Duration::from_millis(stale_for.into()) == meta.stale_for).then_some(())?;
+        Some(Self {
+            version: within(meta.version.0, 48)? << 16,
+            written: within(meta.written_at.as_millis(), 48)? << 16 | u64::from(cost::to_bits(meta.load_cost)?),
+            life: life?,
+            stale_for,
+            plain_len: u32::try_from(meta.content.plain_len).ok()?,
+        })
+    }
+}
+
+/// What all entries like this one have in common, or the class that it has for itself.
+pub(crate) fn class_of(place: &impl Place, packed: &Packed, meta: &Meta, shared: Option<&Arc<Class>>) -> Arc<Class> {
+    let own = is_own(place, packed.name_len > 0, meta);
+    if let Some(shared) = shared.filter(|_| !own) {
+        return Arc::clone(shared);
+    }
+    let name = || (packed.name_len == 0).then(|| place.name().into());
+    let own = own.then(|| Own { meta: meta.clone(), name: name(), stored: place.blind().cloned() });
+    Arc::new(Class::new(place.space(), common(&meta.content), own))
+}
+
+/// Returns the part of a content that entries share.
+pub(crate) fn common(content: &Content) -> Content {
+    Content { plain_len: 0, ..*content }
+}
+
+fn is_own(place: &impl Place, joined: bool, meta: &Meta) -> bool {
+    !joined || place.blind().is_some() || Small::new(meta).is_none()
+}
+
+/// Returns whether an entry will have its class for itself.
+pub(crate) fn has_own_class(place: &impl Place, value: usize, meta: &Meta) -> bool {
+    is_own(place, value <= JOINED, meta)
+}
+
+/// What an owner keeps beside each of its entries.
+pub(crate) trait Extra: Send + Sync {
+    /// Returns what it takes beside the slot.
+    fn bytes(&self) -> usize;
+}
+
+impl Extra for () {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl<X> Slot<X> {
+    /// What a slot takes, in use or not.
+    pub(crate) const BYTES: usize = size_of::<Option<Self>>();
+    /// What an entry takes beside its key, its value and its tags.
+    pub(crate) const OVERHEAD: usize = Self::BYTES + BESIDE;
+
     /// Creates the slot of an entry; everything up to the entry's own sequence is known not to hide it.
-    pub(crate) fn new(hash: u64, address: Address, entry: Entry, filled_by: Option<LeaseId>) -> Self {
-        let checked = entry.meta.sequence.0;
-        Self { address, hash, entry, checked, filled_by: filled_by.map_or(0, |lease| lease.0) }
+    pub(crate) fn new(hash: u32, class: Arc<Class>, packed: Packed, meta: &Meta, extra: X) -> Self {
+        let small = if class.own.is_some() { None } else { Small::new(meta) };
+        let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0, plain_len: 0 });
+        Self {
+            blob: packed.blob,
+            class,
+            version: small.version | u64::from(packed.name_len),
+            sequence: AtomicU64::new(meta.sequence.0),
+            written: small.written,
+            life: small.life,
+            stale_for: small.stale_for,
+            plain_len: small.plain_len,
+            hash,
+            extra,
+        }
     }
 
-    /// Returns whether the entry was stored under a lease.
-    pub(crate) fn was_filled_by(&self, lease: LeaseId) -> bool {
-        self.filled_by != 0 && self.filled_by == lease.0
+    fn name_len(&self) -> usize {
+        self.version as u16 as usize
     }
 
-    pub(crate) fn meta(&self) -> &Meta {
-        &self.entry.meta
+    fn own(&self) -> Option<&Own> {
+        self.class.own.as_ref()
+    }
+
+    pub(crate) fn class(&self) -> &Arc<Class> {
+        &self.class
+    }
+
+    /// Gives the slot the class that others have too, unless it has one for itself.
+    pub(crate) fn share_class(&mut self, share: impl FnOnce(Arc<Class>) -> Arc<Class>) {
+        if self.own().is_none() {
+            self.class = share(Arc::clone(&self.class));
+        }
+    }
+
+    pub(crate) fn space_key(&self) -> &[u8] {
+        self.class.space.key()
+    }
+
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.class.space.tenant()
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        match self.own().and_then(|own| own.name.as_deref()) {
+            Some(name) => name,
+            None => &self.blob[..self.name_len()],
+        }
+    }
+
+    /// Returns the key by which it is known below, if that is not the plain one.
+    pub(crate) fn blind(&self) -> Option<&Arc<[u8]>> {
+        self.own()?.stored.as_ref()
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        Address::from_parts(&self.class.space, self.name(), self.blind().cloned())
+    }
+
+    /// Returns whether this is the entry of `key`.
+    pub(crate) fn is(&self, hash: u32, key: &impl Key) -> bool {
+        self.hash == hash && self.name() == key.name() && self.space_key() == key.space_key()
+    }
+
+    pub(crate) fn value(&self) -> Bytes {
+        self.blob.slice(self.name_len()..)
+    }
+
+    fn value_len(&self) -> usize {
+        self.blob.len() - self.name_len()
+    }
+
+    pub(crate) fn is_negative(&self) -> bool {
+        self.class.content.negative
+    }
+
+    pub(crate) fn content(&self) -> Content {
+        match self.own() {
+            Some(own) => own.meta.content,
+            None => Content { plain_len: self.plain_len.into(), ..self.class.content },
+        }
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.own().map_or(Version(self.version >> 16), |own| own.meta.version)
+    }
+
+    /// Returns up to where nothing hides the entry.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Relaxed)
+    }
+
+    /// Remembers that nothing up to `sequence` hides the entry.
+    pub(crate) fn raise(&self, sequence: u64) {
+        // Only ever higher, by whoever looked: all who do have seen that nothing hides it.
+        self.sequence.fetch_max(sequence, Relaxed);
+    }
+
+    pub(crate) fn tags(&self) -> &Tags {
+        const NONE: &Tags = &Tags::NONE;
+        self.own().map_or(NONE, |own| &own.meta.tags)
+    }
+
+    pub(crate) fn fresh_until(&self) -> Tick {
+        match self.life {
+            FOREVER => Tick::NEVER,
+            OWN => self.own().map_or(Tick::NEVER, |own| own.meta.fresh_until),
+            life => Tick::from_millis((self.written >> 16) + u64::from(life)),
+        }
+    }
+
+    /// Returns from when on nobody may be served it.
+    pub(crate) fn dead_at(&self) -> Tick {
+        match self.own() {
+            Some(own) => expiry::dead_at(&own.meta),
+            None if self.is_negative() => self.fresh_until(),
+            None => self.fresh_until().after(Duration::from_millis(self.stale_for.into())),
+        }
+    }
+
+    /// Returns the new end of freshness if a read at `now` extends it.
+    pub(crate) fn extended(&self, now: Tick) -> Option<Tick> {
+        expiry::extended(&self.own()?.meta, now)
+    }
+
+    /// Returns all that is known of the entry; last confirmed when it was written.
+    pub(crate) fn meta(&self) -> Meta {
+        let sequence = Sequence(self.sequence());
+        if let Some(own) = self.own() {
+            return Meta { sequence, ..own.meta.clone() };
+        }
+        let (written_at, fresh_until) = (Tick::from_millis(self.written >> 16), self.fresh_until());
+        Meta {
+            version: self.version(),
+            sequence,
+            written_at,
+            confirmed_at: written_at,
+            fresh_until,
+            hard_until: fresh_until,
+            stale_for: Duration::from_millis(self.stale_for.into()),
+            sliding: None,
+            load_cost: cost::from_bits(self.written as u16),
+            content: self.content(),
+            tags: Tags::NONE,
+        }
+    }
+
+    /// Returns the entry, last confirmed at `confirmed_at`.
+    pub(crate) fn entry(&self, confirmed_at: Tick) -> Entry {
+        Entry { value: self.value(), meta: Meta { confirmed_at, ..self.meta() } }
+    }
+
+    /// Extends the freshness of a sliding entry.
+    pub(crate) fn extend(&mut self, until: Tick) {
+        self.change(|meta| meta.fresh_until = until);
+    }
+
+    /// Gives an entry a new lifetime from `now` on; it is the same write still.
+    pub(crate) fn live_on(&mut self, lifetime: Lifetime, now: Tick) {
+        self.change(|meta| {
+            meta.hard_until = lifetime.ttl().map_or(Tick::NEVER, |ttl| now.after(ttl));
+            meta.fresh_until =
+                lifetime.sliding().map_or(meta.hard_until, |window| now.after(window).min(meta.hard_until));
+            meta.stale_for = lifetime.stale_for();
+            meta.sliding = lifetime.sliding();
+        });
+    }
+
+    /// Changes what is known of the entry; if the slot has no room for it, the entry gets a class for itself.
+    fn change(&mut self, change: impl FnOnce(&mut Meta)) {
+        let mut meta = self.meta();
+        change(&mut meta);
+        let (name, stored) = match (self.own(), Small::new(&meta)) {
+            (Some(own), _) => (own.name.clone(), own.stored.clone()),
+            (None, Some(small)) => {
+                (self.life, self.stale_for) = (small.life, small.stale_for);
+                return;
+            }
+            (None, None) => (None, None),
+        };
+        self.life = OWN;
+        let (space, content) = (self.class.space.clone(), self.class.content);
+        self.class = Arc::new(Class::new(space, content, Some(Own { meta, name, stored })));
     }
 
     /// Returns what the entry takes.
-    pub(crate) fn bytes(&self) -> usize {
-        bytes_of(&self.address, self.entry.value.len(), &self.entry.meta.tags)
+    pub(crate) fn bytes(&self) -> usize
+    where
+        X: Extra,
+    {
+        let stored = self.blind().map_or(0, |stored| stored.len());
+        let entry = bytes_of::<X>(self.name().len(), stored, self.value_len(), self.tags(), self.own().is_some());
+        entry + self.extra.bytes()
     }
 
     /// Returns what its tenant is charged for.
-    pub(crate) fn charge(&self) -> Charge {
+    pub(crate) fn charge(&self) -> Charge
+    where
+        X: Extra,
+    {
         Charge::entry(self.bytes())
     }
 }
 
-/// Returns what an entry takes: key, value, tags and overhead.
-pub(crate) fn bytes_of(address: &Address, value: usize, tags: &Tags) -> usize {
-    let parts = address.space_key().len() + address.name().len();
-    let stored = if address.is_blind() { address.stored().len() + KEY_HEADER } else { 0 };
-    let tags = if tags.is_empty() { 0 } else { tags.weight() + KEY_HEADER + 16 * tags.as_slice().len() };
-    parts + stored + value + tags + ENTRY_OVERHEAD
+/// Returns what an entry takes: key, value, tags and overhead; `own` if it has its class for itself.
+pub(crate) fn bytes_of<X>(name: usize, stored: usize, value: usize, tags: &Tags, own: bool) -> usize {
+    let stored = if stored == 0 { 0 } else { stored + HEADER };
+    let tags = if tags.is_empty() { 0 } else { tags.weight() + HEADER + 16 * tags.as_slice().len() };
+    let own = if own { size_of::<Class>() + HEADER + HEADER } else { 0 };
+    name + stored + value + tags + own + Slot::<X>::OVERHEAD
 }
 
-/// By what an entry is looked up, without building an address.
-pub(crate) trait Key {
-    /// Returns whether the entry at `address` is meant.
-    fn is(&self, address: &Address) -> bool;
-}
+/// What a load cost, in 16 bits: microseconds to a part in two thousand.
+mod cost {
+    use std::time::Duration;
 
-impl Key for Address {
-    fn is(&self, address: &Address) -> bool {
-        self == address
+    const MANTISSA: u32 = 11;
+
+    /// Rounds up; `None` above 50 days.
+    pub(super) fn to_bits(cost: Duration) -> Option<u16> {
+        let micros = u64::try_from(cost.as_nanos().div_ceil(1000)).ok()?;
+        let mut shift = (u64::BITS - micros.leading_zeros()).saturating_sub(MANTISSA);
+        let mut mantissa = micros.div_ceil(1 << shift);
+        if mantissa >> MANTISSA != 0 {
+            (shift, mantissa) = (shift + 1, mantissa.div_ceil(2));
+        }
+        (shift < 32).then(|| (shift as u16) << MANTISSA | mantissa as u16)
     }
-}
 
-impl Key for Parts<'_> {
-    fn is(&self, address: &Address) -> bool {
-        self.matches(address)
+    pub(super) fn from_bits(bits: u16) -> Duration {
+        Duration::from_micros(u64::from(bits & ((1 << MANTISSA) - 1)) << (bits >> MANTISSA))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn is_kept_to_a_part_in_a_thousand(micros in prop_oneof![0..5000u64, 0..4_000_000_000_000u64]) {
+                let cost = Duration::from_micros(micros);
+                let kept = from_bits(to_bits(cost).unwrap());
+                prop_assert!(kept >= cost && (kept - cost).as_micros() as u64 <= micros / 1000);
+                prop_assert!(micros >= 2048 || kept == cost, "short ones exactly");
+            }
+        }
+
+        #[test]
+        fn nothing_is_zero_and_years_do_not_fit() {
+            assert_eq!(from_bits(to_bits(Duration::ZERO).unwrap()), Duration::ZERO);
+            assert_eq!(from_bits(to_bits(Duration::from_nanos(1)).unwrap()), Duration::from_micros(1));
+            assert_eq!(to_bits(Duration::MAX), None);
+            assert_eq!(to_bits(Duration::from_secs(60 * 86_400)), None);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a memory store counts.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 /// What a [`MemoryStore`](super::MemoryStore) holds and has done since it was built.
 ///
 /// The shards are asked one after the other, so that under load the numbers need not agree with each other.
@@ -47,10 +49,6 @@ pub struct MemoryStats {
 /// The part of the numbers that is counted under a shard's lock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
-    pub(super) hits: u64,
-    pub(super) stale: u64,
-    pub(super) negative: u64,
-    pub(super) misses: u64,
     pub(super) inserts: u64,
     pub(super) evicted: u64,
     pub(super) expired: u64,
@@ -62,13 +60,27 @@ pub(crate) struct Counters {
     pub(super) aged_out: u64,
 }
 
+/// The part that is counted under a lock which readers share.
+#[derive(Debug, Default)]
+pub(crate) struct ReadCounters {
+    pub(super) hits: AtomicU64,
+    pub(super) stale: AtomicU64,
+    pub(super) negative: AtomicU64,
+    pub(super) misses: AtomicU64,
+}
+
+/// Adds one.
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
 impl MemoryStats {
-    pub(super) fn add(&mut self, entries: usize, counters: &Counters) {
+    pub(super) fn add(&mut self, entries: usize, counters: &Counters, reads: &ReadCounters) {
         self.entries += entries;
-        self.hits += counters.hits;
-        self.stale += counters.stale;
-        self.negative += counters.negative;
-        self.misses += counters.misses;
+        self.hits += reads.hits.load(Relaxed);
+        self.stale += reads.stale.load(Relaxed);
+        self.negative += reads.negative.load(Relaxed);
+        self.misses += reads.misses.load(Relaxed);
         self.inserts += counters.inserts;
         self.evictions += counters.evicted;
         self.expirations += counters.expired;

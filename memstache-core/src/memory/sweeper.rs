@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::{
-    policy::{EvictionPolicy, SlotId},
+    policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Shard, Shared},
     slot::Slot,
 };
@@ -88,7 +88,7 @@ impl<P: EvictionPolicy> Shared<P> {
         let mut steps = STEPS;
         // Declared before the guard: dropping a lease wakes, and dropping a value may be somebody else's code.
         let (mut ended, mut dropped) = (Vec::new(), Vec::new());
-        let mut guard = self.shards[at].lock();
+        let mut guard = self.shards[at].write();
         let shard = &mut *guard;
         dropped.extend(std::iter::from_fn(|| self.expire_one(shard, now, &mut steps)));
         while let Some(lease) = self.age_one(shard, now, &mut steps) {
@@ -114,8 +114,8 @@ impl<P: EvictionPolicy> Shared<P> {
             *steps -= 1;
             let id = SlotId(walk.next);
             walk.next += 1;
-            if shard.table.get_mut(id).is_some_and(|slot| self.is_hidden(slot)) {
-                dropped.extend(self.take_out(shard, id));
+            if shard.table.get(id).is_some_and(|slot| self.is_hidden(slot)) {
+                dropped.extend(self.take_out(shard, id, RemovalCause::Removed));
                 shard.counters.hidden += 1;
             }
         }
@@ -127,7 +127,7 @@ impl<P: EvictionPolicy> Shared<P> {
         let waits = |shard: &Shard<P>| {
             shard.table.deadlines() > 0 || shard.leases.len() > 0 || shard.swept < self.lines.last_clear()
         };
-        self.shards.iter().any(|shard| waits(&shard.lock()))
+        self.shards.iter().any(|shard| waits(&shard.read()))
     }
 }
 

@@ -1,34 +1,37 @@
 //! One shard's entries: found by key, evicted by a policy, expired by a wheel, counted in bytes.
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 
 use super::{
-    policy::{EvictionPolicy, SlotId},
+    class::{Class, Classes},
+    key::{Hashed, Key, Place, wide},
+    policy::{EvictionPolicy, RemovalCause, SlotId},
     slab::{CHUNK, Slab},
-    slot::{Key, Slot},
+    slot::{Extra, Packed, Slot, class_of, common, has_own_class},
     wheel::Wheel,
 };
-use crate::{clock::Tick, expiry};
-
-/// What one slot takes, in use or not.
-const SLOT: usize = size_of::<Option<Slot>>();
+use crate::{clock::Tick, entry::Meta};
 
 /// The entries of one shard; pure, and behind somebody else's lock.
 ///
 /// It decides nothing: what is fresh, hidden or over a budget is its owner's business. The memory store and the near
 /// cache both keep their entries in such tables.
-pub(crate) struct Table<P> {
+pub(crate) struct Table<P, X = ()> {
     index: HashTable<u32>,
-    slots: Slab<Slot>,
+    slots: Slab<Slot<X>>,
+    classes: Classes,
     policy: P,
     wheel: Wheel,
     /// What the entries take, less their slots.
     loose: usize,
 }
 
-impl<P: EvictionPolicy> Table<P> {
+impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     pub(crate) fn new(policy: P) -> Self {
-        Self { index: HashTable::new(), slots: Slab::new(), policy, wheel: Wheel::new(), loose: 0 }
+        let (index, slots, classes) = (HashTable::new(), Slab::new(), Classes::new());
+        Self { index, slots, classes, policy, wheel: Wheel::new(), loose: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -37,77 +40,116 @@ impl<P: EvictionPolicy> Table<P> {
 
     /// Returns the bytes taken: those of all entries and of slots that are kept free.
     pub(crate) fn bytes(&self) -> usize {
-        self.loose + self.slots.chunks() * CHUNK * SLOT
+        self.loose + self.classes.bytes() + self.slots.chunks() * CHUNK * Slot::<X>::BYTES
     }
 
     /// Returns by how much an entry of `bytes` would make the table grow, beside what it replaces.
-    pub(crate) fn growth(&mut self, replaced: Option<SlotId>, bytes: usize) -> usize {
-        match replaced.and_then(|id| self.get(id)).map(Slot::bytes) {
+    pub(crate) fn growth(
+        &mut self,
+        place: &impl Place,
+        value: usize,
+        meta: &Meta,
+        replaced: Option<SlotId>,
+        bytes: usize,
+    ) -> usize {
+        let shared =
+            has_own_class(place, value, meta) || self.classes.find(place.space_key(), &common(&meta.content)).is_some();
+        let class = if shared { 0 } else { Class::bytes(place.space_key()) };
+        let slot = Slot::<X>::BYTES;
+        let entry = match replaced.and_then(|id| self.get(id)).map(Slot::bytes) {
             Some(old) => bytes.saturating_sub(old),
-            None if self.slots.is_full() => bytes - SLOT + CHUNK * SLOT,
-            None => bytes - SLOT,
-        }
+            None if self.slots.is_full() => bytes - slot + CHUNK * slot,
+            None => bytes - slot,
+        };
+        class + entry
     }
 
-    pub(crate) fn find(&self, hash: u64, key: &impl Key) -> Option<SlotId> {
-        let same = |id: &u32| self.slots.get(*id).is_some_and(|slot| key.is(&slot.address));
-        self.index.find(hash, same).map(|id| SlotId(*id))
+    /// Returns by how much the table would grow if an entry that was taken out came back.
+    pub(crate) fn growth_again(&mut self, slot: &Slot<X>) -> usize {
+        let class = slot.class();
+        let known = class.own.is_some() || self.classes.find(class.space.key(), &class.content).is_some();
+        let chunk = if self.slots.is_full() { CHUNK * Slot::<X>::BYTES } else { 0 };
+        slot.bytes() - Slot::<X>::BYTES + chunk + if known { 0 } else { Class::bytes(class.space.key()) }
     }
 
-    pub(crate) fn get(&self, id: SlotId) -> Option<&Slot> {
+    pub(crate) fn find(&self, hash: Hashed, key: &impl Key) -> Option<SlotId> {
+        let same = |id: &u32| self.slots.get(*id).is_some_and(|slot| slot.is(hash.short, key));
+        self.index.find(hash.wide(), same).map(|id| SlotId(*id))
+    }
+
+    pub(crate) fn get(&self, id: SlotId) -> Option<&Slot<X>> {
         self.slots.get(id.0)
     }
 
-    pub(crate) fn get_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
-        self.slots.get_mut(id.0)
-    }
-
     /// Tells the policy of a read.
-    pub(crate) fn record_access(&mut self, id: SlotId) {
-        self.policy.record_access(id);
+    pub(crate) fn record_access(&self, id: SlotId, hash: Hashed) {
+        self.policy.record_access(id, hash.wide());
     }
 
-    /// Tells the policy of a read that found nothing.
-    pub(crate) fn record_miss(&mut self, hash: u64) {
-        self.policy.record_miss(hash);
+    /// Puts an entry in under `replaced`, or under an id of its own; returns the one that it replaced.
+    pub(crate) fn insert(
+        &mut self,
+        hash: Hashed,
+        place: &impl Place,
+        packed: Packed,
+        meta: &Meta,
+        extra: X,
+        replaced: Option<SlotId>,
+    ) -> Option<Slot<X>> {
+        let shared = self.classes.find(place.space_key(), &common(&meta.content));
+        let class = class_of(place, &packed, meta, shared);
+        self.insert_slot(Slot::new(hash.short, class, packed, meta, extra), replaced)
     }
 
-    /// Puts an entry in; returns the one that it replaced.
-    pub(crate) fn insert(&mut self, slot: Slot) -> Option<Slot> {
-        let (hash, bytes, dead_at) = (slot.hash, slot.bytes(), expiry::dead_at(slot.meta()));
-        self.loose += bytes - SLOT;
-        if let Some(id) = self.find(hash, &slot.address) {
-            let old = std::mem::replace(self.slots.get_mut(id.0)?, slot);
-            self.loose -= old.bytes() - SLOT;
-            self.policy.record_update(id, bytes);
+    /// Puts a slot in, maybe again.
+    pub(crate) fn insert_slot(&mut self, mut slot: Slot<X>, replaced: Option<SlotId>) -> Option<Slot<X>> {
+        let (hash, bytes, dead_at) = (wide(slot.hash), slot.bytes(), slot.dead_at());
+        slot.share_class(|class| self.classes.join(class));
+        self.loose += bytes - Slot::<X>::BYTES;
+        if let Some((id, held)) = replaced.and_then(|id| Some((id, self.slots.get_mut(id.0)?))) {
+            let old = std::mem::replace(held, slot);
+            self.let_go(&old);
+            self.policy.record_update(id, hash, bytes);
             self.wheel.set(id.0, dead_at);
             return Some(old);
         }
         let id = self.slots.insert(slot);
         let slots = &self.slots;
-        self.index.insert_unique(hash, id, |id| slots.get(*id).map_or(0, |slot| slot.hash));
+        self.index.insert_unique(hash, id, |id| slots.get(*id).map_or(0, |slot| wide(slot.hash)));
         self.policy.record_insert(SlotId(id), hash, bytes);
         self.wheel.set(id, dead_at);
         None
     }
 
     /// Takes an entry out.
-    pub(crate) fn remove(&mut self, id: SlotId) -> Option<Slot> {
+    pub(crate) fn remove(&mut self, id: SlotId, cause: RemovalCause) -> Option<Slot<X>> {
         let slot = self.slots.remove(id.0)?;
-        if let Ok(found) = self.index.find_entry(slot.hash, |held| *held == id.0) {
+        if let Ok(found) = self.index.find_entry(wide(slot.hash), |held| *held == id.0) {
             found.remove();
         }
-        self.policy.record_remove(id);
+        self.policy.record_remove(id, cause);
         self.wheel.remove(id.0);
-        self.loose -= slot.bytes() - SLOT;
+        self.let_go(&slot);
         Some(slot)
     }
 
-    /// Puts the entry's deadline right after its lifetime changed.
-    pub(crate) fn reschedule(&mut self, id: SlotId) {
-        if let Some(slot) = self.slots.get(id.0) {
-            self.wheel.set(id.0, expiry::dead_at(slot.meta()));
+    /// Stops counting an entry that was taken out.
+    fn let_go(&mut self, slot: &Slot<X>) {
+        self.classes.leave(slot.class());
+        self.loose -= slot.bytes() - Slot::<X>::BYTES;
+    }
+
+    /// Changes an entry in place, and puts its charge and its deadline right; its key and value stay.
+    pub(crate) fn change(&mut self, id: SlotId, change: impl FnOnce(&mut Slot<X>)) {
+        let Some(slot) = self.slots.get_mut(id.0) else { return };
+        let (before, class) = (slot.bytes(), Arc::clone(slot.class()));
+        change(slot);
+        let (after, dead_at) = (slot.bytes(), slot.dead_at());
+        self.loose = self.loose + after - before;
+        if self.slots.get(id.0).is_some_and(|slot| !Arc::ptr_eq(slot.class(), &class)) {
+            self.classes.leave(&class);
         }
+        self.wheel.set(id.0, dead_at);
     }
 
     /// Returns which entry should go next.
@@ -116,13 +158,15 @@ impl<P: EvictionPolicy> Table<P> {
     }
 
     /// Returns whether a new entry is worth more than a victim.
-    pub(crate) fn admits(&mut self, hash: u64, bytes: usize, victim: SlotId) -> bool {
-        self.policy.admit(hash, bytes, victim)
+    pub(crate) fn admits(&mut self, hash: Hashed, bytes: usize, victim: SlotId) -> bool {
+        self.policy.admit(hash.wide(), bytes, victim)
     }
 
     /// Takes out an entry that nobody may be served any more; each one looked at costs one of `steps`.
-    pub(crate) fn pop_dead(&mut self, now: Tick, steps: &mut usize) -> Option<Slot> {
-        self.wheel.pop(now, steps).and_then(|id| self.remove(SlotId(id)))
+    pub(crate) fn pop_dead(&mut self, now: Tick, steps: &mut usize) -> Option<Slot<X>> {
+        let slots = &self.slots;
+        let dead = self.wheel.pop(now, steps, |id| slots.get(id).map_or(Tick::NEVER, Slot::dead_at));
+        dead.and_then(|id| self.remove(SlotId(id), RemovalCause::Expired))
     }
 
     /// Returns how many entries have a deadline.

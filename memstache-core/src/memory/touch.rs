@@ -1,13 +1,15 @@
 //! Removing, prolonging, invalidating.
 
 use super::{
-    policy::{EvictionPolicy, SlotId},
+    key::{Hashed, Key, Place},
+    policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Afterwards, Shard, Shared},
+    slot::Slot,
 };
 use crate::{
+    accountant::Charge,
     address::Address,
     clock::Tick,
-    expiry,
     lifetime::Lifetime,
     request::{LeaseId, Target, TouchItem, TouchKind},
     version::Sequence,
@@ -15,26 +17,25 @@ use crate::{
 
 impl<P: EvictionPolicy> Shared<P> {
     /// Removes one entry and ends the lease on its key; returns whether the entry was live.
-    pub(super) fn remove_one(&self, address: Address, now: Tick) -> bool {
-        let hash = self.hash(&address);
-        let live = self.remove_in(hash, &address, now);
+    pub(super) fn remove_one(&self, place: &impl Place, now: Tick) -> bool {
+        let live = self.remove_in(self.hash(place), place, now);
         // Told even if nothing was here: a copy elsewhere may be.
-        self.events.changed(|| address);
+        self.events.changed(|| place.address());
         live
     }
 
-    fn remove_in(&self, hash: u64, address: &Address, now: Tick) -> bool {
+    fn remove_in(&self, hash: Hashed, key: &impl Key, now: Tick) -> bool {
         let mut after = Afterwards::default();
-        let mut guard = self.shard(hash).lock();
+        let mut guard = self.shard(hash).write();
         let shard = &mut *guard;
         self.turn(shard, now, &mut after);
-        let id = self.settle(shard, hash, address, now, &mut after);
+        let id = self.settle(shard, hash, key, now, &mut after);
         let live = Self::is_live(shard, id, now, false);
         if let Some(id) = id {
-            after.keep(self.take_out(shard, id));
+            after.keep(self.take_out(shard, id, RemovalCause::Removed));
             shard.counters.removed += 1;
         }
-        after.lease = self.end_lease(shard, hash, address);
+        after.lease = self.end_lease(shard, hash, key);
         live
     }
 
@@ -43,7 +44,7 @@ impl<P: EvictionPolicy> Shared<P> {
         let TouchItem { address, kind } = item;
         let hash = self.hash(&address);
         let mut after = Afterwards::default();
-        let mut guard = self.shard(hash).lock();
+        let mut guard = self.shard(hash).write();
         let shard = &mut *guard;
         match kind {
             TouchKind::Renew(id) => return self.renew(shard, hash, &address, id, now),
@@ -59,23 +60,67 @@ impl<P: EvictionPolicy> Shared<P> {
         let id = self.settle(shard, hash, &address, now, &mut after);
         let Some(id) = id.filter(|id| Self::is_live(shard, Some(*id), now, true)) else { return false };
         match kind {
-            TouchKind::Slide => slide(shard, id, now),
+            TouchKind::Slide => slide(shard, id, hash, now),
             TouchKind::Live(lifetime) => {
-                live_on(shard, id, lifetime, now);
+                let lives = self.live_on(shard, id, lifetime, now, &mut after);
                 drop(guard);
                 self.events.changed(|| address);
+                return lives;
             }
             TouchKind::Probe | TouchKind::Renew(_) | TouchKind::Release(_) => {}
         }
         true
     }
 
-    fn renew(&self, shard: &mut Shard<P>, hash: u64, address: &Address, id: LeaseId, now: Tick) -> bool {
+    fn renew(&self, shard: &mut Shard<P>, hash: Hashed, address: &Address, id: LeaseId, now: Tick) -> bool {
         let stands = self.standing(shard, hash, address, id, now).is_some();
         if stands {
             shard.leases.renew(hash, address, now.after(self.lease_ttl));
         }
         stands
+    }
+
+    /// Gives an entry a new lifetime; returns whether it still is here.
+    ///
+    /// Its slot may have no room for what is asked: then it takes more, for which others go.
+    fn live_on(&self, shard: &mut Shard<P>, id: SlotId, lifetime: Lifetime, now: Tick, after: &mut Afterwards) -> bool {
+        let Some(charged) = shard.table.get(id).map(Slot::bytes) else { return false };
+        let before = shard.table.bytes();
+        shard.table.change(id, |slot| slot.live_on(lifetime, now));
+        let Some(slot) = shard.table.get(id) else { return false };
+        let growth = slot.bytes() - charged;
+        let more = Charge { bytes: growth, entries: 0 };
+        let allowed = match &self.accountant {
+            Some(accountant) if growth > 0 => accountant.charge(slot.tenant(), more).is_ok(),
+            _ => true,
+        };
+        let grown = shard.table.bytes().saturating_sub(before);
+        self.budget.give(before.saturating_sub(shard.table.bytes()));
+        if allowed && self.room_for(shard, id, grown, after) {
+            return true;
+        }
+        // What could not be taken must not be given back.
+        let held = shard.table.bytes();
+        let Some(slot) = shard.table.remove(id, RemovalCause::Evicted) else { return false };
+        self.budget.give((held - shard.table.bytes()).saturating_sub(grown));
+        if let Some(accountant) = &self.accountant {
+            let bytes = if allowed { charged + growth } else { charged };
+            accountant.release(slot.tenant(), Charge::entry(bytes));
+        }
+        shard.counters.evicted += 1;
+        after.keep(slot);
+        false
+    }
+
+    /// Takes room from the budget, else from other entries of this shard.
+    fn room_for(&self, shard: &mut Shard<P>, id: SlotId, bytes: usize, after: &mut Afterwards) -> bool {
+        while !self.budget.take(bytes) {
+            let Some(victim) = shard.table.victim().filter(|victim| *victim != id) else { return false };
+            let Some(slot) = self.take_out(shard, victim, RemovalCause::Evicted) else { return false };
+            shard.counters.evicted += 1;
+            after.keep(slot);
+        }
+        true
     }
 
     /// Hides everything that a target stands for.
@@ -88,23 +133,9 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 }
 
-fn slide<P: EvictionPolicy>(shard: &mut Shard<P>, id: SlotId, now: Tick) {
-    shard.table.record_access(id);
-    if let Some(slot) = shard.table.get_mut(id)
-        && let Some(until) = expiry::extended(slot.meta(), now)
-    {
-        slot.entry.meta.fresh_until = until;
-        shard.table.reschedule(id);
+fn slide<P: EvictionPolicy>(shard: &mut Shard<P>, id: SlotId, hash: Hashed, now: Tick) {
+    shard.table.record_access(id, hash);
+    if let Some(until) = shard.table.get(id).and_then(|slot| slot.extended(now)) {
+        shard.table.change(id, |slot| slot.extend(until));
     }
-}
-
-/// Gives an entry a new lifetime from `now` on; it is the same write still.
-fn live_on<P: EvictionPolicy>(shard: &mut Shard<P>, id: SlotId, lifetime: Lifetime, now: Tick) {
-    let Some(slot) = shard.table.get_mut(id) else { return };
-    let meta = &mut slot.entry.meta;
-    meta.hard_until = lifetime.ttl().map_or(Tick::NEVER, |ttl| now.after(ttl));
-    meta.fresh_until = lifetime.sliding().map_or(meta.hard_until, |window| now.after(window).min(meta.hard_until));
-    meta.stale_for = lifetime.stale_for();
-    meta.sliding = lifetime.sliding();
-    shard.table.reschedule(id);
 }

@@ -18,7 +18,9 @@ const BUCKETS: usize = 1 << DIGIT;
 const LAST: u64 = (1 << (DIGIT * LEVELS as u32)) - 1;
 const NONE: u32 = u32::MAX;
 
-/// Items (dense ids) by deadline.
+/// Items (dense ids below 2^31) by deadline; eight bytes each.
+///
+/// Deadlines stay with their owner, who tells them when the wheel asks.
 pub(crate) struct Wheel {
     heads: [u32; LEVELS * BUCKETS],
     /// One bit a bucket that holds something.
@@ -33,17 +35,17 @@ pub(crate) struct Wheel {
 
 #[derive(Clone, Copy)]
 struct Link {
+    /// The item before this one; for the first of a bucket, the bucket with the `FIRST` bit; `NONE` when not in the wheel.
     prev: u32,
     next: u32,
-    /// The tick above, the bucket in the low 16 bits; `OUT` when not in the wheel.
-    place: u64,
 }
 
-const OUT: u64 = u64::MAX;
+/// Marks a bucket in the place of an id.
+const FIRST: u32 = 1 << 31;
 
 impl Default for Link {
     fn default() -> Self {
-        Self { prev: NONE, next: NONE, place: OUT }
+        Self { prev: NONE, next: NONE }
     }
 }
 
@@ -67,7 +69,7 @@ impl Wheel {
     /// Gives an item a deadline, instead of the one that it may have; [`Tick::NEVER`] takes it out.
     pub(crate) fn set(&mut self, id: u32, deadline: Tick) {
         self.remove(id);
-        let tick = deadline.as_millis().div_ceil(TICK_MILLIS);
+        let tick = tick_of(deadline);
         if tick <= LAST {
             self.link(id, tick);
         }
@@ -75,20 +77,18 @@ impl Wheel {
 
     /// Takes an item out; nothing happens if it is not in.
     pub(crate) fn remove(&mut self, id: u32) {
-        let link = self.links.get(id);
-        if link.place == OUT {
-            return;
+        let Some(Link { prev, next }) = self.links.get(id).copied().filter(|link| link.prev != NONE) else { return };
+        if prev & FIRST == 0 {
+            self.links.at(prev).next = next;
+        } else {
+            let bucket = (prev & !FIRST) as usize;
+            self.heads[bucket] = next;
+            if next == NONE {
+                self.occupied[bucket / BUCKETS] &= !(1 << (bucket % BUCKETS));
+            }
         }
-        let bucket = (link.place & 0xffff) as usize;
-        match link.prev {
-            NONE => self.heads[bucket] = link.next,
-            prev => self.links.at(prev).next = link.next,
-        }
-        if link.next != NONE {
-            self.links.at(link.next).prev = link.prev;
-        }
-        if self.heads[bucket] == NONE {
-            self.occupied[bucket / BUCKETS] &= !(1 << (bucket % BUCKETS));
+        if next != NONE {
+            self.links.at(next).prev = prev;
         }
         *self.links.at(id) = Link::default();
         self.len -= 1;
@@ -96,8 +96,8 @@ impl Wheel {
 
     /// Takes out one item whose deadline has come; each item that is looked at costs one of `steps`.
     ///
-    /// `None` with steps left means that nothing is due.
-    pub(crate) fn pop(&mut self, now: Tick, steps: &mut usize) -> Option<u32> {
+    /// `deadline` tells what an item was last given. `None` with steps left means that nothing is due.
+    pub(crate) fn pop(&mut self, now: Tick, steps: &mut usize, deadline: impl Fn(u32) -> Tick) -> Option<u32> {
         let now = now.as_millis() >> TICK_BITS;
         if now < self.idle_until {
             return None;
@@ -112,12 +112,14 @@ impl Wheel {
             *steps -= 1;
             self.elapsed = self.elapsed.max(start);
             let id = self.heads[bucket];
-            let tick = self.links.get(id).place >> 16;
+            let tick = tick_of(deadline(id));
             self.remove(id);
             if tick <= self.elapsed {
                 return Some(id);
             }
-            self.link(id, tick);
+            if tick <= LAST {
+                self.link(id, tick);
+            }
         }
         None
     }
@@ -132,7 +134,7 @@ impl Wheel {
         if next != NONE {
             self.links.at(next).prev = id;
         }
-        *self.links.at(id) = Link { prev: NONE, next, place: (tick << 16) | bucket as u64 };
+        *self.links.at(id) = Link { prev: FIRST | bucket as u32, next };
         self.occupied[level as usize] |= 1 << digit;
         self.idle_until = self.idle_until.min(start);
         self.len += 1;
@@ -153,13 +155,46 @@ impl Wheel {
     }
 }
 
+fn tick_of(deadline: Tick) -> u64 {
+    deadline.as_millis().div_ceil(TICK_MILLIS)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{Wheel as Bare, *};
+
+    /// A wheel together with the deadlines that its owner keeps.
+    struct Wheel {
+        bare: Bare,
+        deadlines: BTreeMap<u32, Tick>,
+    }
+
+    impl Wheel {
+        fn new() -> Self {
+            Self { bare: Bare::new(), deadlines: BTreeMap::new() }
+        }
+
+        fn len(&self) -> usize {
+            self.bare.len()
+        }
+
+        fn set(&mut self, id: u32, deadline: Tick) {
+            self.deadlines.insert(id, deadline);
+            self.bare.set(id, deadline);
+        }
+
+        fn remove(&mut self, id: u32) {
+            self.bare.remove(id);
+        }
+
+        fn pop(&mut self, now: Tick, steps: &mut usize) -> Option<u32> {
+            self.bare.pop(now, steps, |id| self.deadlines[&id])
+        }
+    }
 
     fn due(wheel: &mut Wheel, now: u64) -> Vec<u32> {
         std::iter::from_fn(|| wheel.pop(Tick::from_millis(now), &mut 10_000)).collect()

@@ -3,17 +3,17 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    policy::{EvictionPolicy, SlotId},
+    key::{Hashed, Place},
+    policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Afterwards, Shard, Shared},
-    slot::{Slot, bytes_of},
+    slot::{Packed, Slot, bytes_of, has_own_class},
 };
 use crate::{
     accountant::Charge,
-    address::Address,
     clock::Tick,
-    entry::NewEntry,
+    entry::{Entry, Meta, NewEntry},
     error::{Error, ErrorKind, Result},
-    request::{SetItem, When, Written},
+    request::{When, Written},
     version::{Sequence, Version},
 };
 
@@ -25,17 +25,35 @@ const VICTIMS_PER_LOCK: usize = 64;
 const FRUITLESS_ROUNDS: usize = 64;
 
 /// One write on its way in.
-struct Write {
-    address: Address,
-    hash: u64,
+struct Write<K> {
+    place: K,
+    hash: Hashed,
     when: When,
-    entry: NewEntry,
+    /// `None` once it is stored.
+    packed: Option<Packed>,
+    value_len: usize,
+    /// With a version and a sequence that it gets when it is stored.
+    meta: Meta,
+    must_seal: bool,
     bytes: usize,
     now: Tick,
     /// Room taken from the budget for it.
     held: usize,
     /// Whether the accountant was told.
     charged: bool,
+}
+
+impl<K: Place> Write<K> {
+    fn new(place: K, hash: Hashed, entry: NewEntry, when: When, now: Tick) -> Self {
+        let must_seal = entry.options.encrypt == Some(true) && !entry.content.sealed;
+        let Entry { value, meta } = entry.into_entry(now, Version(0), Sequence(0));
+        let value_len = value.len();
+        let own = has_own_class(&place, value_len, &meta);
+        let blind = place.blind().map_or(0, |stored| stored.len());
+        let bytes = bytes_of::<()>(place.name().len(), blind, value_len, &meta.tags, own);
+        let packed = Some(Packed::new(place.name(), value));
+        Self { place, hash, when, packed, value_len, meta, must_seal, bytes, now, held: 0, charged: false }
+    }
 }
 
 /// What one turn under the shard's lock came to.
@@ -59,11 +77,9 @@ impl<P: EvictionPolicy> Shared<P> {
     ///
     /// A write that fails because of what it carries still ends the key's leases, and takes the old value out unless
     /// it was a fill: the caller said that the old value is wrong.
-    pub(super) fn set_one(&self, item: SetItem, now: Tick) -> Result<Written> {
-        let SetItem { address, entry, when } = item;
-        let hash = self.hash(&address);
-        let bytes = bytes_of(&address, entry.value.len(), &entry.tags);
-        let mut write = Write { address, hash, when, entry, bytes, now, held: 0, charged: false };
+    pub(super) fn set_one(&self, place: impl Place, entry: NewEntry, when: When, now: Tick) -> Result<Written> {
+        let hash = self.hash(&place);
+        let mut write = Write::new(place, hash, entry, when, now);
         let mut fruitless = 0;
         let written = loop {
             match self.try_write(&mut write) {
@@ -83,20 +99,20 @@ impl<P: EvictionPolicy> Shared<P> {
         if write.charged
             && let Some(accountant) = &self.accountant
         {
-            accountant.release(write.address.tenant(), Charge::entry(bytes));
+            accountant.release(write.place.tenant(), Charge::entry(write.bytes));
         }
         if !matches!(written, Ok(Written::Refused)) {
-            self.events.changed(|| write.address);
+            self.events.changed(|| write.place.address());
         }
         written
     }
 
-    fn try_write(&self, write: &mut Write) -> Turn {
+    fn try_write<K: Place>(&self, write: &mut Write<K>) -> Turn {
         let mut after = Afterwards::default();
-        let mut guard = self.shard(write.hash).lock();
+        let mut guard = self.shard(write.hash).write();
         let shard = &mut *guard;
         self.turn(shard, write.now, &mut after);
-        let old = self.settle(shard, write.hash, &write.address, write.now, &mut after);
+        let mut old = self.settle(shard, write.hash, &write.place, write.now, &mut after);
         let sequence = match self.judge(shard, write, old) {
             Verdict::Go(sequence) => sequence,
             Verdict::Repeated(version) => return Turn::Done(Ok(Written::Stored(version))),
@@ -108,32 +124,32 @@ impl<P: EvictionPolicy> Shared<P> {
         if let Err(error) = self.acceptable(shard, write) {
             return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
         }
-        if let Err(error) = self.charge(shard, write, old, &mut after) {
-            let old = shard.table.find(write.hash, &write.address);
+        if let Err(error) = self.charge(shard, write, &mut old, &mut after) {
             return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
         }
-        match self.make_room(shard, write, &mut after) {
-            Room::Made => Turn::Done(Ok(self.store(shard, write, sequence, &mut after))),
-            Room::NotAdmitted => Turn::Done(Ok(self.pass_over(shard, write, &mut after))),
+        match self.make_room(shard, write, &mut old, &mut after) {
+            Room::Made => Turn::Done(Ok(self.store(shard, write, old, sequence, &mut after))),
+            Room::NotAdmitted => Turn::Done(Ok(self.pass_over(shard, write, old, &mut after))),
             Room::Missing(turn) => turn,
         }
     }
 
     /// Asks the condition of a write, with the sequence under which it may be stored.
-    fn judge(&self, shard: &Shard<P>, write: &Write, old: Option<SlotId>) -> Verdict {
+    fn judge<K: Place>(&self, shard: &Shard<P>, write: &Write<K>, old: Option<SlotId>) -> Verdict {
         let live = || Self::is_live(shard, old, write.now, true);
         let slot = old.and_then(|id| shard.table.get(id));
         let holds = match write.when {
             When::Always => true,
             When::IfAbsent => !live(),
             When::IfPresent => live(),
-            When::IfVersion(version) => live() && slot.is_some_and(|slot| slot.meta().version == version),
+            When::IfVersion(version) => live() && slot.is_some_and(|slot| slot.version() == version),
             When::IfLease(id) => {
-                return match self.standing(shard, write.hash, &write.address, id, write.now) {
+                return match self.standing(shard, write.hash, &write.place, id, write.now) {
                     Some(sequence) => Verdict::Go(Sequence(sequence)),
                     None => slot
-                        .filter(|slot| slot.was_filled_by(id))
-                        .map_or(Verdict::Refused, |slot| Verdict::Repeated(slot.meta().version)),
+                        .map(Slot::version)
+                        .filter(|version| shard.leases.filled(id) == Some(*version))
+                        .map_or(Verdict::Refused, Verdict::Repeated),
                 };
             }
         };
@@ -141,8 +157,8 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Refuses what can never be stored here.
-    fn acceptable(&self, shard: &mut Shard<P>, write: &Write) -> Result<()> {
-        if write.entry.options.encrypt == Some(true) && !write.entry.content.sealed {
+    fn acceptable<K>(&self, shard: &mut Shard<P>, write: &Write<K>) -> Result<()> {
+        if write.must_seal {
             return Err(Error::new(ErrorKind::Unsupported, "nothing in this stack seals values"));
         }
         let limit = self.budget.max() / LARGEST_SHARE;
@@ -156,22 +172,23 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Tells the accountant of the new entry; it may need the old one's place.
-    fn charge(
+    fn charge<K: Place>(
         &self,
         shard: &mut Shard<P>,
-        write: &mut Write,
-        old: Option<SlotId>,
+        write: &mut Write<K>,
+        old: &mut Option<SlotId>,
         after: &mut Afterwards,
     ) -> Result<()> {
         let Some(accountant) = self.accountant.as_ref().filter(|_| !write.charged) else { return Ok(()) };
-        let charge = || accountant.charge(write.address.tenant(), Charge::entry(write.bytes));
+        let charge = || accountant.charge(write.place.tenant(), Charge::entry(write.bytes));
         let mut charged = charge();
         if charged.is_err()
-            && let Some(old) = old.and_then(|old| self.take_out(shard, old))
+            && let Some(held) = old.take().and_then(|old| self.take_out(shard, old, RemovalCause::Removed))
         {
             charged = charge();
             let keep = charged.is_err() && matches!(write.when, When::IfLease(_));
-            after.keep(if keep { self.put_back(shard, old) } else { Some(old) });
+            after.keep(if keep { self.put_back(shard, held) } else { Some(held) });
+            *old = shard.table.find(write.hash, &write.place);
         }
         write.charged = charged.is_ok();
         charged
@@ -180,52 +197,59 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Puts an entry in again that was just taken out; returns it if somebody else took its room.
     fn put_back(&self, shard: &mut Shard<P>, slot: Slot) -> Option<Slot> {
         let accountant = self.accountant.as_ref()?;
-        if accountant.charge(slot.address.tenant(), slot.charge()).is_err() {
+        if accountant.charge(slot.tenant(), slot.charge()).is_err() {
             return Some(slot);
         }
-        if !self.budget.take(shard.table.growth(None, slot.bytes())) {
+        if !self.budget.take(shard.table.growth_again(&slot)) {
             self.release(&slot);
             return Some(slot);
         }
-        shard.table.insert(slot)
+        shard.table.insert_slot(slot, None)
     }
 
     /// Leaves nothing behind that a failed write has declared wrong.
-    fn refuse(
+    fn refuse<K: Place>(
         &self,
         shard: &mut Shard<P>,
-        write: &Write,
+        write: &Write<K>,
         old: Option<SlotId>,
         error: Error,
         after: &mut Afterwards,
     ) -> Error {
-        after.lease = self.end_lease(shard, write.hash, &write.address);
+        after.lease = self.end_lease(shard, write.hash, &write.place);
         if let Some(old) = old.filter(|_| !matches!(write.when, When::IfLease(_))) {
-            after.keep(self.take_out(shard, old));
+            after.keep(self.take_out(shard, old, RemovalCause::Removed));
         }
         error
     }
 
     /// Fails a write for which no room could be had.
-    fn give_up(&self, write: &Write) -> Error {
+    fn give_up<K: Place>(&self, write: &Write<K>) -> Error {
         let mut after = Afterwards::default();
-        let mut shard = self.shard(write.hash).lock();
-        let old = shard.table.find(write.hash, &write.address);
+        let mut shard = self.shard(write.hash).write();
+        let old = shard.table.find(write.hash, &write.place);
         let error = Error::new(ErrorKind::Overloaded, "other writes hold all the room of the store");
         self.refuse(&mut shard, write, old, error, &mut after)
     }
 
     /// Takes room from the budget, else from entries of this shard.
-    fn make_room(&self, shard: &mut Shard<P>, write: &mut Write, after: &mut Afterwards) -> Room {
+    fn make_room<K: Place>(
+        &self,
+        shard: &mut Shard<P>,
+        write: &mut Write<K>,
+        old: &mut Option<SlotId>,
+        after: &mut Afterwards,
+    ) -> Room {
         for _ in 0..VICTIMS_PER_LOCK {
-            let old = shard.table.find(write.hash, &write.address);
-            let want = shard.table.growth(old, write.bytes);
+            let want = shard.table.growth(&write.place, write.value_len, &write.meta, *old, write.bytes);
             if write.held >= want || self.budget.take(want - write.held) {
                 write.held = write.held.max(want);
                 return Room::Made;
             }
             let Some(victim) = shard.table.victim() else { return Room::Missing(Turn::Elsewhere(want)) };
-            if Some(victim) != old && !shard.table.admits(write.hash, write.bytes, victim) {
+            if Some(victim) == *old {
+                *old = None;
+            } else if !shard.table.admits(write.hash, write.bytes, victim) {
                 return Room::NotAdmitted;
             }
             let Some((slot, freed)) = self.evict(shard, victim) else { return Room::Missing(Turn::Elsewhere(want)) };
@@ -240,14 +264,14 @@ impl<P: EvictionPolicy> Shared<P> {
     /// `None` if a policy names a slot that is not in use.
     fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> Option<(Slot, usize)> {
         let before = shard.table.bytes();
-        let slot = shard.table.remove(victim)?;
+        let slot = shard.table.remove(victim, RemovalCause::Evicted)?;
         self.release(&slot);
         shard.counters.evicted += 1;
         Some((slot, before - shard.table.bytes()))
     }
 
     /// Evicts from the other shards, one lock at a time, until there is room; `false` if there was nothing to evict.
-    fn evict_elsewhere(&self, write: &mut Write, want: usize) -> bool {
+    fn evict_elsewhere<K>(&self, write: &mut Write<K>, want: usize) -> bool {
         let mut found = false;
         for _ in 0..self.shards.len() {
             let at = self.next_victims.fetch_add(1, Ordering::Relaxed) % self.shards.len();
@@ -256,7 +280,7 @@ impl<P: EvictionPolicy> Shared<P> {
                     write.held = write.held.max(want);
                     return true;
                 }
-                let mut shard = self.shards[at].lock();
+                let mut shard = self.shards[at].write();
                 let victim = shard.table.victim();
                 let Some((slot, freed)) = victim.and_then(|victim| self.evict(&mut shard, victim)) else { break };
                 drop(shard);
@@ -268,31 +292,50 @@ impl<P: EvictionPolicy> Shared<P> {
         found
     }
 
-    fn store(&self, shard: &mut Shard<P>, write: &mut Write, sequence: Sequence, after: &mut Afterwards) -> Written {
-        let version = Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1);
-        let filled_by = if let When::IfLease(id) = write.when { Some(id) } else { None };
-        let entry = std::mem::replace(&mut write.entry, NewEntry::new("", crate::Lifetime::UNLIMITED));
-        let entry = entry.into_entry(write.now, version, sequence);
+    fn store<K: Place>(
+        &self,
+        shard: &mut Shard<P>,
+        write: &mut Write<K>,
+        old: Option<SlotId>,
+        sequence: Sequence,
+        after: &mut Afterwards,
+    ) -> Written {
+        let version = self.next_version();
+        (write.meta.version, write.meta.sequence) = (version, sequence);
         let before = shard.table.bytes();
-        let old = shard.table.insert(Slot::new(write.hash, write.address.clone(), entry, filled_by));
+        let packed = write.packed.take().expect("a write is stored once");
+        let old = shard.table.insert(write.hash, &write.place, packed, &write.meta, (), old);
         // What is held and was not needed, or what the old value gave back, is returned at the end.
         write.held = (write.held + before).saturating_sub(shard.table.bytes());
         write.charged = false;
         old.iter().for_each(|old| self.release(old));
         after.keep(old);
-        after.lease = self.end_lease(shard, write.hash, &write.address);
+        if let When::IfLease(id) = write.when {
+            shard.leases.fill(id, version);
+        }
+        after.lease = self.end_lease(shard, write.hash, &write.place);
         shard.counters.inserts += 1;
         Written::Stored(version)
     }
 
+    fn next_version(&self) -> Version {
+        Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     /// Treats an entry that the policy does not admit as stored and evicted at once.
-    fn pass_over(&self, shard: &mut Shard<P>, write: &Write, after: &mut Afterwards) -> Written {
-        if let Some(old) = shard.table.find(write.hash, &write.address) {
-            after.keep(self.take_out(shard, old));
+    fn pass_over<K: Place>(
+        &self,
+        shard: &mut Shard<P>,
+        write: &Write<K>,
+        old: Option<SlotId>,
+        after: &mut Afterwards,
+    ) -> Written {
+        if let Some(old) = old {
+            after.keep(self.take_out(shard, old, RemovalCause::Removed));
         }
-        after.lease = self.end_lease(shard, write.hash, &write.address);
+        after.lease = self.end_lease(shard, write.hash, &write.place);
         shard.counters.evicted += 1;
-        Written::Stored(Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1))
+        Written::Stored(self.next_version())
     }
 }
 

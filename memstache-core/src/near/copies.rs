@@ -1,16 +1,17 @@
 //! The copies themselves: found by borrowed parts, bounded, dropped when the original changes.
 
 use std::{
-    hash::{BuildHasher, Hash, Hasher},
+    any::Any,
+    hash::{Hash, Hasher},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
 };
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{RwLock, RwLockWriteGuard};
 use tokio::sync::mpsc;
 
 use super::{
@@ -23,14 +24,16 @@ use crate::{
     coherence::Invalidation,
     entry::Entry,
     expiry::{self, Freshness},
-    memory::{Key, Lru, Sequences, Slot, SlotId, Table, bytes_of},
+    memory::{Extra, Hashed, Key, Lru, Packed, RemovalCause, Sequences, Slot, SlotId, Table, bytes_of, has_own_class},
     request::{Consistency, Scope, Target},
-    service::TryHit,
+    service::{Decoded, DecodedAs, TryHit},
 };
 
+/// Shards at most, and bytes for each of them at least.
 const SHARDS: usize = 8;
-/// The part of a shard that one copy may take.
-const LARGEST_SHARE: usize = 8;
+const PER_SHARD: usize = 256 * 1024;
+/// The part of all bytes that one copy may take.
+const LARGEST_SHARE: usize = 64;
 /// Invalidated tags, spaces and tenants that are remembered.
 const MAX_RECORDS: usize = 65_536;
 /// Sliding reads that wait to be told below.
@@ -38,10 +41,24 @@ const TOUCHES: usize = 1024;
 /// Dead copies that one insertion clears away.
 const STEPS: usize = 8;
 
+type Shard = Table<Lru, Beside>;
+type Copy = Slot<Beside>;
+
+/// What is kept beside a copy.
+pub(crate) struct Beside {
+    /// Up to which invalidation it is known that none hides the copy.
+    checked: AtomicU64,
+    /// When the authority last said that it is right.
+    confirmed_at: Tick,
+    /// What the first who asked for a decoded value made of it, and what that takes.
+    decoded: OnceLock<(Arc<dyn Any + Send + Sync>, usize)>,
+}
+
 /// The copies of a near cache; shared by its clones, its follower and the handle.
 pub(crate) struct Copies {
-    shards: Box<[Mutex<Table<Lru>>]>,
+    shards: Box<[RwLock<Shard>]>,
     shard_bytes: usize,
+    largest: usize,
     hasher: RandomState,
     tickets: Tickets,
     sequences: RwLock<Sequences>,
@@ -70,9 +87,11 @@ impl Copies {
     /// Creates the cache, and the queue of sliding reads that must be told below.
     pub(crate) fn new(config: NearConfig) -> (Arc<Self>, mpsc::Receiver<Address>) {
         let (touches, queue) = mpsc::channel(TOUCHES);
+        let shards = 1 << (config.max_bytes / PER_SHARD).clamp(1, SHARDS).ilog2();
         let copies = Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(Table::new(Lru::default()))).collect(),
-            shard_bytes: config.max_bytes / SHARDS,
+            shards: (0..shards).map(|_| RwLock::new(Table::new(Lru::default()))).collect(),
+            shard_bytes: config.max_bytes / shards,
+            largest: config.max_bytes / LARGEST_SHARE,
             hasher: RandomState::default(),
             tickets: Tickets::new(),
             sequences: RwLock::new(Sequences::new(MAX_RECORDS)),
@@ -86,8 +105,8 @@ impl Copies {
         (Arc::new(copies), queue)
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<Table<Lru>> {
-        &self.shards[(hash >> 40) as usize % SHARDS]
+    fn shard(&self, hash: Hashed) -> &RwLock<Shard> {
+        &self.shards[hash.shard(self.shards.len())]
     }
 
     /// Takes a ticket before asking below.
@@ -96,59 +115,89 @@ impl Copies {
     }
 
     /// Returns the copy that answers a read: fresh and verified; a negative record too.
-    pub(super) fn find(&self, key: &(impl Key + Hash), scope: &Scope, now: Tick) -> Option<Entry> {
-        let entry = if self.is_verified() { self.look(key, scope, now, Freshness::Fresh) } else { None };
+    pub(super) fn find(&self, key: &impl Key, scope: &Scope, now: Tick) -> Option<Entry> {
+        let entry = if self.is_verified() { self.fresh(key, scope, now, Copy::entry_held) } else { None };
         let counter = if entry.is_some() { &self.counters.hits } else { &self.counters.misses };
         counter.fetch_add(1, Relaxed);
         entry
     }
 
     /// Returns the copy that is served when what is below fails: in its grace, or fresh and unverified.
-    pub(super) fn find_stale(&self, address: &Address, scope: &Scope, now: Tick) -> Option<Entry> {
-        self.look(address, scope, now, Freshness::Stale)
+    pub(super) fn find_stale(&self, key: &impl Key, scope: &Scope, now: Tick) -> Option<Entry> {
+        self.look(key, scope, |slot| (now < slot.dead_at() && !slot.is_too_old(scope, now)).then(|| slot.entry_held()))
     }
 
-    fn look(&self, key: &(impl Key + Hash), scope: &Scope, now: Tick, least: Freshness) -> Option<Entry> {
+    /// Returns what `take` makes of a fresh copy, which it extends if it slides.
+    fn fresh<T>(&self, key: &impl Key, scope: &Scope, now: Tick, take: impl FnOnce(&Copy) -> T) -> Option<T> {
+        let mut slides = false;
+        let found = self.look(key, scope, |slot| {
+            slides = slot.extended(now).is_some();
+            (now < slot.fresh_until() && !slot.is_too_old(scope, now)).then(|| take(slot))
+        });
+        if slides && found.is_some() {
+            self.slide(key, now);
+        }
+        found
+    }
+
+    /// Returns what `take` makes of a copy that nothing hides; what is hidden goes.
+    fn look<T>(&self, key: &impl Key, scope: &Scope, take: impl FnOnce(&Copy) -> Option<T>) -> Option<T> {
         if scope.consistency == Consistency::Authority {
             return None;
         }
-        let hash = self.hasher.hash_one(key);
+        let hash = Hashed::new(&self.hasher, key);
+        {
+            let table = self.shard(hash).read();
+            let id = table.find(hash, key)?;
+            let slot = table.get(id)?;
+            if !self.is_hidden(slot) {
+                let taken = take(slot)?;
+                table.record_access(id, hash);
+                return Some(taken);
+            }
+        }
+        self.drop_hidden(hash, key);
+        None
+    }
+
+    fn drop_hidden(&self, hash: Hashed, key: &impl Key) {
         // Declared before the guard: dropping a value may be long, or somebody else's code.
-        let mut dropped = Vec::new();
-        let mut table = self.shard(hash).lock();
-        let id = table.find(hash, key)?;
-        let slot = table.get_mut(id)?;
-        if self.is_hidden(slot) {
+        let mut dropped = None;
+        let mut table = self.shard(hash).write();
+        if let Some(id) = table.find(hash, key).filter(|id| table.get(*id).is_some_and(|slot| self.is_hidden(slot))) {
             self.counters.invalidated.fetch_add(1, Relaxed);
-            dropped.extend(self.take_out(&mut table, id));
-            return None;
+            dropped = self.take_out(&mut table, id, RemovalCause::Removed);
         }
-        let freshness = expiry::freshness(slot.meta(), now, scope.max_staleness);
-        if freshness == Freshness::Expired || (freshness == Freshness::Stale && least == Freshness::Fresh) {
-            return None;
+        drop(table);
+        drop(dropped);
+    }
+
+    /// Extends a sliding copy that was read, if what is below can be told.
+    fn slide(&self, key: &impl Key, now: Tick) {
+        let hash = Hashed::new(&self.hasher, key);
+        let mut table = self.shard(hash).write();
+        let Some(id) = table.find(hash, key) else { return };
+        let until = table.get(id).and_then(|slot| Some((slot.extended(now)?, slot.address())));
+        if let Some((until, _)) = until.filter(|(_, address)| self.touches.try_send(address.clone()).is_ok()) {
+            table.change(id, |slot| slot.extend(until));
         }
-        let extended = expiry::extended(slot.meta(), now);
-        if let Some(until) = extended.filter(|_| self.touches.try_send(slot.address.clone()).is_ok()) {
-            slot.entry.meta.fresh_until = until;
-        }
-        let entry = slot.entry.clone();
-        table.record_access(id);
-        if extended.is_some() {
-            table.reschedule(id);
-        }
-        Some(entry)
     }
 
     /// Keeps a copy, unless the original changed since the ticket was taken.
-    pub(super) fn insert(&self, address: Address, entry: Entry, ticket: &Ticket) {
+    pub(super) fn insert(&self, address: &Address, entry: Entry, ticket: &Ticket) {
         let now = self.clock.now();
-        let bytes = bytes_of(&address, entry.value.len(), &entry.meta.tags);
-        if bytes > self.shard_bytes / LARGEST_SHARE || expiry::freshness(&entry.meta, now, None) != Freshness::Fresh {
+        let Entry { value, meta } = entry;
+        let value_len = value.len();
+        let own = has_own_class(address, value_len, &meta);
+        let blind = if address.is_blind() { address.stored().len() } else { 0 };
+        let bytes = bytes_of::<Beside>(address.name().len(), blind, value_len, &meta.tags, own);
+        if bytes > self.largest || expiry::freshness(&meta, now, None) != Freshness::Fresh {
             return;
         }
-        let hash = self.hasher.hash_one(&address);
+        let hash = Hashed::new(&self.hasher, address);
+        let packed = Packed::new(address.name(), value);
         let mut dropped = Vec::new();
-        let mut table = self.shard(hash).lock();
+        let mut table = self.shard(hash).write();
         if !self.tickets.stands(ticket) {
             self.counters.overtaken.fetch_add(1, Relaxed);
             return;
@@ -162,12 +211,54 @@ impl Copies {
         if address.is_blind() {
             self.blind.insert(Arc::clone(address.stored()), address.clone());
         }
-        let mut slot = Slot::new(hash, address, entry, None);
-        slot.checked = 0;
-        dropped.extend(table.insert(slot));
-        while table.bytes() > self.shard_bytes {
+        let mut old = table.find(hash, address);
+        self.make_room(
+            &mut table,
+            &mut old,
+            |table, old| table.growth(address, value_len, &meta, old, bytes),
+            &mut dropped,
+        );
+        let beside = Beside { checked: AtomicU64::new(0), confirmed_at: meta.confirmed_at, decoded: OnceLock::new() };
+        dropped.extend(table.insert(hash, address, packed, &meta, beside, old));
+        drop(table);
+    }
+
+    /// Lets copies go until there is room for what `growth` says.
+    fn make_room(
+        &self,
+        table: &mut Shard,
+        old: &mut Option<SlotId>,
+        growth: impl Fn(&mut Shard, Option<SlotId>) -> usize,
+        dropped: &mut Vec<Copy>,
+    ) {
+        while table.bytes() + growth(table, *old) > self.shard_bytes {
             let Some(victim) = table.victim() else { break };
-            dropped.extend(self.take_out(&mut table, victim));
+            if Some(victim) == *old {
+                *old = None;
+            }
+            dropped.extend(self.take_out(table, victim, RemovalCause::Evicted));
+        }
+    }
+
+    /// Keeps what was decoded from a copy, if it is still that copy and has none.
+    fn keep_decoded(&self, key: &impl Key, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
+        if weight > self.largest {
+            return;
+        }
+        let hash = Hashed::new(&self.hasher, key);
+        let mut dropped = Vec::new();
+        let mut table = self.shard(hash).write();
+        let Some(id) = table.find(hash, key) else { return };
+        // The bytes themselves, not only their version: those begin anew in a store that was emptied.
+        let is_same =
+            |slot: &Copy| slot.value().as_ptr() == entry.value.as_ptr() && slot.version() == entry.meta.version;
+        if table.get(id).is_none_or(|slot| !is_same(slot) || slot.extra.decoded.get().is_some()) {
+            return;
+        }
+        let mut held = Some(id);
+        self.make_room(&mut table, &mut held, |_, _| weight, &mut dropped);
+        if let Some(id) = held {
+            table.change(id, |slot| drop(slot.extra.decoded.set((value, weight))));
         }
         drop(table);
     }
@@ -178,14 +269,16 @@ impl Copies {
         self.drop_held(address);
     }
 
-    fn drop_held(&self, key: &(impl Key + Hash)) {
-        let hash = self.hasher.hash_one(key);
-        let mut dropped = Vec::new();
-        let mut table = self.shard(hash).lock();
+    fn drop_held(&self, key: &impl Key) {
+        let hash = Hashed::new(&self.hasher, key);
+        let mut dropped = None;
+        let mut table = self.shard(hash).write();
         if let Some(id) = table.find(hash, key) {
             self.counters.invalidated.fetch_add(1, Relaxed);
-            dropped.extend(self.take_out(&mut table, id));
+            dropped = self.take_out(&mut table, id, RemovalCause::Removed);
         }
+        drop(table);
+        drop(dropped);
     }
 
     fn drop_stored(&self, stored: &[u8]) {
@@ -200,15 +293,15 @@ impl Copies {
     }
 
     /// Takes a copy out, to be dropped once the lock is free.
-    fn take_out(&self, table: &mut Table<Lru>, id: SlotId) -> Option<Slot> {
-        let slot = table.remove(id)?;
+    fn take_out(&self, table: &mut Shard, id: SlotId, cause: RemovalCause) -> Option<Copy> {
+        let slot = table.remove(id, cause)?;
         self.forget_blind(&slot);
         Some(slot)
     }
 
-    fn forget_blind(&self, slot: &Slot) {
-        if slot.address.is_blind() {
-            self.blind.remove(slot.address.stored());
+    fn forget_blind(&self, slot: &Copy) {
+        if let Some(stored) = slot.blind() {
+            self.blind.remove(stored);
         }
     }
 
@@ -216,9 +309,9 @@ impl Copies {
     pub(super) fn flush(&self) {
         self.counters.flushes.fetch_add(1, Relaxed);
         // All at once: nobody may put a copy in between that an invalidation hides which is forgotten here.
-        let mut shards: Vec<_> = self.shards.iter().map(Mutex::lock).collect();
+        let mut shards: Vec<_> = self.shards.iter().map(RwLock::write).collect();
         let empty =
-            |shard: &mut MutexGuard<'_, Table<Lru>>| std::mem::replace(&mut **shard, Table::new(Lru::default()));
+            |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, Table::new(Lru::default()));
         let held: Vec<_> = shards.iter_mut().map(empty).collect();
         self.blind.clear();
         // Nothing is held; a line that started over must not hide what comes.
@@ -237,14 +330,15 @@ impl Copies {
         self.noted.fetch_add(1, SeqCst);
     }
 
-    fn is_hidden(&self, slot: &mut Slot) -> bool {
+    fn is_hidden(&self, slot: &Copy) -> bool {
         let noted = self.noted.load(SeqCst);
-        if noted == slot.checked {
+        if noted == slot.extra.checked.load(Relaxed) {
             return false;
         }
-        let hidden = self.sequences.read().hides(&slot.address, slot.meta());
+        let hidden = self.sequences.read().hides(slot.space_key(), slot.tags(), slot.sequence());
         if !hidden {
-            slot.checked = noted;
+            // Only ever higher: readers share the lock, and one may be late.
+            slot.extra.checked.fetch_max(noted, Relaxed);
         }
         hidden
     }
@@ -273,8 +367,8 @@ impl Copies {
     pub(super) fn stats(&self) -> NearStats {
         let count = |counter: &AtomicU64| counter.load(Relaxed);
         NearStats {
-            entries: self.shards.iter().map(|shard| shard.lock().len()).sum(),
-            bytes: self.shards.iter().map(|shard| shard.lock().bytes()).sum(),
+            entries: self.shards.iter().map(|shard| shard.read().len()).sum(),
+            bytes: self.shards.iter().map(|shard| shard.read().bytes()).sum(),
             hits: count(&self.counters.hits),
             misses: count(&self.counters.misses),
             invalidated: count(&self.counters.invalidated),
@@ -292,9 +386,46 @@ impl TryHit for NearView {
         if !copies.is_verified() {
             return None;
         }
-        let entry = copies.look(parts, scope, now, Freshness::Fresh).filter(|entry| !entry.meta.content.negative)?;
+        let entry = copies.fresh(parts, scope, now, |slot| (!slot.is_negative()).then(|| slot.entry_held()))??;
         copies.counters.hits.fetch_add(1, Relaxed);
         Some(entry)
+    }
+
+    fn try_decoded(&self, parts: &Parts<'_>, scope: &Scope, now: Tick, wanted: &DecodedAs) -> Option<Decoded> {
+        let copies = &self.0;
+        if !copies.is_verified() {
+            return None;
+        }
+        let found = copies.fresh(parts, scope, now, |slot| {
+            let value = slot.extra.decoded.get().map(|(value, _)| value);
+            let value = value.filter(|value| (***value).type_id() == wanted.type_id && wanted.is_of(&slot.content()));
+            match value {
+                Some(value) => Some(Decoded::Value(Arc::clone(value))),
+                None => (!slot.is_negative()).then(|| Decoded::Entry(slot.entry_held())),
+            }
+        })??;
+        copies.counters.hits.fetch_add(1, Relaxed);
+        Some(found)
+    }
+
+    fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
+        self.0.keep_decoded(parts, entry, value, weight);
+    }
+}
+
+impl Copy {
+    fn is_too_old(&self, scope: &Scope, now: Tick) -> bool {
+        scope.max_staleness.is_some_and(|age| now.since(self.extra.confirmed_at) > age)
+    }
+
+    fn entry_held(&self) -> Entry {
+        self.entry(self.extra.confirmed_at)
+    }
+}
+
+impl Extra for Beside {
+    fn bytes(&self) -> usize {
+        self.decoded.get().map_or(0, |(_, weight)| *weight)
     }
 }
 
@@ -321,7 +452,11 @@ impl Hash for StoredKey<'_> {
 }
 
 impl Key for StoredKey<'_> {
-    fn is(&self, address: &Address) -> bool {
-        self.space == address.space_key() && self.name == address.name()
+    fn space_key(&self) -> &[u8] {
+        self.space
+    }
+
+    fn name(&self) -> &[u8] {
+        self.name
     }
 }

@@ -141,7 +141,7 @@ fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ti
         Ok(Lookup::Negative(meta)) => Entry { value: bytes::Bytes::new(), meta: meta.clone() },
         _ => return,
     };
-    copies.insert(address.clone(), entry, ticket);
+    copies.insert(address, entry, ticket);
 }
 
 /// Serves a copy, as stale, in place of a failure below that a copy can stand in for.

@@ -220,14 +220,14 @@ async fn an_answer_that_was_overtaken_is_not_kept() {
     let held = || copies.find(&address, &crate::Scope::default(), clock.now()).is_some();
     let ticket = copies.ticket(&address);
     copies.drop_copy(&address);
-    copies.insert(address.clone(), entry.clone(), &ticket);
+    copies.insert(&address, entry.clone(), &ticket);
     assert!(!held(), "removed while it was asked for");
     let ticket = copies.ticket(&address);
     copies.flush();
-    copies.insert(address.clone(), entry.clone(), &ticket);
+    copies.insert(&address, entry.clone(), &ticket);
     assert!(!held(), "flushed while it was asked for");
     let ticket = copies.ticket(&address);
-    copies.insert(address.clone(), entry, &ticket);
+    copies.insert(&address, entry, &ticket);
     assert!(held());
     assert_eq!(copies.stats().overtaken, 2);
 }
@@ -247,7 +247,7 @@ async fn a_near_cache_stays_within_its_bytes() {
             crate::Sequence(0),
         );
         let ticket = copies.ticket(&address);
-        copies.insert(address, entry, &ticket);
+        copies.insert(&address, entry, &ticket);
         assert!(copies.stats().bytes <= MIN_NEAR_BYTES, "{:?}", copies.stats());
     }
     assert!(copies.stats().entries > 0, "{:?}", copies.stats());

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use super::{EvictionPolicy, SlotId};
+use parking_lot::Mutex;
+
+use super::{EvictionPolicy, RemovalCause, SlotId};
 use crate::memory::slab::Column;
 
 const NONE: u32 = u32::MAX;
 
 /// Evicts the entry that was not used for the longest time.
-///
-/// A doubly linked list of slot ids, eight bytes an entry; every operation takes constant time.
-pub struct Lru {
+pub struct Lru(Mutex<List>);
+
+struct List {
     links: Column<Link>,
     newest: u32,
     oldest: u32,
@@ -28,12 +30,7 @@ impl Default for Link {
     }
 }
 
-impl Lru {
-    /// Creates an empty list.
-    pub const fn new() -> Self {
-        Self { links: Column::new(), newest: NONE, oldest: NONE }
-    }
-
+impl List {
     fn push(&mut self, slot: u32) {
         let older = std::mem::replace(&mut self.newest, slot);
         *self.links.at(slot) = Link { newer: NONE, older };
@@ -44,7 +41,7 @@ impl Lru {
     }
 
     fn unlink(&mut self, slot: u32) {
-        let Link { newer, older } = self.links.get(slot);
+        let Link { newer, older } = *self.links.at(slot);
         match newer {
             NONE => self.newest = older,
             newer => self.links.at(newer).older = older,
@@ -53,6 +50,13 @@ impl Lru {
             NONE => self.oldest = newer,
             older => self.links.at(older).newer = newer,
         }
+    }
+}
+
+impl Lru {
+    /// Creates an empty list.
+    pub const fn new() -> Self {
+        Self(Mutex::new(List { links: Column::new(), newest: NONE, oldest: NONE }))
     }
 }
 
@@ -70,22 +74,24 @@ impl fmt::Debug for Lru {
 
 impl EvictionPolicy for Lru {
     fn record_insert(&mut self, slot: SlotId, _: u64, _: usize) {
-        self.push(slot.0);
+        self.0.get_mut().push(slot.0);
     }
 
-    fn record_access(&mut self, slot: SlotId) {
-        if self.newest != slot.0 {
-            self.unlink(slot.0);
-            self.push(slot.0);
+    fn record_access(&self, slot: SlotId, _: u64) {
+        let Some(mut list) = self.0.try_lock() else { return };
+        if list.newest != slot.0 {
+            list.unlink(slot.0);
+            list.push(slot.0);
         }
     }
 
-    fn record_remove(&mut self, slot: SlotId) {
-        self.unlink(slot.0);
+    fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
+        self.0.get_mut().unlink(slot.0);
     }
 
     fn select_victim(&mut self) -> Option<SlotId> {
-        (self.oldest != NONE).then_some(SlotId(self.oldest))
+        let oldest = self.0.get_mut().oldest;
+        (oldest != NONE).then_some(SlotId(oldest))
     }
 }
 
@@ -121,7 +127,7 @@ mod tests {
                         match naive.iter().position(|held| *held == slot) {
                             Some(at) => {
                                 naive.remove(at);
-                                lru.record_access(SlotId(slot));
+                                lru.record_access(SlotId(slot), 0);
                             }
                             None => lru.record_insert(SlotId(slot), 0, 1),
                         }
@@ -130,7 +136,7 @@ mod tests {
                     Step::Remove(slot) => {
                         if let Some(at) = naive.iter().position(|held| *held == slot) {
                             naive.remove(at);
-                            lru.record_remove(SlotId(slot));
+                            lru.record_remove(SlotId(slot), RemovalCause::Removed);
                         }
                     }
                     Step::Evict => {
@@ -138,7 +144,7 @@ mod tests {
                         prop_assert_eq!(victim.map(|slot| slot.0), naive.first().copied());
                         if let Some(victim) = victim {
                             naive.remove(0);
-                            lru.record_remove(victim);
+                            lru.record_remove(victim, RemovalCause::Evicted);
                         }
                     }
                 }

@@ -15,27 +15,39 @@ impl SlotId {
     }
 }
 
+/// Why an entry goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RemovalCause {
+    /// The policy named it as the victim.
+    Evicted,
+    /// Its time was over.
+    Expired,
+    /// It was removed, invalidated, or went for another reason.
+    Removed,
+}
+
 /// Decides which entry of one shard goes next.
 ///
-/// Each shard of a store has a policy of its own and calls it under the shard's lock: be short, never block. A policy
-/// sees no keys and no values, only slots, hashes and weights (in bytes). The store guarantees that a slot is told to
-/// [`record_insert`](Self::record_insert) before anything else, and to [`record_remove`](Self::record_remove) exactly
-/// once before it is given again.
+/// Each shard of a store has a policy of its own. Hits are told under a lock that other readers share, everything else
+/// under the shard's exclusive lock: be short, never block. A policy sees no keys and no values, only slots, hashes and
+/// weights (in bytes). The store guarantees that a slot is told to [`record_insert`](Self::record_insert) before anything
+/// else, and to [`record_remove`](Self::record_remove) exactly once before it is given again.
 ///
 /// ```
 /// use std::collections::VecDeque;
-/// use memstache_core::{EvictionPolicy, MemoryStore, SlotId};
+/// use memstache_core::{EvictionPolicy, MemoryStore, RemovalCause, SlotId};
 ///
 /// /// First in, first out.
 /// #[derive(Debug, Default)]
-/// struct Fifo(VecDeque<SlotId>);
+/// struct Queue(VecDeque<SlotId>);
 ///
-/// impl EvictionPolicy for Fifo {
+/// impl EvictionPolicy for Queue {
 ///     fn record_insert(&mut self, slot: SlotId, _hash: u64, _weight: usize) {
 ///         self.0.push_back(slot);
 ///     }
-///     fn record_access(&mut self, _slot: SlotId) {}
-///     fn record_remove(&mut self, slot: SlotId) {
+///     fn record_access(&self, _slot: SlotId, _hash: u64) {}
+///     fn record_remove(&mut self, slot: SlotId, _cause: RemovalCause) {
 ///         self.0.retain(|held| *held != slot);
 ///     }
 ///     fn select_victim(&mut self) -> Option<SlotId> {
@@ -43,26 +55,25 @@ impl SlotId {
 ///     }
 /// }
 ///
-/// let store: MemoryStore<Fifo> = MemoryStore::builder().policy(|_share| Fifo::default()).build()?;
+/// let store: MemoryStore<Queue> = MemoryStore::builder().policy(|_share| Queue::default()).build()?;
 /// # Ok::<(), memstache_core::Error>(())
 /// ```
-pub trait EvictionPolicy: Send + 'static {
-    /// Takes note of a new entry.
+pub trait EvictionPolicy: Send + Sync + 'static {
+    /// Takes note of a new entry, for which room was made.
     fn record_insert(&mut self, slot: SlotId, hash: u64, weight: usize);
 
     /// Takes note that an entry was read.
-    fn record_access(&mut self, slot: SlotId);
+    ///
+    /// Called by many readers at a time: use atomics, or pass over what would have to wait for another reader.
+    fn record_access(&self, slot: SlotId, hash: u64);
 
     /// Takes note that an entry's value was replaced by one of another weight. Default: it counts as a read.
-    fn record_update(&mut self, slot: SlotId, _weight: usize) {
-        self.record_access(slot);
+    fn record_update(&mut self, slot: SlotId, hash: u64, _weight: usize) {
+        self.record_access(slot, hash);
     }
 
-    /// Takes note that a key was asked for and is not here. Default: nothing.
-    fn record_miss(&mut self, _hash: u64) {}
-
-    /// Takes note that an entry went, for whatever reason.
-    fn record_remove(&mut self, slot: SlotId);
+    /// Takes note that an entry went.
+    fn record_remove(&mut self, slot: SlotId, cause: RemovalCause);
 
     /// Returns which entry should go next; `None` only when there are none.
     ///

@@ -49,7 +49,7 @@ impl Accountant for Quota {
 fn check(shared: &Shared<Lru>, quota: &Quota) {
     let (mut taken, mut charged, mut entries, mut leases) = (0, 0, 0, 0);
     for shard in &shared.shards {
-        let shard = shard.lock();
+        let shard = shard.read();
         taken += shard.table.bytes();
         let slots = (0..shard.table.end().0).filter_map(|id| shard.table.get(crate::SlotId(id)));
         charged += slots.map(|slot| slot.charge().bytes).sum::<usize>();

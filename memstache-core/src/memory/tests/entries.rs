@@ -283,9 +283,9 @@ async fn borrowed_parts_find_what_an_address_stored() {
     let parts = Parts::new(&space, b"a").unwrap();
     let shared = &bed.store.shared;
     let hash = shared.hash(&parts);
-    let shard = shared.shard(hash).lock();
+    let shard = shared.shard(hash).read();
     let id = shard.table.find(hash, &parts).unwrap();
-    assert_eq!(shard.table.get(id).unwrap().entry.value, "v");
+    assert_eq!(shard.table.get(id).unwrap().value(), "v");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a store does with an eviction policy that is not its own.
 
 use super::*;
-use crate::{ErrorKind, EvictionPolicy, SlotId};
+use crate::{ErrorKind, EvictionPolicy, RemovalCause, SlotId};
 
 /// Keeps what it has: nothing new is admitted.
 #[derive(Default)]
@@ -12,10 +12,10 @@ impl EvictionPolicy for Hoard {
         assert!(weight > 0 && !self.0.contains(&slot));
         self.0.push(slot);
     }
-    fn record_access(&mut self, slot: SlotId) {
+    fn record_access(&self, slot: SlotId, _: u64) {
         assert!(self.0.contains(&slot));
     }
-    fn record_remove(&mut self, slot: SlotId) {
+    fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
         let at = self.0.iter().position(|held| *held == slot).expect("told once");
         self.0.swap_remove(at);
     }
@@ -32,8 +32,8 @@ struct Wrong;
 
 impl EvictionPolicy for Wrong {
     fn record_insert(&mut self, _: SlotId, _: u64, _: usize) {}
-    fn record_access(&mut self, _: SlotId) {}
-    fn record_remove(&mut self, _: SlotId) {}
+    fn record_access(&self, _: SlotId, _: u64) {}
+    fn record_remove(&mut self, _: SlotId, _: RemovalCause) {}
     fn select_victim(&mut self) -> Option<SlotId> {
         Some(SlotId(1_000_000))
     }

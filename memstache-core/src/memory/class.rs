@@ -1,0 +1,116 @@
+//! What many entries have in common, kept once.
+
+use std::{
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::{
+    address::Space,
+    entry::{Content, Meta, Schema},
+};
+
+/// What one class takes: itself, its count, its space's text and its part of the table.
+const CLASS: usize = size_of::<Class>() + 16 + 16 + 12;
+
+/// The space and the kind of content of entries; a few thousand entries share one.
+pub(crate) struct Class {
+    pub(crate) space: Space,
+    /// With a `plain_len` of zero.
+    pub(crate) content: Content,
+    /// What an entry says that a slot has no room for; such an entry has its class for itself.
+    pub(crate) own: Option<Own>,
+    /// Entries of a shared class that are in the shard, under whose lock it changes.
+    ///
+    /// Not the number of references: entries that were taken out live until the lock is free.
+    members: AtomicU32,
+}
+
+/// The parts of an entry that most entries do not have.
+pub(crate) struct Own {
+    /// As it was given, but for its sequence, which the slot keeps.
+    pub(crate) meta: Meta,
+    /// The name, if it does not stand before the value.
+    pub(crate) name: Option<Box<[u8]>>,
+    /// The key by which it is known below, if that is not the plain one.
+    pub(crate) stored: Option<Arc<[u8]>>,
+}
+
+impl Class {
+    pub(crate) fn new(space: Space, content: Content, own: Option<Own>) -> Self {
+        Self { space, content, own, members: AtomicU32::new(0) }
+    }
+
+    /// Returns what a class of `space` takes.
+    pub(crate) fn bytes(space_key: &[u8]) -> usize {
+        CLASS + space_key.len()
+    }
+
+    fn is(&self, space_key: &[u8], content: &Content) -> bool {
+        self.space.key() == space_key && self.content == *content
+    }
+}
+
+/// The shared classes of one shard: each for as long as an entry is of it.
+pub(crate) struct Classes {
+    table: HashTable<Arc<Class>>,
+    hasher: RandomState,
+    bytes: usize,
+}
+
+impl Classes {
+    pub(crate) fn new() -> Self {
+        Self { table: HashTable::new(), hasher: RandomState::default(), bytes: 0 }
+    }
+
+    /// Returns what all classes take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the class if there is one.
+    pub(crate) fn find(&self, space_key: &[u8], content: &Content) -> Option<&Arc<Class>> {
+        self.table.find(self.hash(space_key, content), |class| class.is(space_key, content))
+    }
+
+    /// Returns the class for another entry of it: the one that is here, or this one.
+    pub(crate) fn join(&mut self, class: Arc<Class>) -> Arc<Class> {
+        if let Some(held) = self.find(class.space.key(), &class.content) {
+            held.members.fetch_add(1, Relaxed);
+            return Arc::clone(held);
+        }
+        class.members.store(1, Relaxed);
+        let hash = self.hash(class.space.key(), &class.content);
+        self.bytes += Class::bytes(class.space.key());
+        let hasher = &self.hasher;
+        self.table.insert_unique(hash, Arc::clone(&class), |class| hash_of(hasher, class.space.key(), &class.content));
+        class
+    }
+
+    /// Lets an entry go; forgets its class if it was the last.
+    pub(crate) fn leave(&mut self, class: &Arc<Class>) {
+        if class.own.is_some() || class.members.fetch_sub(1, Relaxed) > 1 {
+            return;
+        }
+        let hash = self.hash(class.space.key(), &class.content);
+        if let Ok(found) = self.table.find_entry(hash, |held| Arc::ptr_eq(held, class)) {
+            found.remove();
+            self.bytes -= Class::bytes(class.space.key());
+        }
+    }
+
+    fn hash(&self, space_key: &[u8], content: &Content) -> u64 {
+        hash_of(&self.hasher, space_key, content)
+    }
+}
+
+fn hash_of(hasher: &RandomState, space_key: &[u8], content: &Content) -> u64 {
+    let flags = (content.format.0, content.encoding.0, content.sealed, content.negative);
+    hasher.hash_one((space_key, flags, content.schema.map(|Schema(schema)| schema)))
+}

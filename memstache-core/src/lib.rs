@@ -38,7 +38,8 @@ mod version;
 pub use self::format::Json;
 #[cfg(feature = "memory")]
 pub use self::memory::{
-    EvictionPolicy, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, RemovalCause, SlotId,
+    AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, PolicyKind,
+    Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
 };
 #[cfg(feature = "near")]
 pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView};

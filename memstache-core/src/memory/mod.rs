@@ -55,7 +55,9 @@ use bytes::Bytes;
 use self::shared::{Config, Shared};
 pub use self::{
     builder::MemoryBuilder,
-    policy::{EvictionPolicy, Lru, RemovalCause, SlotId},
+    policy::{
+        AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
+    },
     service::MemoryFuture,
     stats::MemoryStats,
 };
@@ -149,7 +151,7 @@ impl<P: EvictionPolicy> MemoryStore<P> {
     /// # Ok::<(), memstache_core::Error>(())
     /// ```
     pub fn get_now(&self, key: &Parts<'_>) -> Option<Bytes> {
-        self.shared.value(key, self.shared.clock.now())
+        self.shared.value(key)
     }
 
     /// Stores an entry, without a future; whatever was there goes, and leases on the key end.

@@ -24,7 +24,7 @@ use crate::{
 
 impl<P: EvictionPolicy> Shared<P> {
     /// Returns the fresh value of a key.
-    pub(super) fn value(&self, parts: &Parts<'_>, now: Tick) -> Option<Bytes> {
+    pub(super) fn value(&self, parts: &Parts<'_>) -> Option<Bytes> {
         let hash = self.hash(parts);
         {
             let shard = self.shard(hash).read();
@@ -32,7 +32,7 @@ impl<P: EvictionPolicy> Shared<P> {
                 count(&shard.reads.misses);
                 return None;
             };
-            if let Some(slot) = self.fresh(&shard, id, now).filter(|slot| !slot.is_negative()) {
+            if let Some(slot) = self.fresh(&shard, id, self.clock.upper_bound()).filter(|slot| !slot.is_negative()) {
                 let value = slot.value();
                 count(&shard.reads.hits);
                 shard.table.record_access(id, hash);
@@ -40,7 +40,7 @@ impl<P: EvictionPolicy> Shared<P> {
             }
         }
         let item = Address::from_parts(parts.space(), parts.name(), None).into();
-        match self.look(&item, OnMiss::Report, &Scope::default(), now) {
+        match self.look(&item, OnMiss::Report, &Scope::default(), self.clock.now()) {
             Ok(Lookup::Hit(entry)) => Some(entry.value),
             _ => None,
         }

@@ -217,7 +217,7 @@ impl<X> Slot<X> {
 
     /// Returns whether this is the entry of `key`.
     pub(crate) fn is(&self, hash: u32, key: &impl Key) -> bool {
-        self.hash == hash && self.name() == key.name() && self.space_key() == key.space_key()
+        self.hash == hash && self.name() == key.name() && same(self.space_key(), key.space_key())
     }
 
     pub(crate) fn value(&self) -> Bytes {
@@ -358,6 +358,11 @@ impl<X> Slot<X> {
     {
         Charge::entry(self.bytes())
     }
+}
+
+/// Compares the keys of two spaces, which mostly are one and the same.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    std::ptr::eq(a, b) || a == b
 }
 
 /// Returns what an entry takes: key, value, tags and overhead; `own` if it has its class for itself.

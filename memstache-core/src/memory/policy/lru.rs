@@ -4,59 +4,44 @@ use std::fmt;
 
 use parking_lot::Mutex;
 
-use super::{EvictionPolicy, RemovalCause, SlotId};
-use crate::memory::slab::Column;
-
-const NONE: u32 = u32::MAX;
+use super::{
+    EvictionPolicy, RemovalCause, SlotId,
+    list::{Links, Queue},
+};
 
 /// Evicts the entry that was not used for the longest time.
-pub struct Lru(Mutex<List>);
-
-struct List {
-    links: Column<Link>,
-    newest: u32,
-    oldest: u32,
+///
+/// Good when what was used lately is used again: sessions, pages of one user. Bad when more is read once, or in turns,
+/// than fits: a scan pushes everything out. With twice the room it misses less than twice as often as the best order that
+/// knows what comes: Sleator and Tarjan, [Amortized efficiency of list update and paging rules] (CACM 1985).
+///
+/// One thread gets the exact order. Readers side by side never wait for each other: a hit that comes while another one
+/// is put in order is passed over, and its entry keeps its place.
+///
+/// Every operation takes constant time; a hit takes a lock that it does not wait for. Eight bytes an entry.
+///
+/// [Amortized efficiency of list update and paging rules]: https://doi.org/10.1145/2786.2793
+pub struct Lru {
+    order: Mutex<Order>,
 }
 
-#[derive(Clone, Copy)]
-struct Link {
-    newer: u32,
-    older: u32,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self { newer: NONE, older: NONE }
-    }
-}
-
-impl List {
-    fn push(&mut self, slot: u32) {
-        let older = std::mem::replace(&mut self.newest, slot);
-        *self.links.at(slot) = Link { newer: NONE, older };
-        match older {
-            NONE => self.oldest = slot,
-            older => self.links.at(older).newer = slot,
-        }
-    }
-
-    fn unlink(&mut self, slot: u32) {
-        let Link { newer, older } = *self.links.at(slot);
-        match newer {
-            NONE => self.newest = older,
-            newer => self.links.at(newer).older = older,
-        }
-        match older {
-            NONE => self.oldest = newer,
-            older => self.links.at(older).newer = newer,
-        }
-    }
+struct Order {
+    links: Links,
+    queue: Queue,
 }
 
 impl Lru {
     /// Creates an empty list.
     pub const fn new() -> Self {
-        Self(Mutex::new(List { links: Column::new(), newest: NONE, oldest: NONE }))
+        Self { order: Mutex::new(Order { links: Links::new(), queue: Queue::new() }) }
+    }
+}
+
+impl Order {
+    fn renew(&mut self, slot: SlotId) {
+        if self.links.contains(slot) {
+            self.queue.renew(&mut self.links, slot);
+        }
     }
 }
 
@@ -74,24 +59,29 @@ impl fmt::Debug for Lru {
 
 impl EvictionPolicy for Lru {
     fn record_insert(&mut self, slot: SlotId, _: u64, _: usize) {
-        self.0.get_mut().push(slot.0);
+        let order = self.order.get_mut();
+        order.queue.push(&mut order.links, slot);
     }
 
     fn record_access(&self, slot: SlotId, _: u64) {
-        let Some(mut list) = self.0.try_lock() else { return };
-        if list.newest != slot.0 {
-            list.unlink(slot.0);
-            list.push(slot.0);
+        if let Some(mut order) = self.order.try_lock() {
+            order.renew(slot);
         }
     }
 
+    fn record_update(&mut self, slot: SlotId, _: u64, _: usize) {
+        self.order.get_mut().renew(slot);
+    }
+
     fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
-        self.0.get_mut().unlink(slot.0);
+        let order = self.order.get_mut();
+        if order.links.contains(slot) {
+            order.queue.remove(&mut order.links, slot);
+        }
     }
 
     fn select_victim(&mut self) -> Option<SlotId> {
-        let oldest = self.0.get_mut().oldest;
-        (oldest != NONE).then_some(SlotId(oldest))
+        self.order.get_mut().queue.oldest()
     }
 }
 
@@ -100,56 +90,54 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::memory::policy::testing::{Model, check, hammer, steps};
 
-    #[derive(Clone, Debug)]
-    enum Step {
-        Use(u32),
-        Remove(u32),
-        Evict,
+    /// When each entry was used last.
+    #[derive(Default)]
+    struct Naive {
+        used: Vec<(u32, usize)>,
+        now: usize,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            4 => (0..300u32).prop_map(Step::Use),
-            1 => (0..300u32).prop_map(Step::Remove),
-            1 => Just(Step::Evict),
-        ]
+    impl Model for Naive {
+        fn insert(&mut self, slot: u32, _: u64, _: usize) {
+            self.now += 1;
+            self.used.push((slot, self.now));
+        }
+        fn access(&mut self, slot: u32, _: u64) {
+            self.now += 1;
+            self.used.iter_mut().filter(|(held, _)| *held == slot).for_each(|(_, used)| *used = self.now);
+        }
+        fn remove(&mut self, slot: u32, _: RemovalCause) {
+            self.used.retain(|(held, _)| *held != slot);
+        }
+        fn victims(&mut self) -> Vec<u32> {
+            self.used.iter().min_by_key(|(_, used)| *used).map(|(slot, _)| *slot).into_iter().collect()
+        }
     }
 
     proptest! {
         #[test]
-        fn evicts_like_a_naive_list(steps in prop::collection::vec(step(), 0..1000)) {
-            let mut lru = Lru::new();
-            let mut naive: Vec<u32> = Vec::new();
-            for step in steps {
-                match step {
-                    Step::Use(slot) => {
-                        match naive.iter().position(|held| *held == slot) {
-                            Some(at) => {
-                                naive.remove(at);
-                                lru.record_access(SlotId(slot), 0);
-                            }
-                            None => lru.record_insert(SlotId(slot), 0, 1),
-                        }
-                        naive.push(slot);
-                    }
-                    Step::Remove(slot) => {
-                        if let Some(at) = naive.iter().position(|held| *held == slot) {
-                            naive.remove(at);
-                            lru.record_remove(SlotId(slot), RemovalCause::Removed);
-                        }
-                    }
-                    Step::Evict => {
-                        let victim = lru.select_victim();
-                        prop_assert_eq!(victim.map(|slot| slot.0), naive.first().copied());
-                        if let Some(victim) = victim {
-                            naive.remove(0);
-                            lru.record_remove(victim, RemovalCause::Evicted);
-                        }
-                    }
-                }
-                prop_assert_eq!(lru.select_victim().map(|slot| slot.0), naive.first().copied());
-            }
+        fn evicts_what_was_used_longest_ago(steps in steps()) {
+            check(Lru::new(), Naive::default(), steps)?;
         }
+    }
+
+    #[test]
+    fn a_hit_waits_for_nobody() {
+        let mut lru = Lru::new();
+        lru.record_insert(SlotId(0), 0, 1);
+        lru.record_insert(SlotId(1), 1, 1);
+        let held = lru.order.lock();
+        lru.record_access(SlotId(0), 0);
+        drop(held);
+        assert_eq!(lru.select_victim(), Some(SlotId(0)), "passed over");
+        lru.record_access(SlotId(0), 0);
+        assert_eq!(lru.select_victim(), Some(SlotId(1)));
+    }
+
+    #[test]
+    fn survives_many_readers() {
+        hammer(Lru::new());
     }
 }

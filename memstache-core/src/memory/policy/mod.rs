@@ -1,8 +1,26 @@
 //! Which entry goes when a store is full.
 
+mod any;
+mod boxed;
+mod fifo;
+mod ghost;
+mod kind;
+mod lfu;
+mod list;
 mod lru;
+mod random;
+mod s3_fifo;
+mod sieve;
+mod stand_in;
+#[cfg(test)]
+mod testing;
 
-pub use self::lru::Lru;
+pub use self::{
+    any::AnyPolicy, fifo::Fifo, kind::PolicyKind, lfu::Lfu, lru::Lru, random::Random, s3_fifo::S3Fifo, sieve::Sieve,
+};
+
+/// W-TinyLFU with an adaptive window.
+pub type TinyLfu = stand_in::StandIn; // PLACEHOLDER: becomes `pub use self::tiny_lfu::TinyLfu`; delete stand_in.rs.
 
 /// Which entry of a shard: a dense id, given again after its entry went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,9 +48,9 @@ pub enum RemovalCause {
 /// Decides which entry of one shard goes next.
 ///
 /// Each shard of a store has a policy of its own. Hits are told under a lock that other readers share, everything else
-/// under the shard's exclusive lock: be short, never block. A policy sees no keys and no values, only slots, hashes and
-/// weights (in bytes). The store guarantees that a slot is told to [`record_insert`](Self::record_insert) before anything
-/// else, and to [`record_remove`](Self::record_remove) exactly once before it is given again.
+/// under the shard's exclusive lock: be short, never block. A policy sees no keys, no values and no deadlines, only slots,
+/// hashes and weights (in bytes). The store guarantees that a slot is told to [`record_insert`](Self::record_insert)
+/// before anything else, and to [`record_remove`](Self::record_remove) exactly once before it is given again.
 ///
 /// ```
 /// use std::collections::VecDeque;

@@ -67,7 +67,7 @@ impl Leases {
 
     /// Grants a lease on a key that has none.
     pub(crate) fn grant(&mut self, hash: Hashed, address: Address, id: LeaseId, sequence: u64, until: Tick) {
-        let at = self.slots.insert(Standing { address, hash, id, sequence, until, ended: None });
+        let at = self.slots.insert(Standing { address, hash, id, sequence, until, ended: None }, ());
         let slots = &self.slots;
         self.index.insert_unique(hash.wide(), at, |at| slots.get(*at).map_or(0, |lease| lease.hash.wide()));
         self.wheel.set(at, until);
@@ -76,7 +76,7 @@ impl Leases {
     /// Lets a lease age out later.
     pub(crate) fn renew(&mut self, hash: Hashed, address: &Address, until: Tick) {
         if let Some(at) = self.find(hash, address)
-            && let Some(lease) = self.slots.get_mut(at)
+            && let Some(lease) = self.slots.both_mut(at).map(|(lease, ())| lease)
         {
             lease.until = until;
             self.wheel.set(at, until);
@@ -115,7 +115,7 @@ impl Leases {
     /// Waits for the end of the lease on a key.
     pub(crate) fn wait(&mut self, hash: Hashed, address: &Address) -> Option<Waiter> {
         let at = self.find(hash, address)?;
-        let lease = self.slots.get_mut(at)?;
+        let (lease, ()) = self.slots.both_mut(at)?;
         let ended = lease.ended.get_or_insert_with(|| watch::Sender::new(())).subscribe();
         Some(Waiter { id: lease.id, ended, until: lease.until })
     }
@@ -127,7 +127,7 @@ impl Leases {
     }
 
     fn take(&mut self, at: u32) -> Option<Standing> {
-        let lease = self.slots.remove(at)?;
+        let (lease, ()) = self.slots.remove(at)?;
         if let Ok(found) = self.index.find_entry(lease.hash.wide(), |held| *held == at) {
             found.remove();
         }

@@ -65,7 +65,7 @@ pub use self::{
 pub(crate) use self::{
     key::{Hashed, Key},
     sequences::Sequences,
-    slot::{Extra, Packed, Slot, bytes_of, has_own_class},
+    slot::{Extra, Held, Packed, Whole, bytes_of, has_own_class},
     table::Table,
 };
 use crate::{

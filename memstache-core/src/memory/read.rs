@@ -9,7 +9,7 @@ use super::{
     leases::Waiter,
     policy::{EvictionPolicy, SlotId},
     shared::{Afterwards, Shard, Shared},
-    slot::Slot,
+    slot::{Held, Slot},
     stats::count,
 };
 use crate::{
@@ -86,7 +86,8 @@ impl<P: EvictionPolicy> Shared<P> {
                 Lookup::Miss
             });
         };
-        let slot = self.fresh(shard, id, now).filter(|slot| item.unless != Some(slot.version()))?;
+        self.fresh(shard, id, now)?;
+        let slot = shard.table.get(id).filter(|slot| item.unless != Some(Held::version(*slot)))?;
         shard.table.record_access(id, hash);
         Some(if slot.is_negative() {
             count(&shard.reads.negative);
@@ -99,7 +100,7 @@ impl<P: EvictionPolicy> Shared<P> {
 
     /// Returns an entry that may be answered with as it is: fresh, not hidden, nothing to extend.
     fn fresh<'a>(&self, shard: &'a Shard<P>, id: SlotId, now: Tick) -> Option<&'a Slot> {
-        let slot = shard.table.get(id)?;
+        let slot = shard.table.slot(id)?;
         (now < slot.fresh_until() && slot.extended(now).is_none() && !self.is_hidden(slot)).then_some(slot)
     }
 

@@ -20,7 +20,7 @@ use super::{
     leases::{Leases, Standing},
     lines::Lines,
     policy::{EvictionPolicy, RemovalCause, SlotId},
-    slot::Slot,
+    slot::{Slot, Whole},
     stats::{Counters, MemoryStats, ReadCounters},
     sweeper::Sweeper,
     table::Table,
@@ -86,17 +86,17 @@ pub(crate) struct Shard<P> {
 pub(super) struct Afterwards {
     pub(super) lease: Option<Standing>,
     pub(super) aged: Option<Standing>,
-    slot: Option<Slot>,
-    slots: Vec<Slot>,
+    entry: Option<Whole>,
+    entries: Vec<Whole>,
 }
 
 impl Afterwards {
     /// Keeps what was taken out; one costs no allocation.
-    pub(super) fn keep(&mut self, slot: impl Into<Option<Slot>>) {
-        let Some(slot) = slot.into() else { return };
-        match &self.slot {
-            None => self.slot = Some(slot),
-            Some(_) => self.slots.push(slot),
+    pub(super) fn keep(&mut self, entry: impl Into<Option<Whole>>) {
+        let Some(entry) = entry.into() else { return };
+        match &self.entry {
+            None => self.entry = Some(entry),
+            Some(_) => self.entries.push(entry),
         }
     }
 }
@@ -162,7 +162,7 @@ impl<P: EvictionPolicy> Shared<P> {
     ) -> Option<SlotId> {
         let id = shard.table.find(hash, key)?;
         let slot = shard.table.get(id)?;
-        let hidden = self.is_hidden(slot);
+        let hidden = self.is_hidden(&slot);
         if !hidden && now < slot.dead_at() {
             return Some(id);
         }
@@ -190,11 +190,11 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Returns whether a settled entry counts as live: fresh, and a value if `value` is asked for.
     pub(super) fn is_live(shard: &Shard<P>, id: Option<SlotId>, now: Tick, value: bool) -> bool {
         let live = |slot: &Slot| now < slot.fresh_until() && !(value && slot.is_negative());
-        id.and_then(|id| shard.table.get(id)).is_some_and(live)
+        id.and_then(|id| shard.table.slot(id)).is_some_and(live)
     }
 
     /// Takes an entry out and gives back what it took.
-    pub(super) fn take_out(&self, shard: &mut Shard<P>, id: SlotId, cause: RemovalCause) -> Option<Slot> {
+    pub(super) fn take_out(&self, shard: &mut Shard<P>, id: SlotId, cause: RemovalCause) -> Option<Whole> {
         let before = shard.table.bytes();
         let slot = shard.table.remove(id, cause)?;
         self.budget.give(before - shard.table.bytes());
@@ -203,9 +203,9 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Tells the accountant that an entry went.
-    pub(super) fn release(&self, slot: &Slot) {
+    pub(super) fn release(&self, entry: &Whole) {
         if let Some(accountant) = &self.accountant {
-            accountant.release(slot.tenant(), slot.charge());
+            accountant.release(entry.slot.tenant(), entry.charge());
         }
     }
 
@@ -258,7 +258,7 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Takes out one dead entry; `None` when no more is due or the steps ran out.
-    pub(super) fn expire_one(&self, shard: &mut Shard<P>, now: Tick, steps: &mut usize) -> Option<Slot> {
+    pub(super) fn expire_one(&self, shard: &mut Shard<P>, now: Tick, steps: &mut usize) -> Option<Whole> {
         let before = shard.table.bytes();
         let slot = shard.table.pop_dead(now, steps)?;
         self.budget.give(before - shard.table.bytes());

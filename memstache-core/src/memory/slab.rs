@@ -3,13 +3,14 @@
 /// Values in one chunk; as many as a bitmap word has bits.
 pub(crate) const CHUNK: usize = 64;
 
-/// Values under dense `u32` ids below 2^31.
+/// Values under dense `u32` ids below 2^31, each with a rest that is kept apart from it.
 ///
 /// The lowest chunk with room is filled first, so that the highest ones drain; a chunk that is empty gives its memory
 /// back.
-pub(crate) struct Slab<T> {
-    /// `None` where the memory was given back. Apart from `used`, so that a lookup finds its chunk in few cache lines.
+pub(crate) struct Slab<T, R = ()> {
+    /// `None` where the memory was given back. Apart from all else, so that a lookup finds its chunk in few cache lines.
     chunks: Vec<Option<Box<[Option<T>; CHUNK]>>>,
+    rests: Vec<Option<Box<[R; CHUNK]>>>,
     /// One bit a slot in use.
     used: Vec<u64>,
     /// One bit a chunk: allocated, and with room.
@@ -21,9 +22,17 @@ pub(crate) struct Slab<T> {
     len: usize,
 }
 
-impl<T> Slab<T> {
+impl<T, R: Default> Slab<T, R> {
     pub(crate) const fn new() -> Self {
-        Self { chunks: Vec::new(), used: Vec::new(), roomy: Vec::new(), first_roomy: 0, released: Vec::new(), len: 0 }
+        Self {
+            chunks: Vec::new(),
+            rests: Vec::new(),
+            used: Vec::new(),
+            roomy: Vec::new(),
+            first_roomy: 0,
+            released: Vec::new(),
+            len: 0,
+        }
     }
 
     /// Returns how many values are held.
@@ -47,15 +56,16 @@ impl<T> Slab<T> {
     }
 
     /// Takes a value in under the lowest free id of the lowest chunk with room.
-    pub(crate) fn insert(&mut self, value: T) -> u32 {
+    pub(crate) fn insert(&mut self, value: T, rest: R) -> u32 {
         let at = match self.lowest() {
             Some(at) => at,
             None => self.grow(),
         };
         let bit = (!self.used[at]).trailing_zeros();
         self.used[at] |= 1 << bit;
-        if let Some(chunk) = &mut self.chunks[at] {
-            chunk[bit as usize] = Some(value);
+        if let (Some(values), Some(rests)) = (&mut self.chunks[at], &mut self.rests[at]) {
+            values[bit as usize] = Some(value);
+            rests[bit as usize] = rest;
         }
         if self.used[at] == u64::MAX {
             self.roomy[at / 64] &= !(1 << (at % 64));
@@ -65,29 +75,36 @@ impl<T> Slab<T> {
     }
 
     /// Takes a value out; its id may be given again.
-    pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
-        let at = id as usize / CHUNK;
-        let chunk = self.chunks.get_mut(at)?;
-        let value = chunk.as_mut()?[id as usize % CHUNK].take()?;
-        self.used[at] &= !(1 << (id as usize % CHUNK));
+    pub(crate) fn remove(&mut self, id: u32) -> Option<(T, R)> {
+        let (at, bit) = (id as usize / CHUNK, id as usize % CHUNK);
+        let value = self.chunks.get_mut(at)?.as_mut()?[bit].take()?;
+        let rest = std::mem::take(&mut self.rests[at].as_mut()?[bit]);
+        self.used[at] &= !(1 << bit);
         self.len -= 1;
         if self.used[at] == 0 {
-            *chunk = None;
+            (self.chunks[at], self.rests[at]) = (None, None);
             self.released.push(u32::try_from(at).expect("ids are 31 bits wide"));
             self.roomy[at / 64] &= !(1 << (at % 64));
         } else {
             self.roomy[at / 64] |= 1 << (at % 64);
             self.first_roomy = self.first_roomy.min(at / 64);
         }
-        Some(value)
+        Some((value, rest))
     }
 
     pub(crate) fn get(&self, id: u32) -> Option<&T> {
         self.chunks.get(id as usize / CHUNK)?.as_ref()?[id as usize % CHUNK].as_ref()
     }
 
-    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        self.chunks.get_mut(id as usize / CHUNK)?.as_mut()?[id as usize % CHUNK].as_mut()
+    pub(crate) fn both(&self, id: u32) -> Option<(&T, &R)> {
+        let rest = &self.rests.get(id as usize / CHUNK)?.as_ref()?[id as usize % CHUNK];
+        Some((self.get(id)?, rest))
+    }
+
+    pub(crate) fn both_mut(&mut self, id: u32) -> Option<(&mut T, &mut R)> {
+        let (at, bit) = (id as usize / CHUNK, id as usize % CHUNK);
+        let value = self.chunks.get_mut(at)?.as_mut()?[bit].as_mut()?;
+        Some((value, &mut self.rests.get_mut(at)?.as_mut()?[bit]))
     }
 
     fn lowest(&mut self) -> Option<usize> {
@@ -101,15 +118,15 @@ impl<T> Slab<T> {
     }
 
     fn grow(&mut self) -> usize {
-        let values: Box<[Option<T>]> = (0..CHUNK).map(|_| None).collect();
-        let values = values.try_into().ok();
+        let (values, rests) = (chunk(|| None), chunk(R::default));
         let at = match self.released.pop() {
             Some(at) => {
-                self.chunks[at as usize] = values;
+                (self.chunks[at as usize], self.rests[at as usize]) = (values, rests);
                 at as usize
             }
             None => {
                 self.chunks.push(values);
+                self.rests.push(rests);
                 self.used.push(0);
                 self.chunks.len() - 1
             }
@@ -121,6 +138,11 @@ impl<T> Slab<T> {
         self.first_roomy = self.first_roomy.min(at / 64);
         at
     }
+}
+
+fn chunk<T>(value: impl Fn() -> T) -> Option<Box<[T; CHUNK]>> {
+    let values: Box<[T]> = (0..CHUNK).map(|_| value()).collect();
+    values.try_into().ok()
 }
 
 /// Returns the first id of a chunk.
@@ -168,7 +190,7 @@ mod tests {
     #[test]
     fn an_empty_chunk_gives_its_memory_back_and_low_ones_are_filled_first() {
         let mut slab = Slab::new();
-        let ids: Vec<u32> = (0..CHUNK as u32 * 3).map(|n| slab.insert(n)).collect();
+        let ids: Vec<u32> = (0..CHUNK as u32 * 3).map(|n| slab.insert(n, ())).collect();
         assert_eq!((slab.chunks(), slab.is_full()), (3, true));
         for id in &ids[CHUNK..CHUNK * 2] {
             slab.remove(*id);
@@ -176,9 +198,9 @@ mod tests {
         assert_eq!(slab.chunks(), 2);
         slab.remove(ids[CHUNK * 2]);
         slab.remove(ids[3]);
-        assert_eq!(slab.insert(7), 3, "the lowest chunk first");
-        assert_eq!(slab.insert(8), CHUNK as u32 * 2);
-        assert_eq!(slab.insert(9), CHUNK as u32, "a released chunk comes back");
+        assert_eq!(slab.insert(7, ()), 3, "the lowest chunk first");
+        assert_eq!(slab.insert(8, ()), CHUNK as u32 * 2);
+        assert_eq!(slab.insert(9, ()), CHUNK as u32, "a released chunk comes back");
     }
 
     proptest! {
@@ -190,18 +212,19 @@ mod tests {
                 if insert || model.is_empty() {
                     let full = slab.is_full();
                     let before = slab.chunks();
-                    let id = slab.insert(value);
+                    let id = slab.insert(value, u32::from(value) + 1);
                     prop_assert_eq!(full, slab.chunks() > before);
                     prop_assert!(model.insert(id, value).is_none());
                 } else {
                     let id = *model.keys().nth(usize::from(value) % model.len()).unwrap();
-                    prop_assert_eq!(slab.remove(id), model.remove(&id));
+                    let held = model.remove(&id).map(|value: u16| (value, u32::from(value) + 1));
+                    prop_assert_eq!(slab.remove(id), held);
                     prop_assert_eq!(slab.remove(id), None);
                 }
                 prop_assert_eq!(slab.len(), model.len());
             }
             for (id, value) in &model {
-                prop_assert_eq!(slab.get(*id), Some(value));
+                prop_assert_eq!(slab.both(*id), Some((value, &(u32::from(*value) + 1))));
             }
         }
     }

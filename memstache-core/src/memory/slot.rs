@@ -41,24 +41,42 @@ const FOREVER: u32 = u32::MAX;
 /// Says in `life` that the class knows.
 const OWN: u32 = u32::MAX - 1;
 
-/// An entry where it is held; `X` is what its owner keeps beside it.
-pub(crate) struct Slot<X = ()> {
+/// What a hit needs of an entry: one cache line.
+#[repr(align(64))]
+pub(crate) struct Slot {
     /// The name, then the value; or the value only.
     blob: Bytes,
     class: Arc<Class>,
-    /// The version in the upper 48 bits, the length of the name in the blob in the lower 16.
-    version: u64,
     /// Nothing up to here hides the entry; raised when it was looked at.
     sequence: AtomicU64,
-    /// When it was written in the upper 48 bits, what it cost to load in the lower 16.
+    /// When it was written in the upper 48 bits, the length of the name in the blob in the lower 16.
     written: u64,
     /// Milliseconds from the write to the end of freshness.
     life: u32,
+    pub(crate) hash: u32,
+}
+
+/// The rest of an entry; `X` is what its owner keeps beside it.
+#[derive(Default)]
+pub(crate) struct Rest<X> {
+    /// The version in the upper 48 bits, what it cost to load in the lower 16.
+    version: u64,
     /// Milliseconds of grace.
     stale_for: u32,
     plain_len: u32,
-    pub(crate) hash: u32,
     pub(crate) extra: X,
+}
+
+/// An entry on its way in or out.
+pub(crate) struct Whole<X = ()> {
+    pub(crate) slot: Slot,
+    pub(crate) rest: Rest<X>,
+}
+
+/// An entry where it is held.
+pub(crate) struct Held<'a, X = ()> {
+    slot: &'a Slot,
+    rest: &'a Rest<X>,
 }
 
 /// A name and a value on their way into a slot, put together outside of all locks.
@@ -102,8 +120,8 @@ impl Small {
         let stale_for = u32::try_from(millis(meta.stale_for)).ok()?;
         (plain && Duration::from_millis(stale_for.into()) == meta.stale_for).then_some(())?;
         Some(Self {
-            version: within(meta.version.0, 48)? << 16,
-            written: within(meta.written_at.as_millis(), 48)? << 16 | u64::from(cost::to_bits(meta.load_cost)?),
+            version: within(meta.version.0, 48)? << 16 | u64::from(cost::to_bits(meta.load_cost)?),
+            written: within(meta.written_at.as_millis(), 48)? << 16,
             life: life?,
             stale_for,
             plain_len: u32::try_from(meta.content.plain_len).ok()?,
@@ -136,44 +154,9 @@ pub(crate) fn has_own_class(place: &impl Place, value: usize, meta: &Meta) -> bo
     is_own(place, value <= JOINED, meta)
 }
 
-/// What an owner keeps beside each of its entries.
-pub(crate) trait Extra: Send + Sync {
-    /// Returns what it takes beside the slot.
-    fn bytes(&self) -> usize;
-}
-
-impl Extra for () {
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-impl<X> Slot<X> {
-    /// What a slot takes, in use or not.
-    pub(crate) const BYTES: usize = size_of::<Option<Self>>();
-    /// What an entry takes beside its key, its value and its tags.
-    pub(crate) const OVERHEAD: usize = Self::BYTES + BESIDE;
-
-    /// Creates the slot of an entry; everything up to the entry's own sequence is known not to hide it.
-    pub(crate) fn new(hash: u32, class: Arc<Class>, packed: Packed, meta: &Meta, extra: X) -> Self {
-        let small = if class.own.is_some() { None } else { Small::new(meta) };
-        let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0, plain_len: 0 });
-        Self {
-            blob: packed.blob,
-            class,
-            version: small.version | u64::from(packed.name_len),
-            sequence: AtomicU64::new(meta.sequence.0),
-            written: small.written,
-            life: small.life,
-            stale_for: small.stale_for,
-            plain_len: small.plain_len,
-            hash,
-            extra,
-        }
-    }
-
+impl Slot {
     fn name_len(&self) -> usize {
-        self.version as u16 as usize
+        self.written as u16 as usize
     }
 
     fn own(&self) -> Option<&Own> {
@@ -232,17 +215,6 @@ impl<X> Slot<X> {
         self.class.content.negative
     }
 
-    pub(crate) fn content(&self) -> Content {
-        match self.own() {
-            Some(own) => own.meta.content,
-            None => Content { plain_len: self.plain_len.into(), ..self.class.content },
-        }
-    }
-
-    pub(crate) fn version(&self) -> Version {
-        self.own().map_or(Version(self.version >> 16), |own| own.meta.version)
-    }
-
     /// Returns up to where nothing hides the entry.
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence.load(Relaxed)
@@ -267,22 +239,102 @@ impl<X> Slot<X> {
         }
     }
 
-    /// Returns from when on nobody may be served it.
-    pub(crate) fn dead_at(&self) -> Tick {
-        match self.own() {
-            Some(own) => expiry::dead_at(&own.meta),
-            None if self.is_negative() => self.fresh_until(),
-            None => self.fresh_until().after(Duration::from_millis(self.stale_for.into())),
-        }
-    }
-
     /// Returns the new end of freshness if a read at `now` extends it.
     pub(crate) fn extended(&self, now: Tick) -> Option<Tick> {
         expiry::extended(&self.own()?.meta, now)
     }
+}
+
+impl<X> Whole<X> {
+    /// What a slot takes, in use or not.
+    pub(crate) const BYTES: usize = size_of::<Option<Slot>>() + size_of::<Rest<X>>();
+    /// What an entry takes beside its key, its value and its tags.
+    pub(crate) const OVERHEAD: usize = Self::BYTES + BESIDE;
+
+    /// Creates an entry; everything up to its own sequence is known not to hide it.
+    pub(crate) fn new(hash: u32, class: Arc<Class>, packed: Packed, meta: &Meta, extra: X) -> Self {
+        let small = if class.own.is_some() { None } else { Small::new(meta) };
+        let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0, plain_len: 0 });
+        let slot = Slot {
+            blob: packed.blob,
+            class,
+            sequence: AtomicU64::new(meta.sequence.0),
+            written: small.written | u64::from(packed.name_len),
+            life: small.life,
+            hash,
+        };
+        let rest = Rest { version: small.version, stale_for: small.stale_for, plain_len: small.plain_len, extra };
+        Self { slot, rest }
+    }
+
+    pub(crate) fn held(&self) -> Held<'_, X> {
+        Held { slot: &self.slot, rest: &self.rest }
+    }
+
+    /// Returns what the entry takes.
+    pub(crate) fn bytes(&self) -> usize
+    where
+        X: Extra,
+    {
+        self.held().bytes()
+    }
+
+    /// Returns what its tenant is charged for.
+    pub(crate) fn charge(&self) -> Charge
+    where
+        X: Extra,
+    {
+        Charge::entry(self.bytes())
+    }
+}
+
+impl<X> Clone for Held<'_, X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<X> Copy for Held<'_, X> {}
+
+impl<X> std::ops::Deref for Held<'_, X> {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        self.slot
+    }
+}
+
+impl<'a, X> Held<'a, X> {
+    pub(crate) const fn new(slot: &'a Slot, rest: &'a Rest<X>) -> Self {
+        Self { slot, rest }
+    }
+
+    pub(crate) fn extra(self) -> &'a X {
+        &self.rest.extra
+    }
+
+    pub(crate) fn content(self) -> Content {
+        match self.own() {
+            Some(own) => own.meta.content,
+            None => Content { plain_len: self.rest.plain_len.into(), ..self.class.content },
+        }
+    }
+
+    pub(crate) fn version(self) -> Version {
+        self.own().map_or(Version(self.rest.version >> 16), |own| own.meta.version)
+    }
+
+    /// Returns from when on nobody may be served it.
+    pub(crate) fn dead_at(self) -> Tick {
+        match self.own() {
+            Some(own) => expiry::dead_at(&own.meta),
+            None if self.is_negative() => self.fresh_until(),
+            None => self.fresh_until().after(Duration::from_millis(self.rest.stale_for.into())),
+        }
+    }
 
     /// Returns all that is known of the entry; last confirmed when it was written.
-    pub(crate) fn meta(&self) -> Meta {
+    pub(crate) fn meta(self) -> Meta {
         let sequence = Sequence(self.sequence());
         if let Some(own) = self.own() {
             return Meta { sequence, ..own.meta.clone() };
@@ -295,26 +347,52 @@ impl<X> Slot<X> {
             confirmed_at: written_at,
             fresh_until,
             hard_until: fresh_until,
-            stale_for: Duration::from_millis(self.stale_for.into()),
+            stale_for: Duration::from_millis(self.rest.stale_for.into()),
             sliding: None,
-            load_cost: cost::from_bits(self.written as u16),
+            load_cost: cost::from_bits(self.rest.version as u16),
             content: self.content(),
             tags: Tags::NONE,
         }
     }
 
     /// Returns the entry, last confirmed at `confirmed_at`.
-    pub(crate) fn entry(&self, confirmed_at: Tick) -> Entry {
+    pub(crate) fn entry(self, confirmed_at: Tick) -> Entry {
         Entry { value: self.value(), meta: Meta { confirmed_at, ..self.meta() } }
     }
 
+    /// Returns what the entry takes.
+    pub(crate) fn bytes(self) -> usize
+    where
+        X: Extra,
+    {
+        let stored = self.blind().map_or(0, |stored| stored.len());
+        let entry = bytes_of::<X>(self.name().len(), stored, self.value_len(), self.tags(), self.own().is_some());
+        entry + self.rest.extra.bytes()
+    }
+
+    /// Returns what its tenant is charged for.
+    pub(crate) fn charge(self) -> Charge
+    where
+        X: Extra,
+    {
+        Charge::entry(self.bytes())
+    }
+}
+
+/// Where an entry that is held may be changed.
+pub(crate) struct HeldMut<'a, X = ()> {
+    pub(crate) slot: &'a mut Slot,
+    pub(crate) rest: &'a mut Rest<X>,
+}
+
+impl<X> HeldMut<'_, X> {
     /// Extends the freshness of a sliding entry.
-    pub(crate) fn extend(&mut self, until: Tick) {
+    pub(crate) fn extend(self, until: Tick) {
         self.change(|meta| meta.fresh_until = until);
     }
 
     /// Gives an entry a new lifetime from `now` on; it is the same write still.
-    pub(crate) fn live_on(&mut self, lifetime: Lifetime, now: Tick) {
+    pub(crate) fn live_on(self, lifetime: Lifetime, now: Tick) {
         self.change(|meta| {
             meta.hard_until = lifetime.ttl().map_or(Tick::NEVER, |ttl| now.after(ttl));
             meta.fresh_until =
@@ -325,38 +403,32 @@ impl<X> Slot<X> {
     }
 
     /// Changes what is known of the entry; if the slot has no room for it, the entry gets a class for itself.
-    fn change(&mut self, change: impl FnOnce(&mut Meta)) {
-        let mut meta = self.meta();
+    fn change(self, change: impl FnOnce(&mut Meta)) {
+        let mut meta = Held { slot: self.slot, rest: self.rest }.meta();
         change(&mut meta);
-        let (name, stored) = match (self.own(), Small::new(&meta)) {
+        let (name, stored) = match (self.slot.own(), Small::new(&meta)) {
             (Some(own), _) => (own.name.clone(), own.stored.clone()),
             (None, Some(small)) => {
-                (self.life, self.stale_for) = (small.life, small.stale_for);
+                (self.slot.life, self.rest.stale_for) = (small.life, small.stale_for);
                 return;
             }
             (None, None) => (None, None),
         };
-        self.life = OWN;
-        let (space, content) = (self.class.space.clone(), self.class.content);
-        self.class = Arc::new(Class::new(space, content, Some(Own { meta, name, stored })));
+        self.slot.life = OWN;
+        let (space, content) = (self.slot.class.space.clone(), self.slot.class.content);
+        self.slot.class = Arc::new(Class::new(space, content, Some(Own { meta, name, stored })));
     }
+}
 
-    /// Returns what the entry takes.
-    pub(crate) fn bytes(&self) -> usize
-    where
-        X: Extra,
-    {
-        let stored = self.blind().map_or(0, |stored| stored.len());
-        let entry = bytes_of::<X>(self.name().len(), stored, self.value_len(), self.tags(), self.own().is_some());
-        entry + self.extra.bytes()
-    }
+/// What an owner keeps beside each of its entries.
+pub(crate) trait Extra: Default + Send + Sync {
+    /// Returns what it takes beside the slot.
+    fn bytes(&self) -> usize;
+}
 
-    /// Returns what its tenant is charged for.
-    pub(crate) fn charge(&self) -> Charge
-    where
-        X: Extra,
-    {
-        Charge::entry(self.bytes())
+impl Extra for () {
+    fn bytes(&self) -> usize {
+        0
     }
 }
 
@@ -370,7 +442,7 @@ pub(crate) fn bytes_of<X>(name: usize, stored: usize, value: usize, tags: &Tags,
     let stored = if stored == 0 { 0 } else { stored + HEADER };
     let tags = if tags.is_empty() { 0 } else { tags.weight() + HEADER + 16 * tags.as_slice().len() };
     let own = if own { size_of::<Class>() + HEADER + HEADER } else { 0 };
-    name + stored + value + tags + own + Slot::<X>::OVERHEAD
+    name + stored + value + tags + own + Whole::<X>::OVERHEAD
 }
 
 /// What a load cost, in 16 bits: microseconds to a part in two thousand.

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use super::{
     policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Shard, Shared},
-    slot::Slot,
+    slot::Whole,
 };
 use crate::clock::{Clock, Tick};
 
@@ -100,7 +100,7 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// After a clear, looks once at every entry: what is cleared must not be charged until it is evicted.
-    fn sweep_hidden(&self, shard: &mut Shard<P>, walk: &mut Walk, steps: &mut usize, dropped: &mut Vec<Slot>) {
+    fn sweep_hidden(&self, shard: &mut Shard<P>, walk: &mut Walk, steps: &mut usize, dropped: &mut Vec<Whole>) {
         if walk.next == 0 {
             walk.clear = self.lines.last_clear();
         }
@@ -114,7 +114,7 @@ impl<P: EvictionPolicy> Shared<P> {
             *steps -= 1;
             let id = SlotId(walk.next);
             walk.next += 1;
-            if shard.table.get(id).is_some_and(|slot| self.is_hidden(slot)) {
+            if shard.table.slot(id).is_some_and(|slot| self.is_hidden(slot)) {
                 dropped.extend(self.take_out(shard, id, RemovalCause::Removed));
                 shard.counters.hidden += 1;
             }

@@ -9,7 +9,7 @@ use super::{
     key::{Hashed, Key, Place, wide},
     policy::{EvictionPolicy, RemovalCause, SlotId},
     slab::{CHUNK, Slab},
-    slot::{Extra, Packed, Slot, class_of, common, has_own_class},
+    slot::{Extra, Held, HeldMut, Packed, Rest, Slot, Whole, class_of, common, has_own_class},
     wheel::Wheel,
 };
 use crate::{clock::Tick, entry::Meta};
@@ -20,7 +20,7 @@ use crate::{clock::Tick, entry::Meta};
 /// cache both keep their entries in such tables.
 pub(crate) struct Table<P, X = ()> {
     index: HashTable<u32>,
-    slots: Slab<Slot<X>>,
+    slots: Slab<Slot, Rest<X>>,
     classes: Classes,
     policy: P,
     wheel: Wheel,
@@ -40,7 +40,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
 
     /// Returns the bytes taken: those of all entries and of slots that are kept free.
     pub(crate) fn bytes(&self) -> usize {
-        self.loose + self.classes.bytes() + self.slots.chunks() * CHUNK * Slot::<X>::BYTES
+        self.loose + self.classes.bytes() + self.slots.chunks() * CHUNK * Whole::<X>::BYTES
     }
 
     /// Returns by how much an entry of `bytes` would make the table grow, beside what it replaces.
@@ -55,8 +55,8 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         let shared =
             has_own_class(place, value, meta) || self.classes.find(place.space_key(), &common(&meta.content)).is_some();
         let class = if shared { 0 } else { Class::bytes(place.space_key()) };
-        let slot = Slot::<X>::BYTES;
-        let entry = match replaced.and_then(|id| self.get(id)).map(Slot::bytes) {
+        let slot = Whole::<X>::BYTES;
+        let entry = match replaced.and_then(|id| self.get(id)).map(Held::bytes) {
             Some(old) => bytes.saturating_sub(old),
             None if self.slots.is_full() => bytes - slot + CHUNK * slot,
             None => bytes - slot,
@@ -65,11 +65,11 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     }
 
     /// Returns by how much the table would grow if an entry that was taken out came back.
-    pub(crate) fn growth_again(&mut self, slot: &Slot<X>) -> usize {
-        let class = slot.class();
+    pub(crate) fn growth_again(&mut self, entry: &Whole<X>) -> usize {
+        let class = entry.slot.class();
         let known = class.own.is_some() || self.classes.find(class.space.key(), &class.content).is_some();
-        let chunk = if self.slots.is_full() { CHUNK * Slot::<X>::BYTES } else { 0 };
-        slot.bytes() - Slot::<X>::BYTES + chunk + if known { 0 } else { Class::bytes(class.space.key()) }
+        let chunk = if self.slots.is_full() { CHUNK * Whole::<X>::BYTES } else { 0 };
+        entry.bytes() - Whole::<X>::BYTES + chunk + if known { 0 } else { Class::bytes(class.space.key()) }
     }
 
     pub(crate) fn find(&self, hash: Hashed, key: &impl Key) -> Option<SlotId> {
@@ -77,7 +77,12 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         self.index.find(hash.wide(), same).map(|id| SlotId(*id))
     }
 
-    pub(crate) fn get(&self, id: SlotId) -> Option<&Slot<X>> {
+    pub(crate) fn get(&self, id: SlotId) -> Option<Held<'_, X>> {
+        self.slots.both(id.0).map(|(slot, rest)| Held::new(slot, rest))
+    }
+
+    /// Returns the part of an entry that most hits need.
+    pub(crate) fn slot(&self, id: SlotId) -> Option<&Slot> {
         self.slots.get(id.0)
     }
 
@@ -95,25 +100,25 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         meta: &Meta,
         extra: X,
         replaced: Option<SlotId>,
-    ) -> Option<Slot<X>> {
+    ) -> Option<Whole<X>> {
         let shared = self.classes.find(place.space_key(), &common(&meta.content));
         let class = class_of(place, &packed, meta, shared);
-        self.insert_slot(Slot::new(hash.short, class, packed, meta, extra), replaced)
+        self.insert_whole(Whole::new(hash.short, class, packed, meta, extra), replaced)
     }
 
-    /// Puts a slot in, maybe again.
-    pub(crate) fn insert_slot(&mut self, mut slot: Slot<X>, replaced: Option<SlotId>) -> Option<Slot<X>> {
-        let (hash, bytes, dead_at) = (wide(slot.hash), slot.bytes(), slot.dead_at());
-        slot.share_class(|class| self.classes.join(class));
-        self.loose += bytes - Slot::<X>::BYTES;
-        if let Some((id, held)) = replaced.and_then(|id| Some((id, self.slots.get_mut(id.0)?))) {
-            let old = std::mem::replace(held, slot);
+    /// Puts an entry in, maybe again.
+    pub(crate) fn insert_whole(&mut self, mut entry: Whole<X>, replaced: Option<SlotId>) -> Option<Whole<X>> {
+        entry.slot.share_class(|class| self.classes.join(class));
+        let (hash, bytes, dead_at) = (wide(entry.slot.hash), entry.bytes(), entry.held().dead_at());
+        self.loose += bytes - Whole::<X>::BYTES;
+        if let Some((id, (slot, rest))) = replaced.and_then(|id| Some((id, self.slots.both_mut(id.0)?))) {
+            let old = Whole { slot: std::mem::replace(slot, entry.slot), rest: std::mem::replace(rest, entry.rest) };
             self.let_go(&old);
             self.policy.record_update(id, hash, bytes);
             self.wheel.set(id.0, dead_at);
             return Some(old);
         }
-        let id = self.slots.insert(slot);
+        let id = self.slots.insert(entry.slot, entry.rest);
         let slots = &self.slots;
         self.index.insert_unique(hash, id, |id| slots.get(*id).map_or(0, |slot| wide(slot.hash)));
         self.policy.record_insert(SlotId(id), hash, bytes);
@@ -122,34 +127,35 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     }
 
     /// Takes an entry out.
-    pub(crate) fn remove(&mut self, id: SlotId, cause: RemovalCause) -> Option<Slot<X>> {
-        let slot = self.slots.remove(id.0)?;
+    pub(crate) fn remove(&mut self, id: SlotId, cause: RemovalCause) -> Option<Whole<X>> {
+        let (slot, rest) = self.slots.remove(id.0)?;
         if let Ok(found) = self.index.find_entry(wide(slot.hash), |held| *held == id.0) {
             found.remove();
         }
         self.policy.record_remove(id, cause);
         self.wheel.remove(id.0);
-        self.let_go(&slot);
-        Some(slot)
+        let entry = Whole { slot, rest };
+        self.let_go(&entry);
+        Some(entry)
     }
 
     /// Stops counting an entry that was taken out.
-    fn let_go(&mut self, slot: &Slot<X>) {
-        self.classes.leave(slot.class());
-        self.loose -= slot.bytes() - Slot::<X>::BYTES;
+    fn let_go(&mut self, entry: &Whole<X>) {
+        self.classes.leave(entry.slot.class());
+        self.loose -= entry.bytes() - Whole::<X>::BYTES;
     }
 
     /// Changes an entry in place, and puts its charge and its deadline right; its key and value stay.
-    pub(crate) fn change(&mut self, id: SlotId, change: impl FnOnce(&mut Slot<X>)) {
-        let Some(slot) = self.slots.get_mut(id.0) else { return };
-        let (before, class) = (slot.bytes(), Arc::clone(slot.class()));
-        change(slot);
-        let (after, dead_at) = (slot.bytes(), slot.dead_at());
-        self.loose = self.loose + after - before;
-        if self.slots.get(id.0).is_some_and(|slot| !Arc::ptr_eq(slot.class(), &class)) {
+    pub(crate) fn change(&mut self, id: SlotId, change: impl FnOnce(HeldMut<'_, X>)) {
+        let Some((slot, rest)) = self.slots.both_mut(id.0) else { return };
+        let (before, class) = (Held::new(slot, rest).bytes(), Arc::clone(slot.class()));
+        change(HeldMut { slot: &mut *slot, rest: &mut *rest });
+        let held = Held::new(slot, rest);
+        self.loose = self.loose + held.bytes() - before;
+        self.wheel.set(id.0, held.dead_at());
+        if !Arc::ptr_eq(slot.class(), &class) {
             self.classes.leave(&class);
         }
-        self.wheel.set(id.0, dead_at);
     }
 
     /// Returns which entry should go next.
@@ -163,9 +169,10 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     }
 
     /// Takes out an entry that nobody may be served any more; each one looked at costs one of `steps`.
-    pub(crate) fn pop_dead(&mut self, now: Tick, steps: &mut usize) -> Option<Slot<X>> {
+    pub(crate) fn pop_dead(&mut self, now: Tick, steps: &mut usize) -> Option<Whole<X>> {
         let slots = &self.slots;
-        let dead = self.wheel.pop(now, steps, |id| slots.get(id).map_or(Tick::NEVER, Slot::dead_at));
+        let deadline = |id| slots.both(id).map_or(Tick::NEVER, |(slot, rest)| Held::new(slot, rest).dead_at());
+        let dead = self.wheel.pop(now, steps, deadline);
         dead.and_then(|id| self.remove(SlotId(id), RemovalCause::Expired))
     }
 

@@ -4,7 +4,7 @@ use super::{
     key::{Hashed, Key, Place},
     policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Afterwards, Shard, Shared},
-    slot::Slot,
+    slot::Held,
 };
 use crate::{
     accountant::Charge,
@@ -84,7 +84,7 @@ impl<P: EvictionPolicy> Shared<P> {
     ///
     /// Its slot may have no room for what is asked: then it takes more, for which others go.
     fn live_on(&self, shard: &mut Shard<P>, id: SlotId, lifetime: Lifetime, now: Tick, after: &mut Afterwards) -> bool {
-        let Some(charged) = shard.table.get(id).map(Slot::bytes) else { return false };
+        let Some(charged) = shard.table.get(id).map(Held::bytes) else { return false };
         let before = shard.table.bytes();
         shard.table.change(id, |slot| slot.live_on(lifetime, now));
         let Some(slot) = shard.table.get(id) else { return false };
@@ -105,7 +105,7 @@ impl<P: EvictionPolicy> Shared<P> {
         self.budget.give((held - shard.table.bytes()).saturating_sub(grown));
         if let Some(accountant) = &self.accountant {
             let bytes = if allowed { charged + growth } else { charged };
-            accountant.release(slot.tenant(), Charge::entry(bytes));
+            accountant.release(slot.slot.tenant(), Charge::entry(bytes));
         }
         shard.counters.evicted += 1;
         after.keep(slot);

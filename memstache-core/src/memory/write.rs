@@ -6,7 +6,7 @@ use super::{
     key::{Hashed, Place},
     policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Afterwards, Shard, Shared},
-    slot::{Packed, Slot, bytes_of, has_own_class},
+    slot::{Held, Packed, Whole, bytes_of, has_own_class},
 };
 use crate::{
     accountant::Charge,
@@ -147,7 +147,7 @@ impl<P: EvictionPolicy> Shared<P> {
                 return match self.standing(shard, write.hash, &write.place, id, write.now) {
                     Some(sequence) => Verdict::Go(Sequence(sequence)),
                     None => slot
-                        .map(Slot::version)
+                        .map(Held::version)
                         .filter(|version| shard.leases.filled(id) == Some(*version))
                         .map_or(Verdict::Refused, Verdict::Repeated),
                 };
@@ -195,16 +195,16 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Puts an entry in again that was just taken out; returns it if somebody else took its room.
-    fn put_back(&self, shard: &mut Shard<P>, slot: Slot) -> Option<Slot> {
+    fn put_back(&self, shard: &mut Shard<P>, entry: Whole) -> Option<Whole> {
         let accountant = self.accountant.as_ref()?;
-        if accountant.charge(slot.tenant(), slot.charge()).is_err() {
-            return Some(slot);
+        if accountant.charge(entry.slot.tenant(), entry.charge()).is_err() {
+            return Some(entry);
         }
-        if !self.budget.take(shard.table.growth_again(&slot)) {
-            self.release(&slot);
-            return Some(slot);
+        if !self.budget.take(shard.table.growth_again(&entry)) {
+            self.release(&entry);
+            return Some(entry);
         }
-        shard.table.insert_slot(slot, None)
+        shard.table.insert_whole(entry, None)
     }
 
     /// Leaves nothing behind that a failed write has declared wrong.
@@ -262,7 +262,7 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Takes a victim out; what it took stays taken from the budget, for the one who evicts.
     ///
     /// `None` if a policy names a slot that is not in use.
-    fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> Option<(Slot, usize)> {
+    fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> Option<(Whole, usize)> {
         let before = shard.table.bytes();
         let slot = shard.table.remove(victim, RemovalCause::Evicted)?;
         self.release(&slot);

@@ -24,7 +24,9 @@ use crate::{
     coherence::Invalidation,
     entry::Entry,
     expiry::{self, Freshness},
-    memory::{Extra, Hashed, Key, Lru, Packed, RemovalCause, Sequences, Slot, SlotId, Table, bytes_of, has_own_class},
+    memory::{
+        Extra, Hashed, Held, Key, Lru, Packed, RemovalCause, Sequences, SlotId, Table, Whole, bytes_of, has_own_class,
+    },
     request::{Consistency, Scope, Target},
     service::{Decoded, DecodedAs, TryHit},
 };
@@ -42,9 +44,11 @@ const TOUCHES: usize = 1024;
 const STEPS: usize = 8;
 
 type Shard = Table<Lru, Beside>;
-type Copy = Slot<Beside>;
+type Copy<'a> = Held<'a, Beside>;
+type Taken = Whole<Beside>;
 
 /// What is kept beside a copy.
+#[derive(Default)]
 pub(crate) struct Beside {
     /// Up to which invalidation it is known that none hides the copy.
     checked: AtomicU64,
@@ -116,7 +120,7 @@ impl Copies {
 
     /// Returns the copy that answers a read: fresh and verified; a negative record too.
     pub(super) fn find(&self, key: &impl Key, scope: &Scope, now: Tick) -> Option<Entry> {
-        let entry = if self.is_verified() { self.fresh(key, scope, now, Copy::entry_held) } else { None };
+        let entry = if self.is_verified() { self.fresh(key, scope, now, |copy| copy.entry_held()) } else { None };
         let counter = if entry.is_some() { &self.counters.hits } else { &self.counters.misses };
         counter.fetch_add(1, Relaxed);
         entry
@@ -128,7 +132,7 @@ impl Copies {
     }
 
     /// Returns what `take` makes of a fresh copy, which it extends if it slides.
-    fn fresh<T>(&self, key: &impl Key, scope: &Scope, now: Tick, take: impl FnOnce(&Copy) -> T) -> Option<T> {
+    fn fresh<T>(&self, key: &impl Key, scope: &Scope, now: Tick, take: impl FnOnce(Copy<'_>) -> T) -> Option<T> {
         let mut slides = false;
         let found = self.look(key, scope, |slot| {
             slides = slot.extended(now).is_some();
@@ -141,7 +145,7 @@ impl Copies {
     }
 
     /// Returns what `take` makes of a copy that nothing hides; what is hidden goes.
-    fn look<T>(&self, key: &impl Key, scope: &Scope, take: impl FnOnce(&Copy) -> Option<T>) -> Option<T> {
+    fn look<T>(&self, key: &impl Key, scope: &Scope, take: impl FnOnce(Copy<'_>) -> Option<T>) -> Option<T> {
         if scope.consistency == Consistency::Authority {
             return None;
         }
@@ -229,7 +233,7 @@ impl Copies {
         table: &mut Shard,
         old: &mut Option<SlotId>,
         growth: impl Fn(&mut Shard, Option<SlotId>) -> usize,
-        dropped: &mut Vec<Copy>,
+        dropped: &mut Vec<Taken>,
     ) {
         while table.bytes() + growth(table, *old) > self.shard_bytes {
             let Some(victim) = table.victim() else { break };
@@ -251,14 +255,14 @@ impl Copies {
         let Some(id) = table.find(hash, key) else { return };
         // The bytes themselves, not only their version: those begin anew in a store that was emptied.
         let is_same =
-            |slot: &Copy| slot.value().as_ptr() == entry.value.as_ptr() && slot.version() == entry.meta.version;
-        if table.get(id).is_none_or(|slot| !is_same(slot) || slot.extra.decoded.get().is_some()) {
+            |slot: Copy<'_>| slot.value().as_ptr() == entry.value.as_ptr() && slot.version() == entry.meta.version;
+        if table.get(id).is_none_or(|slot| !is_same(slot) || slot.extra().decoded.get().is_some()) {
             return;
         }
         let mut held = Some(id);
         self.make_room(&mut table, &mut held, |_, _| weight, &mut dropped);
         if let Some(id) = held {
-            table.change(id, |slot| drop(slot.extra.decoded.set((value, weight))));
+            table.change(id, |slot| drop(slot.rest.extra.decoded.set((value, weight))));
         }
         drop(table);
     }
@@ -293,14 +297,14 @@ impl Copies {
     }
 
     /// Takes a copy out, to be dropped once the lock is free.
-    fn take_out(&self, table: &mut Shard, id: SlotId, cause: RemovalCause) -> Option<Copy> {
+    fn take_out(&self, table: &mut Shard, id: SlotId, cause: RemovalCause) -> Option<Taken> {
         let slot = table.remove(id, cause)?;
         self.forget_blind(&slot);
         Some(slot)
     }
 
-    fn forget_blind(&self, slot: &Copy) {
-        if let Some(stored) = slot.blind() {
+    fn forget_blind(&self, copy: &Taken) {
+        if let Some(stored) = copy.slot.blind() {
             self.blind.remove(stored);
         }
     }
@@ -330,15 +334,15 @@ impl Copies {
         self.noted.fetch_add(1, SeqCst);
     }
 
-    fn is_hidden(&self, slot: &Copy) -> bool {
+    fn is_hidden(&self, slot: Copy<'_>) -> bool {
         let noted = self.noted.load(SeqCst);
-        if noted == slot.extra.checked.load(Relaxed) {
+        if noted == slot.extra().checked.load(Relaxed) {
             return false;
         }
         let hidden = self.sequences.read().hides(slot.space_key(), slot.tags(), slot.sequence());
         if !hidden {
             // Only ever higher: readers share the lock, and one may be late.
-            slot.extra.checked.fetch_max(noted, Relaxed);
+            slot.extra().checked.fetch_max(noted, Relaxed);
         }
         hidden
     }
@@ -397,7 +401,7 @@ impl TryHit for NearView {
             return None;
         }
         let found = copies.fresh(parts, scope, now, |slot| {
-            let value = slot.extra.decoded.get().map(|(value, _)| value);
+            let value = slot.extra().decoded.get().map(|(value, _)| value);
             let value = value.filter(|value| (***value).type_id() == wanted.type_id && wanted.is_of(&slot.content()));
             match value {
                 Some(value) => Some(Decoded::Value(Arc::clone(value))),
@@ -413,13 +417,13 @@ impl TryHit for NearView {
     }
 }
 
-impl Copy {
-    fn is_too_old(&self, scope: &Scope, now: Tick) -> bool {
-        scope.max_staleness.is_some_and(|age| now.since(self.extra.confirmed_at) > age)
+impl Copy<'_> {
+    fn is_too_old(self, scope: &Scope, now: Tick) -> bool {
+        scope.max_staleness.is_some_and(|age| now.since(self.extra().confirmed_at) > age)
     }
 
-    fn entry_held(&self) -> Entry {
-        self.entry(self.extra.confirmed_at)
+    fn entry_held(self) -> Entry {
+        self.entry(self.extra().confirmed_at)
     }
 }
 

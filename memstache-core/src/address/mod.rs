@@ -9,6 +9,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+#[cfg(feature = "near")]
+pub(crate) use self::space::hash_of as hash_of_space;
 pub use self::{
     namer::{Namer, PlainNamer},
     space::Space,
@@ -29,6 +31,7 @@ pub struct Address {
     parts: Arc<[u8]>,
     /// Only when the namer hides the names.
     stored: Option<Arc<[u8]>>,
+    space_hash: u64,
     space_len: u8,
     tenant_len: u8,
 }
@@ -47,6 +50,7 @@ impl Address {
         Self {
             parts: join(space.key(), name),
             stored,
+            space_hash: space.hash_part(),
             space_len: u8::try_from(space.key().len()).expect("two labels of at most 64 bytes"),
             tenant_len: space.tenant_len(),
         }
@@ -84,7 +88,7 @@ impl Address {
 
     /// Returns the space that the entry belongs to.
     pub fn space(&self) -> Space {
-        Space::from_key(self.space_key().into(), self.tenant_len)
+        Space::from_key(self.space_key().into(), self.space_hash, self.tenant_len)
     }
 }
 
@@ -99,7 +103,7 @@ impl Eq for Address {}
 
 impl Hash for Address {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.space_key());
+        state.write_u64(self.space_hash);
         state.write(self.name());
     }
 }
@@ -149,6 +153,7 @@ impl<'a> Parts<'a> {
         Address {
             parts: join(self.space.key(), self.name),
             stored: namer.stored(self),
+            space_hash: self.space.hash_part(),
             space_len: u8::try_from(self.space.key().len()).expect("two labels of at most 64 bytes"),
             tenant_len: self.space.tenant_len(),
         }
@@ -162,7 +167,7 @@ impl<'a> Parts<'a> {
 
 impl Hash for Parts<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.space.key());
+        state.write_u64(self.space.hash_part());
         state.write(self.name);
     }
 }

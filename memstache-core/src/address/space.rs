@@ -1,6 +1,12 @@
 //! A tenant's keyspace: the unit that is cleared at once and that has a sequence of its own.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::BuildHasher,
+    sync::{Arc, OnceLock},
+};
+
+use foldhash::quality::RandomState;
 
 use crate::name::{KeyspaceName, TenantId};
 
@@ -19,6 +25,8 @@ use crate::name::{KeyspaceName, TenantId};
 pub struct Space {
     /// `tenant:keyspace:`, what every plain stored key begins with.
     key: Arc<[u8]>,
+    /// Of the key, for the hashes of all addresses in the space.
+    hash: u64,
     tenant_len: u8,
 }
 
@@ -26,14 +34,17 @@ impl Space {
     /// Creates the space of a tenant's keyspace, or of a shared one.
     pub fn new(tenant: Option<&TenantId>, keyspace: &KeyspaceName) -> Self {
         let tenant = tenant.map_or("", TenantId::as_str);
-        Self {
-            key: [tenant, ":", keyspace.as_str(), ":"].concat().into_bytes().into(),
-            tenant_len: u8::try_from(tenant.len()).expect("a tenant has at most 64 bytes"),
-        }
+        let key = [tenant, ":", keyspace.as_str(), ":"].concat().into_bytes();
+        let hash = hash_of(&key);
+        Self { key: key.into(), hash, tenant_len: u8::try_from(tenant.len()).expect("a tenant has at most 64 bytes") }
     }
 
-    pub(super) fn from_key(key: Arc<[u8]>, tenant_len: u8) -> Self {
-        Self { key, tenant_len }
+    pub(super) fn from_key(key: Arc<[u8]>, hash: u64, tenant_len: u8) -> Self {
+        Self { key, hash, tenant_len }
+    }
+
+    pub(super) fn hash_part(&self) -> u64 {
+        self.hash
     }
 
     /// Returns the tenant's name; `None` for the shared space.
@@ -54,6 +65,12 @@ impl Space {
     pub(super) fn tenant_len(&self) -> u8 {
         self.tenant_len
     }
+}
+
+/// Returns what stands for a space's key in the hash of an address; random for each process.
+pub(crate) fn hash_of(key: &[u8]) -> u64 {
+    static STATE: OnceLock<RandomState> = OnceLock::new();
+    STATE.get_or_init(RandomState::default).hash_one(key)
 }
 
 impl fmt::Debug for Space {

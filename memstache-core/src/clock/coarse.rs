@@ -7,7 +7,7 @@ use std::sync::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{SystemClock, Tick};
+use super::Tick;
 
 /// What the coarse clock may lag behind: ticks of 10 ms at most, and a late one.
 const LAG: u64 = 20;
@@ -42,22 +42,25 @@ fn millis() -> u64 {
     time.tv_sec.unsigned_abs() * 1000 + time.tv_nsec.unsigned_abs() / 1_000_000
 }
 
-impl SystemClock {
-    /// Returns the current tick by the coarse clock alone, for comparison.
-    #[cfg(test)]
-    fn coarse(self) -> Tick {
-        bound(|| super::Clock::now(&self)).before(std::time::Duration::from_millis(LAG))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::Clock, *};
+    use super::{
+        super::{Clock, SystemClock},
+        *,
+    };
+
+    #[test]
+    fn time_that_is_turned_by_hand_ends_the_use_of_the_coarse_clock() {
+        let clock = SystemClock::new();
+        compare(clock.now(), || clock.now());
+        assert!(upper_bound(|| clock.now()).is_some());
+        compare(clock.now().after(std::time::Duration::from_secs(3)), || clock.now());
+        assert!(upper_bound(|| clock.now()).is_none());
+    }
 
     #[test]
     fn the_bound_is_never_before_now_and_not_far_from_it() {
         let clock = SystemClock::new();
-        clock.coarse();
         for _ in 0..200_000 {
             let before = clock.now();
             let bound = bound(|| clock.now());

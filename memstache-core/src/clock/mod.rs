@@ -54,9 +54,8 @@ impl Tick {
 
 /// Whole milliseconds of a span, rounded up so that no positive lifetime becomes zero, saturating.
 pub(crate) const fn millis(span: Duration) -> u64 {
-    let nanos = span.as_nanos();
-    let millis = nanos.div_ceil(1_000_000);
-    if millis > u64::MAX as u128 { u64::MAX } else { millis as u64 }
+    let (whole, part) = (span.as_secs().saturating_mul(1000), span.subsec_nanos().div_ceil(1_000_000));
+    whole.saturating_add(part as u64)
 }
 
 /// Where time comes from.

@@ -11,6 +11,7 @@ use std::{
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::slot::same;
 use crate::{
     address::Space,
     entry::{Content, Meta, Schema},
@@ -53,20 +54,22 @@ impl Class {
     }
 
     fn is(&self, space_key: &[u8], content: &Content) -> bool {
-        self.space.key() == space_key && self.content == *content
+        same(self.space.key(), space_key) && self.content == *content
     }
 }
 
 /// The shared classes of one shard: each for as long as an entry is of it.
 pub(crate) struct Classes {
     table: HashTable<Arc<Class>>,
+    /// The one that came last, which most entries are of.
+    last: Option<Arc<Class>>,
     hasher: RandomState,
     bytes: usize,
 }
 
 impl Classes {
     pub(crate) fn new() -> Self {
-        Self { table: HashTable::new(), hasher: RandomState::default(), bytes: 0 }
+        Self { table: HashTable::new(), last: None, hasher: RandomState::default(), bytes: 0 }
     }
 
     /// Returns what all classes take.
@@ -76,20 +79,22 @@ impl Classes {
 
     /// Returns the class if there is one.
     pub(crate) fn find(&self, space_key: &[u8], content: &Content) -> Option<&Arc<Class>> {
-        self.table.find(self.hash(space_key, content), |class| class.is(space_key, content))
+        let last = self.last.as_ref().filter(|class| class.is(space_key, content));
+        last.or_else(|| self.table.find(self.hash(space_key, content), |class| class.is(space_key, content)))
     }
 
-    /// Returns the class for another entry of it: the one that is here, or this one.
-    pub(crate) fn join(&mut self, class: Arc<Class>) -> Arc<Class> {
-        if let Some(held) = self.find(class.space.key(), &class.content) {
+    /// Returns the class for another entry of it: the one that is here, or a new one.
+    pub(crate) fn join(&mut self, space_key: &[u8], content: &Content, new: impl FnOnce() -> Arc<Class>) -> Arc<Class> {
+        if let Some(held) = self.find(space_key, content) {
             held.members.fetch_add(1, Relaxed);
             return Arc::clone(held);
         }
+        let class = new();
         class.members.store(1, Relaxed);
-        let hash = self.hash(class.space.key(), &class.content);
-        self.bytes += Class::bytes(class.space.key());
-        let hasher = &self.hasher;
+        self.bytes += Class::bytes(space_key);
+        let (hash, hasher) = (self.hash(space_key, content), &self.hasher);
         self.table.insert_unique(hash, Arc::clone(&class), |class| hash_of(hasher, class.space.key(), &class.content));
+        self.last = Some(Arc::clone(&class));
         class
     }
 
@@ -101,6 +106,7 @@ impl Classes {
         let hash = self.hash(class.space.key(), &class.content);
         if let Ok(found) = self.table.find_entry(hash, |held| Arc::ptr_eq(held, class)) {
             found.remove();
+            self.last = None;
             self.bytes -= Class::bytes(class.space.key());
         }
     }

@@ -53,6 +53,34 @@ impl Place for Address {
     }
 }
 
+impl<K: Place> Place for &K {
+    fn space(&self) -> Space {
+        (*self).space()
+    }
+
+    fn blind(&self) -> Option<&Arc<[u8]>> {
+        (*self).blind()
+    }
+
+    fn tenant(&self) -> Option<&str> {
+        (*self).tenant()
+    }
+
+    fn address(&self) -> Address {
+        (*self).address()
+    }
+}
+
+impl<K: Key> Key for &K {
+    fn space_key(&self) -> &[u8] {
+        (*self).space_key()
+    }
+
+    fn name(&self) -> &[u8] {
+        (*self).name()
+    }
+}
+
 impl Key for Parts<'_> {
     fn space_key(&self) -> &[u8] {
         self.space().key()

@@ -26,6 +26,7 @@
 mod budget;
 mod builder;
 mod class;
+mod draft;
 mod events;
 mod key;
 mod leases;
@@ -63,9 +64,10 @@ pub use self::{
 };
 #[cfg(feature = "near")]
 pub(crate) use self::{
+    draft::Draft,
     key::{Hashed, Key},
     sequences::Sequences,
-    slot::{Extra, Held, Packed, Whole, bytes_of, has_own_class},
+    slot::{Extra, Held, Whole},
     table::Table,
 };
 use crate::{

@@ -33,9 +33,10 @@ impl<P: EvictionPolicy> Shared<P> {
                 return None;
             };
             if let Some(slot) = self.fresh(&shard, id, self.clock.upper_bound()).filter(|slot| !slot.is_negative()) {
+                // First: its loads run while those of the value are waited for; the others order all loads.
+                shard.table.record_access(id, hash);
                 let value = slot.value();
                 count(&shard.reads.hits);
-                shard.table.record_access(id, hash);
                 return Some(value);
             }
         }

@@ -12,7 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     class::{Class, Own},
-    key::{Key, Place},
+    key::Key,
 };
 use crate::{
     accountant::Charge,
@@ -96,10 +96,15 @@ impl Packed {
         blob.put_slice(&value);
         Self { blob: Vec::from(blob).into(), name_len: u16::try_from(name.len()).expect("names are short") }
     }
+
+    /// Returns whether the name stands before the value.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.name_len > 0
+    }
 }
 
 /// What a slot has room for of a [`Meta`].
-struct Small {
+pub(crate) struct Small {
     version: u64,
     written: u64,
     life: u32,
@@ -109,7 +114,7 @@ struct Small {
 
 impl Small {
     /// Returns `None` if something of it would be lost.
-    fn new(meta: &Meta) -> Option<Self> {
+    pub(crate) fn new(meta: &Meta) -> Option<Self> {
         let plain = meta.tags.is_empty() && meta.sliding.is_none() && meta.fresh_until == meta.hard_until;
         let within = |number: u64, bits: u32| (number >> bits == 0).then_some(number);
         let life = match meta.fresh_until {
@@ -127,31 +132,16 @@ impl Small {
             plain_len: u32::try_from(meta.content.plain_len).ok()?,
         })
     }
-}
 
-/// What all entries like this one have in common, or the class that it has for itself.
-pub(crate) fn class_of(place: &impl Place, packed: &Packed, meta: &Meta, shared: Option<&Arc<Class>>) -> Arc<Class> {
-    let own = is_own(place, packed.name_len > 0, meta);
-    if let Some(shared) = shared.filter(|_| !own) {
-        return Arc::clone(shared);
+    /// Gives it another version, one that a store of this process counted: those have 48 bits.
+    pub(crate) fn stamp(&mut self, version: Version) {
+        self.version = version.0 << 16 | self.version & 0xffff;
     }
-    let name = || (packed.name_len == 0).then(|| place.name().into());
-    let own = own.then(|| Own { meta: meta.clone(), name: name(), stored: place.blind().cloned() });
-    Arc::new(Class::new(place.space(), common(&meta.content), own))
 }
 
 /// Returns the part of a content that entries share.
 pub(crate) fn common(content: &Content) -> Content {
     Content { plain_len: 0, ..*content }
-}
-
-fn is_own(place: &impl Place, joined: bool, meta: &Meta) -> bool {
-    !joined || place.blind().is_some() || Small::new(meta).is_none()
-}
-
-/// Returns whether an entry will have its class for itself.
-pub(crate) fn has_own_class(place: &impl Place, value: usize, meta: &Meta) -> bool {
-    is_own(place, value <= JOINED, meta)
 }
 
 impl Slot {
@@ -167,11 +157,8 @@ impl Slot {
         &self.class
     }
 
-    /// Gives the slot the class that others have too, unless it has one for itself.
-    pub(crate) fn share_class(&mut self, share: impl FnOnce(Arc<Class>) -> Arc<Class>) {
-        if self.own().is_none() {
-            self.class = share(Arc::clone(&self.class));
-        }
+    pub(crate) fn class_mut(&mut self) -> &mut Arc<Class> {
+        &mut self.class
     }
 
     pub(crate) fn space_key(&self) -> &[u8] {
@@ -252,13 +239,19 @@ impl<X> Whole<X> {
     pub(crate) const OVERHEAD: usize = Self::BYTES + BESIDE;
 
     /// Creates an entry; everything up to its own sequence is known not to hide it.
-    pub(crate) fn new(hash: u32, class: Arc<Class>, packed: Packed, meta: &Meta, extra: X) -> Self {
-        let small = if class.own.is_some() { None } else { Small::new(meta) };
+    pub(crate) fn new(
+        hash: u32,
+        class: Arc<Class>,
+        packed: Packed,
+        small: Option<Small>,
+        sequence: Sequence,
+        extra: X,
+    ) -> Self {
         let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0, plain_len: 0 });
         let slot = Slot {
             blob: packed.blob,
             class,
-            sequence: AtomicU64::new(meta.sequence.0),
+            sequence: AtomicU64::new(sequence.0),
             written: small.written | u64::from(packed.name_len),
             life: small.life,
             hash,
@@ -369,14 +362,6 @@ impl<'a, X> Held<'a, X> {
         let entry = bytes_of::<X>(self.name().len(), stored, self.value_len(), self.tags(), self.own().is_some());
         entry + self.rest.extra.bytes()
     }
-
-    /// Returns what its tenant is charged for.
-    pub(crate) fn charge(self) -> Charge
-    where
-        X: Extra,
-    {
-        Charge::entry(self.bytes())
-    }
 }
 
 /// Where an entry that is held may be changed.
@@ -433,7 +418,7 @@ impl Extra for () {
 }
 
 /// Compares the keys of two spaces, which mostly are one and the same.
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
     std::ptr::eq(a, b) || a == b
 }
 
@@ -453,13 +438,13 @@ mod cost {
 
     /// Rounds up; `None` above 50 days.
     pub(super) fn to_bits(cost: Duration) -> Option<u16> {
-        let micros = u64::try_from(cost.as_nanos().div_ceil(1000)).ok()?;
+        let micros = cost.as_secs().checked_mul(1_000_000)?.checked_add(cost.subsec_nanos().div_ceil(1000).into())?;
         let mut shift = (u64::BITS - micros.leading_zeros()).saturating_sub(MANTISSA);
         let mut mantissa = micros.div_ceil(1 << shift);
         if mantissa >> MANTISSA != 0 {
             (shift, mantissa) = (shift + 1, mantissa.div_ceil(2));
         }
-        (shift < 32).then(|| (shift as u16) << MANTISSA | mantissa as u16)
+        (shift < 32).then_some((shift as u16) << MANTISSA | mantissa as u16)
     }
 
     pub(super) fn from_bits(bits: u16) -> Duration {

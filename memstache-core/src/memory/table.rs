@@ -6,13 +6,14 @@ use hashbrown::HashTable;
 
 use super::{
     class::{Class, Classes},
+    draft::Draft,
     key::{Hashed, Key, Place, wide},
     policy::{EvictionPolicy, RemovalCause, SlotId},
     slab::{CHUNK, Slab},
-    slot::{Extra, Held, HeldMut, Packed, Rest, Slot, Whole, class_of, common, has_own_class},
+    slot::{Extra, Held, HeldMut, Rest, Slot, Whole},
     wheel::Wheel,
 };
-use crate::{clock::Tick, entry::Meta};
+use crate::clock::Tick;
 
 /// The entries of one shard; pure, and behind somebody else's lock.
 ///
@@ -43,25 +44,15 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         self.loose + self.classes.bytes() + self.slots.chunks() * CHUNK * Whole::<X>::BYTES
     }
 
-    /// Returns by how much an entry of `bytes` would make the table grow, beside what it replaces.
-    pub(crate) fn growth(
-        &mut self,
-        place: &impl Place,
-        value: usize,
-        meta: &Meta,
-        replaced: Option<SlotId>,
-        bytes: usize,
-    ) -> usize {
-        let shared =
-            has_own_class(place, value, meta) || self.classes.find(place.space_key(), &common(&meta.content)).is_some();
-        let class = if shared { 0 } else { Class::bytes(place.space_key()) };
+    /// Returns by how much an entry would make the table grow, beside what it replaces.
+    pub(crate) fn growth(&mut self, draft: &Draft<impl Place>, replaced: Option<SlotId>) -> usize {
         let slot = Whole::<X>::BYTES;
         let entry = match replaced.and_then(|id| self.get(id)).map(Held::bytes) {
-            Some(old) => bytes.saturating_sub(old),
-            None if self.slots.is_full() => bytes - slot + CHUNK * slot,
-            None => bytes - slot,
+            Some(old) => draft.bytes.saturating_sub(old),
+            None if self.slots.is_full() => draft.bytes - slot + CHUNK * slot,
+            None => draft.bytes - slot,
         };
-        class + entry
+        entry + draft.class_bytes(&self.classes)
     }
 
     /// Returns by how much the table would grow if an entry that was taken out came back.
@@ -94,21 +85,25 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     /// Puts an entry in under `replaced`, or under an id of its own; returns the one that it replaced.
     pub(crate) fn insert(
         &mut self,
-        hash: Hashed,
-        place: &impl Place,
-        packed: Packed,
-        meta: &Meta,
+        draft: &mut Draft<impl Place>,
         extra: X,
         replaced: Option<SlotId>,
     ) -> Option<Whole<X>> {
-        let shared = self.classes.find(place.space_key(), &common(&meta.content));
-        let class = class_of(place, &packed, meta, shared);
-        self.insert_whole(Whole::new(hash.short, class, packed, meta, extra), replaced)
+        let entry = draft.take(&mut self.classes, extra)?;
+        self.put(entry, replaced)
     }
 
-    /// Puts an entry in, maybe again.
-    pub(crate) fn insert_whole(&mut self, mut entry: Whole<X>, replaced: Option<SlotId>) -> Option<Whole<X>> {
-        entry.slot.share_class(|class| self.classes.join(class));
+    /// Puts an entry in again that was taken out.
+    pub(crate) fn insert_again(&mut self, mut entry: Whole<X>) {
+        let class = entry.slot.class_mut();
+        if class.own.is_none() {
+            let held = Arc::clone(class);
+            *class = self.classes.join(held.space.key(), &held.content, || Arc::clone(&held));
+        }
+        self.put(entry, None);
+    }
+
+    fn put(&mut self, entry: Whole<X>, replaced: Option<SlotId>) -> Option<Whole<X>> {
         let (hash, bytes, dead_at) = (wide(entry.slot.hash), entry.bytes(), entry.held().dead_at());
         self.loose += bytes - Whole::<X>::BYTES;
         if let Some((id, (slot, rest))) = replaced.and_then(|id| Some((id, self.slots.both_mut(id.0)?))) {

@@ -3,15 +3,16 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    key::{Hashed, Place},
+    draft::Draft,
+    key::Place,
     policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Afterwards, Shard, Shared},
-    slot::{Held, Packed, Whole, bytes_of, has_own_class},
+    slot::{Held, Whole},
 };
 use crate::{
     accountant::Charge,
     clock::Tick,
-    entry::{Entry, Meta, NewEntry},
+    entry::NewEntry,
     error::{Error, ErrorKind, Result},
     request::{When, Written},
     version::{Sequence, Version},
@@ -26,34 +27,14 @@ const FRUITLESS_ROUNDS: usize = 64;
 
 /// One write on its way in.
 struct Write<K> {
-    place: K,
-    hash: Hashed,
+    draft: Draft<K>,
     when: When,
-    /// `None` once it is stored.
-    packed: Option<Packed>,
-    value_len: usize,
-    /// With a version and a sequence that it gets when it is stored.
-    meta: Meta,
     must_seal: bool,
-    bytes: usize,
     now: Tick,
     /// Room taken from the budget for it.
     held: usize,
     /// Whether the accountant was told.
     charged: bool,
-}
-
-impl<K: Place> Write<K> {
-    fn new(place: K, hash: Hashed, entry: NewEntry, when: When, now: Tick) -> Self {
-        let must_seal = entry.options.encrypt == Some(true) && !entry.content.sealed;
-        let Entry { value, meta } = entry.into_entry(now, Version(0), Sequence(0));
-        let value_len = value.len();
-        let own = has_own_class(&place, value_len, &meta);
-        let blind = place.blind().map_or(0, |stored| stored.len());
-        let bytes = bytes_of::<()>(place.name().len(), blind, value_len, &meta.tags, own);
-        let packed = Some(Packed::new(place.name(), value));
-        Self { place, hash, when, packed, value_len, meta, must_seal, bytes, now, held: 0, charged: false }
-    }
 }
 
 /// What one turn under the shard's lock came to.
@@ -79,7 +60,9 @@ impl<P: EvictionPolicy> Shared<P> {
     /// it was a fill: the caller said that the old value is wrong.
     pub(super) fn set_one(&self, place: impl Place, entry: NewEntry, when: When, now: Tick) -> Result<Written> {
         let hash = self.hash(&place);
-        let mut write = Write::new(place, hash, entry, when, now);
+        let must_seal = entry.options.encrypt == Some(true) && !entry.content.sealed;
+        let draft = Draft::new::<()>(place, hash, entry.into_entry(now, Version(0), Sequence(0)));
+        let mut write = Write { draft, when, must_seal, now, held: 0, charged: false };
         let mut fruitless = 0;
         let written = loop {
             match self.try_write(&mut write) {
@@ -99,20 +82,20 @@ impl<P: EvictionPolicy> Shared<P> {
         if write.charged
             && let Some(accountant) = &self.accountant
         {
-            accountant.release(write.place.tenant(), Charge::entry(write.bytes));
+            accountant.release(write.draft.place.tenant(), Charge::entry(write.draft.bytes));
         }
         if !matches!(written, Ok(Written::Refused)) {
-            self.events.changed(|| write.place.address());
+            self.events.changed(|| write.draft.place.address());
         }
         written
     }
 
     fn try_write<K: Place>(&self, write: &mut Write<K>) -> Turn {
         let mut after = Afterwards::default();
-        let mut guard = self.shard(write.hash).write();
+        let mut guard = self.shard(write.draft.hash).write();
         let shard = &mut *guard;
         self.turn(shard, write.now, &mut after);
-        let mut old = self.settle(shard, write.hash, &write.place, write.now, &mut after);
+        let mut old = self.settle(shard, write.draft.hash, &write.draft.place, write.now, &mut after);
         let sequence = match self.judge(shard, write, old) {
             Verdict::Go(sequence) => sequence,
             Verdict::Repeated(version) => return Turn::Done(Ok(Written::Stored(version))),
@@ -144,7 +127,7 @@ impl<P: EvictionPolicy> Shared<P> {
             When::IfPresent => live(),
             When::IfVersion(version) => live() && slot.is_some_and(|slot| slot.version() == version),
             When::IfLease(id) => {
-                return match self.standing(shard, write.hash, &write.place, id, write.now) {
+                return match self.standing(shard, write.draft.hash, &write.draft.place, id, write.now) {
                     Some(sequence) => Verdict::Go(Sequence(sequence)),
                     None => slot
                         .map(Held::version)
@@ -162,9 +145,9 @@ impl<P: EvictionPolicy> Shared<P> {
             return Err(Error::new(ErrorKind::Unsupported, "nothing in this stack seals values"));
         }
         let limit = self.budget.max() / LARGEST_SHARE;
-        if write.bytes > limit {
+        if write.draft.bytes > limit {
             shard.counters.too_large += 1;
-            let given = write.bytes;
+            let given = write.draft.bytes;
             let detail = format!("value must take at most {limit} bytes with its key, but {given} bytes was given");
             return Err(Error::new(ErrorKind::TooLarge, detail));
         }
@@ -180,7 +163,7 @@ impl<P: EvictionPolicy> Shared<P> {
         after: &mut Afterwards,
     ) -> Result<()> {
         let Some(accountant) = self.accountant.as_ref().filter(|_| !write.charged) else { return Ok(()) };
-        let charge = || accountant.charge(write.place.tenant(), Charge::entry(write.bytes));
+        let charge = || accountant.charge(write.draft.place.tenant(), Charge::entry(write.draft.bytes));
         let mut charged = charge();
         if charged.is_err()
             && let Some(held) = old.take().and_then(|old| self.take_out(shard, old, RemovalCause::Removed))
@@ -188,7 +171,7 @@ impl<P: EvictionPolicy> Shared<P> {
             charged = charge();
             let keep = charged.is_err() && matches!(write.when, When::IfLease(_));
             after.keep(if keep { self.put_back(shard, held) } else { Some(held) });
-            *old = shard.table.find(write.hash, &write.place);
+            *old = shard.table.find(write.draft.hash, &write.draft.place);
         }
         write.charged = charged.is_ok();
         charged
@@ -204,7 +187,8 @@ impl<P: EvictionPolicy> Shared<P> {
             self.release(&entry);
             return Some(entry);
         }
-        shard.table.insert_whole(entry, None)
+        shard.table.insert_again(entry);
+        None
     }
 
     /// Leaves nothing behind that a failed write has declared wrong.
@@ -216,7 +200,7 @@ impl<P: EvictionPolicy> Shared<P> {
         error: Error,
         after: &mut Afterwards,
     ) -> Error {
-        after.lease = self.end_lease(shard, write.hash, &write.place);
+        after.lease = self.end_lease(shard, write.draft.hash, &write.draft.place);
         if let Some(old) = old.filter(|_| !matches!(write.when, When::IfLease(_))) {
             after.keep(self.take_out(shard, old, RemovalCause::Removed));
         }
@@ -226,8 +210,8 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Fails a write for which no room could be had.
     fn give_up<K: Place>(&self, write: &Write<K>) -> Error {
         let mut after = Afterwards::default();
-        let mut shard = self.shard(write.hash).write();
-        let old = shard.table.find(write.hash, &write.place);
+        let mut shard = self.shard(write.draft.hash).write();
+        let old = shard.table.find(write.draft.hash, &write.draft.place);
         let error = Error::new(ErrorKind::Overloaded, "other writes hold all the room of the store");
         self.refuse(&mut shard, write, old, error, &mut after)
     }
@@ -241,7 +225,7 @@ impl<P: EvictionPolicy> Shared<P> {
         after: &mut Afterwards,
     ) -> Room {
         for _ in 0..VICTIMS_PER_LOCK {
-            let want = shard.table.growth(&write.place, write.value_len, &write.meta, *old, write.bytes);
+            let want = shard.table.growth(&write.draft, *old);
             if write.held >= want || self.budget.take(want - write.held) {
                 write.held = write.held.max(want);
                 return Room::Made;
@@ -249,7 +233,7 @@ impl<P: EvictionPolicy> Shared<P> {
             let Some(victim) = shard.table.victim() else { return Room::Missing(Turn::Elsewhere(want)) };
             if Some(victim) == *old {
                 *old = None;
-            } else if !shard.table.admits(write.hash, write.bytes, victim) {
+            } else if !shard.table.admits(write.draft.hash, write.draft.bytes, victim) {
                 return Room::NotAdmitted;
             }
             let Some((slot, freed)) = self.evict(shard, victim) else { return Room::Missing(Turn::Elsewhere(want)) };
@@ -301,10 +285,9 @@ impl<P: EvictionPolicy> Shared<P> {
         after: &mut Afterwards,
     ) -> Written {
         let version = self.next_version();
-        (write.meta.version, write.meta.sequence) = (version, sequence);
+        write.draft.stamp(version, sequence);
         let before = shard.table.bytes();
-        let packed = write.packed.take().expect("a write is stored once");
-        let old = shard.table.insert(write.hash, &write.place, packed, &write.meta, (), old);
+        let old = shard.table.insert(&mut write.draft, (), old);
         // What is held and was not needed, or what the old value gave back, is returned at the end.
         write.held = (write.held + before).saturating_sub(shard.table.bytes());
         write.charged = false;
@@ -313,7 +296,7 @@ impl<P: EvictionPolicy> Shared<P> {
         if let When::IfLease(id) = write.when {
             shard.leases.fill(id, version);
         }
-        after.lease = self.end_lease(shard, write.hash, &write.place);
+        after.lease = self.end_lease(shard, write.draft.hash, &write.draft.place);
         shard.counters.inserts += 1;
         Written::Stored(version)
     }
@@ -333,7 +316,7 @@ impl<P: EvictionPolicy> Shared<P> {
         if let Some(old) = old {
             after.keep(self.take_out(shard, old, RemovalCause::Removed));
         }
-        after.lease = self.end_lease(shard, write.hash, &write.place);
+        after.lease = self.end_lease(shard, write.draft.hash, &write.draft.place);
         shard.counters.evicted += 1;
         Written::Stored(self.next_version())
     }

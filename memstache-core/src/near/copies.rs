@@ -19,14 +19,12 @@ use super::{
     tickets::{Ticket, Tickets},
 };
 use crate::{
-    address::{Address, Parts},
+    address::{Address, Parts, hash_of_space},
     clock::{Clock, Tick},
     coherence::Invalidation,
     entry::Entry,
     expiry::{self, Freshness},
-    memory::{
-        Extra, Hashed, Held, Key, Lru, Packed, RemovalCause, Sequences, SlotId, Table, Whole, bytes_of, has_own_class,
-    },
+    memory::{Draft, Extra, Hashed, Held, Key, Lru, RemovalCause, Sequences, SlotId, Table, Whole},
     request::{Consistency, Scope, Target},
     service::{Decoded, DecodedAs, TryHit},
 };
@@ -190,18 +188,12 @@ impl Copies {
     /// Keeps a copy, unless the original changed since the ticket was taken.
     pub(super) fn insert(&self, address: &Address, entry: Entry, ticket: &Ticket) {
         let now = self.clock.now();
-        let Entry { value, meta } = entry;
-        let value_len = value.len();
-        let own = has_own_class(address, value_len, &meta);
-        let blind = if address.is_blind() { address.stored().len() } else { 0 };
-        let bytes = bytes_of::<Beside>(address.name().len(), blind, value_len, &meta.tags, own);
-        if bytes > self.largest || expiry::freshness(&meta, now, None) != Freshness::Fresh {
+        let mut draft = Draft::new::<Beside>(address, Hashed::new(&self.hasher, address), entry);
+        if draft.bytes > self.largest || expiry::freshness(draft.meta(), now, None) != Freshness::Fresh {
             return;
         }
-        let hash = Hashed::new(&self.hasher, address);
-        let packed = Packed::new(address.name(), value);
         let mut dropped = Vec::new();
-        let mut table = self.shard(hash).write();
+        let mut table = self.shard(draft.hash).write();
         if !self.tickets.stands(ticket) {
             self.counters.overtaken.fetch_add(1, Relaxed);
             return;
@@ -215,15 +207,10 @@ impl Copies {
         if address.is_blind() {
             self.blind.insert(Arc::clone(address.stored()), address.clone());
         }
-        let mut old = table.find(hash, address);
-        self.make_room(
-            &mut table,
-            &mut old,
-            |table, old| table.growth(address, value_len, &meta, old, bytes),
-            &mut dropped,
-        );
-        let beside = Beside { checked: AtomicU64::new(0), confirmed_at: meta.confirmed_at, decoded: OnceLock::new() };
-        dropped.extend(table.insert(hash, address, packed, &meta, beside, old));
+        let mut old = table.find(draft.hash, address);
+        self.make_room(&mut table, &mut old, |table, old| table.growth(&draft, old), &mut dropped);
+        let confirmed_at = draft.meta().confirmed_at;
+        dropped.extend(table.insert(&mut draft, Beside { confirmed_at, ..Beside::default() }, old));
         drop(table);
     }
 
@@ -450,7 +437,7 @@ impl<'a> StoredKey<'a> {
 
 impl Hash for StoredKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.space);
+        state.write_u64(hash_of_space(self.space));
         state.write(self.name);
     }
 }

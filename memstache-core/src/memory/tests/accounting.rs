@@ -52,7 +52,7 @@ fn check(shared: &Shared<Lru>, quota: &Quota) {
         let shard = shard.read();
         taken += shard.table.bytes();
         let slots = (0..shard.table.end().0).filter_map(|id| shard.table.get(crate::SlotId(id)));
-        charged += slots.map(|slot| slot.charge().bytes).sum::<usize>();
+        charged += slots.map(|slot| slot.bytes()).sum::<usize>();
         entries += shard.table.len();
         leases += shard.leases.len();
     }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    features,
+    features, peers,
     steps::Steps,
     tidy, tools,
     workspace::{Package, Workspace, selection},
@@ -34,10 +34,14 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     let packages = ws.select(&args.packages)?;
     let mut steps = Steps::new();
     steps.run("format", &mut ws.cargo(["fmt", "--all", "--", "--check"]));
+    steps.run("peers: format", ws.cargo(["fmt", "--manifest-path"]).arg(peers::manifest(ws)).args(["--", "--check"]));
     steps.check("tidy", || tidy::check(ws));
     tool(&mut steps, "spelling", tools::require(ws, "typos").map(|typos| ws.command(typos)));
     dependencies(ws, &mut steps);
     compile(ws, &args.packages, &packages, &mut steps);
+    if args.packages.is_empty() {
+        peers::lint(ws, &mut steps);
+    }
     steps.finish("lint")
 }
 

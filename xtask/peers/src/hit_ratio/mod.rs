@@ -22,7 +22,7 @@ use crate::{
 const GENERATED: usize = 3_000_000;
 /// Traces are cut here, as they were for the figures of the peers.
 const LIMIT: usize = 4_000_000;
-const QUICK: usize = 100_000;
+const QUICK: usize = 40_000;
 
 /// Measures hit ratios over recorded and generated requests.
 ///
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// Where traces are sought, in folders below too: `.trace` and `.trace.xz`, in be32
     #[arg(long, value_name = "FOLDER", default_value = "../shared/traces")]
     folder: PathBuf,
-    /// Play at most so many requests of a trace [default: 4000000, or 100000 with --quick]
+    /// Play at most so many requests of a trace [default: 4000000, or 40000 with --quick]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Capacities, in percent of the distinct keys

@@ -49,6 +49,11 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
 fn dependencies(ws: &Workspace, steps: &mut Steps) {
     let deny = ["--log-level", "error", "check", "bans", "licenses", "sources"];
     tool(steps, "licences and sources", tools::subcommand(ws, "deny", &deny));
+    let of_peers = tools::subcommand(ws, "deny", &["--manifest-path"]).map(|mut of_peers| {
+        of_peers.arg(peers::manifest(ws)).args(deny);
+        of_peers
+    });
+    tool(steps, "peers: licences and sources", of_peers);
     match database(env::var_os(DATABASE).map(PathBuf::from), &ws.root) {
         Ok(folder) => {
             let args = ["--no-fetch", "--stale", "--db"];

@@ -6,11 +6,11 @@ use super::{
     ticks,
 };
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 940.0;
 const HEIGHT: f64 = 520.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = WIDTH - 230.0;
-const TOP: f64 = 64.0;
+const RIGHT: f64 = WIDTH - 260.0;
+const TOP: f64 = 76.0;
 const BOTTOM: f64 = HEIGHT - 60.0;
 /// Between the names.
 const SPACE: f64 = 18.0;
@@ -61,17 +61,17 @@ impl Lines {
         svg.finish()
     }
 
-    /// Ours last, so that nothing covers them; names as near to the ends as they fit.
+    /// The line that is judged last, so that nothing covers them; names as near to the ends as they fit.
     fn draw_lines(&self, svg: &mut Svg, x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) {
         let colours = colours(self.lines.iter().map(|line| line.ours));
         let mut order: Vec<_> = self.lines.iter().zip(colours).collect();
-        order.sort_by_key(|(line, _)| line.ours);
+        order.sort_by_key(|(line, _)| line.stands_out());
         let mut ends = Vec::new();
         for (line, colour) in order {
             let colour = if line.aside && !line.ours { "#1a1a1a" } else { colour };
             let points: Vec<_> = line.known().map(|(at, value)| (x(at), y(value))).collect();
             let Some(end) = points.last().copied() else { continue };
-            let (width, dash) = (if line.ours { 3.5 } else { 1.6 }, if line.aside { "5 4" } else { "none" });
+            let (width, dash) = (if line.stands_out() { 3.5 } else { 1.6 }, if line.aside { "5 4" } else { "none" });
             let style = format!("stroke=\"{colour}\" stroke-width=\"{width}\" stroke-dasharray=\"{dash}\"");
             svg.polyline(&points, &style);
             points.iter().for_each(|point| svg.dot(*point, width + 0.8, colour));
@@ -82,7 +82,7 @@ impl Lines {
         for ((end, line, colour), height) in ends.into_iter().zip(heights) {
             svg.line((end.0 + 6.0, end.1), (RIGHT + 8.0, height), "stroke=\"#bbb\" stroke-width=\"0.8\"");
             let value = line.known().last().map_or(f64::NAN, |(_, value)| value);
-            let weight = if line.ours { " font-weight=\"700\"" } else { "" };
+            let weight = if line.stands_out() { " font-weight=\"700\"" } else { "" };
             let style = format!("fill=\"{colour}\"{weight}");
             svg.text(RIGHT + 13.0, height + 4.0, &format!("{} {value:.1}", line.name), Anchor::Start, &style);
         }
@@ -90,6 +90,10 @@ impl Lines {
 }
 
 impl Line {
+    fn stands_out(&self) -> bool {
+        self.ours && !self.aside
+    }
+
     fn known(&self) -> impl Iterator<Item = (f64, f64)> {
         self.points.iter().copied().filter(|(_, y)| !y.is_nan())
     }

@@ -57,8 +57,9 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Mark>> {
     // Without the reference there is nothing to compare with.
     let chosen = |entrant: &Entrant| entrant.role == Role::Reference || args.common.wants(entrant.name);
     let entrants: Vec<_> = entrants().into_iter().filter(chosen).collect();
-    let (cells, notes) = measure(&scale, &entrants);
+    // First, while this program is still the one that was built.
     let bytes = weigh(&scale, &entrants)?;
+    let (cells, notes) = measure(&scale, &entrants);
     let marks = tables::marks(&cells, &bytes);
 
     say(tables::heading(&scale, args.common.quick));

@@ -29,12 +29,13 @@ pub(super) fn heading(scale: &Scale, quick: bool) -> String {
 
 /// One table for all numbers of threads.
 pub(super) fn throughput(cells: &[Cell]) -> String {
-    let mut table = Table::new(["threads", "Mops/s", "ns/op", "x quick_cache", "p50 ns", "p99 ns", "hit %"]);
+    let mut table = Table::new(["cache", "threads", "Mops/s", "ns/op", "x quick_cache", "p50 ns", "p99 ns", "hit %"]);
     for cell in cells {
         for row in &cell.rows {
             let mops = row.of(MOPS);
             table.row([
-                format!("{} {}", cell.threads, row.name),
+                row.name.to_owned(),
+                cell.threads.to_string(),
                 mops.to_string(),
                 figure(1e3 / mops.median, 0),
                 figure(row.ratio(cell.row(Role::Reference), MOPS), 2),

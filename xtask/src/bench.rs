@@ -1,17 +1,25 @@
-//! `bench`: the benches of the workspace.
+//! `bench`: the benches of the workspace, and comparisons with other caches.
 
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::{
+    peers,
     steps::Steps,
     workspace::{Package, Target, Workspace},
 };
 
-/// Runs the benches of the workspace.
+/// The benches of the workspace.
+const STACK: &str = "stack";
+/// A short run of all comparisons.
+const SMOKE: &str = "smoke";
+
+/// Runs the benches of the workspace, or compares memstache with other caches.
 ///
-/// Words after the options go to each bench program.
+/// The first word says which: `stack`, or none, runs the benches; `memory` compares throughput, latency and bytes per
+/// entry; `hit-ratio` compares hit ratios over traces and generators; `smoke` shows in short that the comparisons work.
+/// `cargo xtask bench memory --help` is the help of a comparison. Words that follow go to each program.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only the benches of this package (repeatable)
@@ -23,12 +31,36 @@ pub(crate) struct Args {
     /// Fewer rounds: enough to see that it works, too few to compare
     #[arg(long)]
     quick: bool,
-    /// Words for the bench programs
+    /// What to run, and words for it
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
-    args: Vec<String>,
+    pub(crate) args: Vec<String>,
 }
 
 pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
+    let (what, words) = args.what();
+    match what {
+        STACK => benches(ws, args, words),
+        SMOKE => peers::smoke(ws),
+        comparison if args.packages.is_empty() && args.benches.is_empty() => {
+            let quick = args.quick.then(|| "--quick".to_owned());
+            peers::compare(ws, comparison, &quick.into_iter().chain(words.iter().cloned()).collect::<Vec<_>>())
+        }
+        comparison => bail!("`{comparison}` is no bench of a package: leave out --package and --bench"),
+    }
+}
+
+impl Args {
+    /// What to run, and the words for it.
+    fn what(&self) -> (&str, &[String]) {
+        let known = |word: &str| word == STACK || word == SMOKE || peers::COMPARISONS.contains(&word);
+        match self.args.split_first() {
+            Some((what, words)) if known(what) => (what, words),
+            _ => (STACK, &self.args),
+        }
+    }
+}
+
+fn benches(ws: &Workspace, args: &Args, words: &[String]) -> Result<()> {
     let packages = ws.select(&args.packages)?;
     let benches: Vec<_> = packages.iter().flat_map(|package| chosen(package, args)).collect();
     if benches.is_empty() {
@@ -36,7 +68,7 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     }
     let mut steps = Steps::new();
     for (package, bench) in benches {
-        steps.watch(&format!("{} {}", package.name, bench.name), &mut command(ws, package, bench, args));
+        steps.watch(&format!("{} {}", package.name, bench.name), &mut command(ws, package, bench, args.quick, words));
     }
     steps.finish("bench")
 }
@@ -46,9 +78,9 @@ fn chosen<'a>(package: &'a Package, args: &'a Args) -> impl Iterator<Item = (&'a
     package.benches().filter(wanted).map(move |bench| (package, bench))
 }
 
-fn command(ws: &Workspace, package: &Package, bench: &Target, args: &Args) -> Command {
+fn command(ws: &Workspace, package: &Package, bench: &Target, quick: bool, words: &[String]) -> Command {
     let mut command = ws.cargo(["bench", "--all-features", "-p", &package.name, "--bench", &bench.name, "--"]);
-    command.args(args.quick.then_some("--quick")).args(&args.args);
+    command.args(quick.then_some("--quick")).args(words);
     command
 }
 
@@ -89,7 +121,21 @@ mod tests {
     fn words_reach_the_bench_program() {
         let ws = Workspace { root: PathBuf::from("/"), target: PathBuf::from("/t"), packages: Vec::new() };
         let package = package();
-        let typed = process::describe(&command(&ws, &package, &package.targets[1], &args(&[])));
+        let typed = process::describe(&command(&ws, &package, &package.targets[1], true, &args(&[]).args));
         assert!(typed.ends_with("bench --all-features -p x --bench alloc -- --quick --rounds=3"), "{typed}");
+    }
+
+    #[test]
+    fn the_first_word_says_what_to_run() {
+        let what = |words: &[&str]| {
+            let args = Args { args: words.iter().map(|word| (*word).to_owned()).collect(), ..args(&[]) };
+            let (what, words) = args.what();
+            (what.to_owned(), words.len())
+        };
+        assert_eq!(what(&[]), (STACK.to_owned(), 0));
+        assert_eq!(what(&["--rounds=3"]), (STACK.to_owned(), 1));
+        assert_eq!(what(&["stack", "--rounds=3"]), (STACK.to_owned(), 1));
+        assert_eq!(what(&["memory", "--rounds", "3"]), ("memory".to_owned(), 2));
+        assert_eq!(what(&["smoke"]), (SMOKE.to_owned(), 0));
     }
 }

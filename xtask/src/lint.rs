@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    features,
+    features, peers,
     steps::Steps,
     tidy, tools,
     workspace::{Package, Workspace, selection},
@@ -34,10 +34,14 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     let packages = ws.select(&args.packages)?;
     let mut steps = Steps::new();
     steps.run("format", &mut ws.cargo(["fmt", "--all", "--", "--check"]));
+    steps.run("peers: format", ws.cargo(["fmt", "--manifest-path"]).arg(peers::manifest(ws)).args(["--", "--check"]));
     steps.check("tidy", || tidy::check(ws));
     tool(&mut steps, "spelling", tools::require(ws, "typos").map(|typos| ws.command(typos)));
     dependencies(ws, &mut steps);
     compile(ws, &args.packages, &packages, &mut steps);
+    if args.packages.is_empty() {
+        peers::lint(ws, &mut steps);
+    }
     steps.finish("lint")
 }
 
@@ -45,6 +49,11 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
 fn dependencies(ws: &Workspace, steps: &mut Steps) {
     let deny = ["--log-level", "error", "check", "bans", "licenses", "sources"];
     tool(steps, "licences and sources", tools::subcommand(ws, "deny", &deny));
+    let of_peers = tools::subcommand(ws, "deny", &["--manifest-path"]).map(|mut of_peers| {
+        of_peers.arg(peers::manifest(ws)).args(deny);
+        of_peers
+    });
+    tool(steps, "peers: licences and sources", of_peers);
     match database(env::var_os(DATABASE).map(PathBuf::from), &ws.root) {
         Ok(folder) => {
             let args = ["--no-fetch", "--stale", "--db"];

@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod features;
 mod lint;
+mod peers;
 mod process;
 mod screen;
 mod setup;
@@ -83,6 +84,13 @@ mod tests {
         let cli = Cli::try_parse_from(["xtask", "demo", "--help", "--exit"]).unwrap();
         let Verb::Demo(args) = cli.verb else { panic!("parsed as another verb") };
         assert_eq!(args.args, ["--help", "--exit"]);
+    }
+
+    #[test]
+    fn a_comparison_takes_its_own_options() {
+        let cli = Cli::try_parse_from(["xtask", "bench", "memory", "--quick", "--rounds", "3"]).unwrap();
+        let Verb::Bench(args) = cli.verb else { panic!("parsed as another verb") };
+        assert_eq!(args.args, ["memory", "--quick", "--rounds", "3"]);
     }
 
     #[test]

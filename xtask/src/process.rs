@@ -8,6 +8,8 @@ use std::{
     thread,
 };
 
+use anyhow::{Result, bail};
+
 /// What is left of a command that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -30,6 +32,24 @@ pub(crate) fn run(command: &mut Command, mut on_line: impl FnMut(&str)) -> io::R
     }
     let success = child.wait()?.success();
     Ok(Ended { success, lines })
+}
+
+/// Becomes the command, so that signals and the exit code are its own.
+#[cfg(unix)]
+pub(crate) fn take_over(command: &mut Command) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+
+    let err = command.exec();
+    bail!("{} could not be started: {err}", describe(command))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn take_over(command: &mut Command) -> Result<()> {
+    let status = command.status()?;
+    if !status.success() {
+        bail!("{} ended with an error ({status})", describe(command));
+    }
+    Ok(())
 }
 
 /// The command as a person would type it.

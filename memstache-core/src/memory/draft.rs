@@ -47,6 +47,7 @@ impl<K: Place> Draft<K> {
         }
     }
 
+    #[cfg(feature = "near")]
     pub(crate) fn meta(&self) -> &Meta {
         &self.meta
     }

@@ -14,9 +14,10 @@ use super::{
     class::{Class, Own},
     key::Key,
 };
+#[cfg(feature = "near")]
+use crate::address::Address;
 use crate::{
     accountant::Charge,
-    address::Address,
     clock::{Tick, millis},
     entry::{Content, Entry, Meta, Tags},
     expiry,
@@ -181,6 +182,7 @@ impl Slot {
         self.own()?.stored.as_ref()
     }
 
+    #[cfg(feature = "near")]
     pub(crate) fn address(&self) -> Address {
         Address::from_parts(&self.class.space, self.name(), self.blind().cloned())
     }
@@ -302,6 +304,7 @@ impl<'a, X> Held<'a, X> {
         Self { slot, rest }
     }
 
+    #[cfg(feature = "near")]
     pub(crate) fn extra(self) -> &'a X {
         &self.rest.extra
     }

@@ -110,7 +110,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
             let old = Whole { slot: std::mem::replace(slot, entry.slot), rest: std::mem::replace(rest, entry.rest) };
             self.let_go(&old);
             self.policy.record_update(id, hash, bytes);
-            self.wheel.set(id.0, dead_at);
+            self.wheel.change(id.0, old.held().dead_at(), dead_at);
             return Some(old);
         }
         let id = self.slots.insert(entry.slot, entry.rest);
@@ -143,11 +143,12 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     /// Changes an entry in place, and puts its charge and its deadline right; its key and value stay.
     pub(crate) fn change(&mut self, id: SlotId, change: impl FnOnce(HeldMut<'_, X>)) {
         let Some((slot, rest)) = self.slots.both_mut(id.0) else { return };
-        let (before, class) = (Held::new(slot, rest).bytes(), Arc::clone(slot.class()));
+        let held = Held::new(slot, rest);
+        let (before, deadline, class) = (held.bytes(), held.dead_at(), Arc::clone(slot.class()));
         change(HeldMut { slot: &mut *slot, rest: &mut *rest });
         let held = Held::new(slot, rest);
         self.loose = self.loose + held.bytes() - before;
-        self.wheel.set(id.0, held.dead_at());
+        self.wheel.change(id.0, deadline, held.dead_at());
         if !Arc::ptr_eq(slot.class(), &class) {
             self.classes.leave(&class);
         }

@@ -75,6 +75,16 @@ impl Wheel {
         }
     }
 
+    /// Gives an item whose deadline was `before` another one.
+    ///
+    /// A later one costs nothing now: the item is looked at again when the earlier one comes.
+    pub(crate) fn change(&mut self, id: u32, before: Tick, deadline: Tick) {
+        let later = before <= deadline && deadline != Tick::NEVER;
+        if !later || self.links.get(id).is_none_or(|link| link.prev == NONE) {
+            self.set(id, deadline);
+        }
+    }
+
     /// Takes an item out; nothing happens if it is not in.
     pub(crate) fn remove(&mut self, id: u32) {
         let Some(Link { prev, next }) = self.links.get(id).copied().filter(|link| link.prev != NONE) else { return };
@@ -187,6 +197,11 @@ mod tests {
             self.bare.set(id, deadline);
         }
 
+        fn change(&mut self, id: u32, deadline: Tick) {
+            let before = self.deadlines.insert(id, deadline);
+            self.bare.change(id, before.unwrap_or(Tick::NEVER), deadline);
+        }
+
         fn remove(&mut self, id: u32) {
             self.bare.remove(id);
         }
@@ -237,6 +252,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Set(u32, u64),
+        Change(u32, u64),
         Remove(u32),
         Advance(u64),
         Nibble(u64, usize),
@@ -249,6 +265,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             4 => (0..64u32, span()).prop_map(|(id, span)| Step::Set(id, span)),
+            4 => (0..64u32, span()).prop_map(|(id, span)| Step::Change(id, span)),
             1 => (0..64u32).prop_map(Step::Remove),
             2 => span().prop_map(Step::Advance),
             2 => (span(), 0..5usize).prop_map(|(span, steps)| Step::Nibble(span, steps)),
@@ -267,6 +284,10 @@ mod tests {
                 match step {
                     Step::Set(id, span) => {
                         wheel.set(id, Tick::from_millis(now + span));
+                        model.insert(id, now + span);
+                    }
+                    Step::Change(id, span) => {
+                        wheel.change(id, Tick::from_millis(now + span));
                         model.insert(id, now + span);
                     }
                     Step::Remove(id) => {

@@ -9,8 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use memstache_core::{
-    Address, EvictionPolicy, Get, KeyspaceName, Lifetime, Lookup, Lru, MemoryStats, MemoryStore, NewEntry, Request,
-    Response, Set, Space,
+    Address, EvictionPolicy, Get, KeyspaceName, Lifetime, Lookup, Lru, MemoryStats, MemoryStore, NewEntry, Parts, Request,
+    Response, S3Fifo, Set, Sieve, Space, TinyLfu,
 };
 use tower_service::Service as _;
 
@@ -28,11 +28,18 @@ const LARGE: usize = 1024;
 
 /// One row a policy, the default one first.
 pub(super) fn entrants() -> Vec<Entrant> {
-    vec![Entrant {
-        name: "memstache LRU",
-        role: Role::Judged,
-        make: |setup| Box::new(Service(Store::new(setup, |_| Lru::new()))),
-    }]
+    macro_rules! entrant {
+        ($name:literal, $role:ident, $way:ident, $policy:expr) => {
+            Entrant { name: $name, role: Role::$role, make: |setup| Box::new($way(Store::new(setup, $policy))) }
+        };
+    }
+    vec![
+        entrant!("memstache", Judged, Direct, tiny_lfu),
+        entrant!("memstache (service)", Ours, Service, tiny_lfu),
+        entrant!("memstache S3-FIFO", Ours, Direct, |_| S3Fifo::new()),
+        entrant!("memstache SIEVE", Ours, Direct, |_| Sieve::new()),
+        entrant!("memstache LRU", Ours, Direct, |_| Lru::new()),
+    ]
 }
 
 /// The cross-check of the policy's rows: the store itself, with the default policy.
@@ -40,9 +47,13 @@ pub(super) fn player() -> Player {
     Player {
         name: "memstache store (bytes)",
         role: Role::CrossCheck,
-        make: |capacity, keys| Box::new(InBytes::new(capacity, keys, |_| Lru::new())),
+        make: |capacity, keys| Box::new(InBytes::new(capacity, keys, tiny_lfu)),
         from: LARGE,
     }
+}
+
+fn tiny_lfu(share: usize) -> TinyLfu {
+    TinyLfu::new(share, 0x5eed)
 }
 
 /// A store and what it is called with.
@@ -50,6 +61,12 @@ struct Store<P> {
     store: MemoryStore<P>,
     space: Space,
     lifetime: Lifetime,
+}
+
+impl<P> Clone for Store<P> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), space: self.space.clone(), lifetime: self.lifetime }
+    }
 }
 
 impl<P: EvictionPolicy> Store<P> {
@@ -85,6 +102,10 @@ impl<P: EvictionPolicy> Store<P> {
         Address::plain(&self.space, key).expect("a name within its limits")
     }
 
+    fn parts<'a>(&'a self, key: &'a str) -> Parts<'a> {
+        Parts::new(&self.space, key.as_bytes()).expect("a name within its limits")
+    }
+
     fn entry(&self, value: Bytes) -> NewEntry {
         NewEntry::new(value, self.lifetime)
     }
@@ -92,6 +113,32 @@ impl<P: EvictionPolicy> Store<P> {
     fn note(&self) -> String {
         let MemoryStats { entries, bytes, max_bytes, .. } = self.store.stats();
         format!("holds {entries} entries in {bytes} of {max_bytes} bytes, charged {} each", bytes / entries.max(1))
+    }
+}
+
+/// A store called by its own methods, as an in-process cache of bytes.
+struct Direct<P>(Store<P>);
+
+impl<P> Clone for Direct<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<P: EvictionPolicy> Contestant for Direct<P> {
+    type Value = Bytes;
+
+    fn get(&mut self, key: &str) -> Option<Bytes> {
+        self.0.store.get_now(&self.0.parts(key))
+    }
+
+    fn put(&mut self, key: &str) {
+        let stored = self.0.store.set_now(&self.0.parts(key), self.0.entry(value()));
+        stored.expect("a small value fits");
+    }
+
+    fn note(&self) -> Option<String> {
+        Some(self.0.note())
     }
 }
 
@@ -115,8 +162,7 @@ impl<P: EvictionPolicy> Service<P> {
 
 impl<P> Clone for Service<P> {
     fn clone(&self) -> Self {
-        let Store { store, space, lifetime } = &self.0;
-        Self(Store { store: store.clone(), space: space.clone(), lifetime: *lifetime })
+        Self(self.0.clone())
     }
 }
 

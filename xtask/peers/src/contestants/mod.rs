@@ -47,6 +47,8 @@ pub(crate) trait Simulated {
 pub(crate) enum Role {
     /// The memstache row that the marks judge.
     Judged,
+    /// Another row of memstache: another policy, or another way to call it.
+    Ours,
     /// memstache's store where the others are policies.
     CrossCheck,
     /// quick_cache, what throughput is a ratio to.
@@ -58,7 +60,7 @@ pub(crate) enum Role {
 
 impl Role {
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Judged | Self::CrossCheck)
+        matches!(self, Self::Judged | Self::Ours | Self::CrossCheck)
     }
 }
 

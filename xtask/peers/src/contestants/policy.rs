@@ -3,7 +3,7 @@
 //! The store counts bytes and the peers count entries; this is what makes the two comparable. The one file that calls
 //! [`EvictionPolicy`].
 
-use memstache_core::{EvictionPolicy, Lru, SlotId};
+use memstache_core::{AnyPolicy, EvictionPolicy, PolicyKind, RemovalCause, SlotId};
 
 use super::{Player, Role, Simulated};
 
@@ -11,12 +11,29 @@ const NONE: u32 = u32::MAX;
 
 /// One row a policy, the default one first.
 pub(super) fn players() -> Vec<Player> {
-    vec![Player {
-        name: "memstache LRU",
-        role: Role::Judged,
-        make: |capacity, keys| Box::new(Harness::new(capacity, keys, Lru::new())),
-        from: 0,
-    }]
+    macro_rules! player {
+        ($name:literal, $role:ident, $kind:ident) => {
+            Player {
+                name: $name,
+                role: Role::$role,
+                make: |capacity, keys| Box::new(Harness::new(capacity, keys, policy(PolicyKind::$kind, capacity))),
+                from: 0,
+            }
+        };
+    }
+    vec![
+        player!("memstache", Judged, TinyLfu),
+        player!("memstache S3-FIFO", Ours, S3Fifo),
+        player!("memstache SIEVE", Ours, Sieve),
+        player!("memstache LFU", Ours, Lfu),
+        player!("memstache LRU", Ours, Lru),
+        player!("memstache FIFO", Ours, Fifo),
+        player!("memstache random", Ours, Random),
+    ]
+}
+
+fn policy(kind: PolicyKind, capacity: usize) -> AnyPolicy {
+    kind.policy(capacity, 0x5eed)
 }
 
 struct Harness<P> {
@@ -43,7 +60,7 @@ impl<P: EvictionPolicy> Harness<P> {
         if !self.policy.admit(hash, 1, victim) {
             return None;
         }
-        self.policy.record_remove(victim);
+        self.policy.record_remove(victim, RemovalCause::Evicted);
         self.slots[self.keys[victim.index()] as usize] = NONE;
         Some(victim)
     }
@@ -53,11 +70,10 @@ impl<P: EvictionPolicy> Simulated for Harness<P> {
     fn request(&mut self, key: u32) -> bool {
         let slot = self.slots[key as usize];
         if slot != NONE {
-            self.policy.record_access(SlotId(slot));
+            self.policy.record_access(SlotId(slot), mix(key));
             return true;
         }
         let hash = mix(key);
-        self.policy.record_miss(hash);
         if let Some(slot) = self.slot_for(hash) {
             self.policy.record_insert(slot, hash, 1);
             self.keys[slot.index()] = key;
@@ -83,7 +99,7 @@ mod tests {
     fn the_lru_policy_is_an_exact_lru() {
         let mut rng = fastrand::Rng::with_seed(3);
         for capacity in [1, 3, 40] {
-            let mut policy = Harness::new(capacity, 60, Lru::new());
+            let mut policy = Harness::new(capacity, 60, policy(PolicyKind::Lru, capacity));
             let mut exact = lru::Lru::new(capacity, 60);
             for _ in 0..5_000 {
                 let key = rng.u32(..60);
@@ -97,8 +113,8 @@ mod tests {
 
     impl EvictionPolicy for Closed {
         fn record_insert(&mut self, _: SlotId, _: u64, _: usize) {}
-        fn record_access(&mut self, _: SlotId) {}
-        fn record_remove(&mut self, _: SlotId) {}
+        fn record_access(&self, _: SlotId, _: u64) {}
+        fn record_remove(&mut self, _: SlotId, _: RemovalCause) {}
         fn select_victim(&mut self) -> Option<SlotId> {
             Some(SlotId(0))
         }

@@ -55,7 +55,7 @@ impl Cell {
 impl Row {
     /// Whether it counts bytes, and so is only a cross-check.
     pub(super) fn is_aside(&self) -> bool {
-        self.role == Role::CrossCheck
+        matches!(self.role, Role::CrossCheck | Role::Ours)
     }
 }
 

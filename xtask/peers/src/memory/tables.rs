@@ -23,7 +23,7 @@ pub(super) fn heading(scale: &Scale, quick: bool) -> String {
          {capacity} fit, after {prefill} read-through draws; a write puts a drawn key. Contestants take turns; {rounds} \
          rounds with new draws each: medians, with min and max. Ratios are medians of the rounds' own. p50 and p99 are of \
          every 37th operation and include the timer. memstache and quick_cache count bytes, memstache has a ttl on every \
-         entry; the others count entries. memstache is called through its tower service.{warning}\n"
+         entry; the others count entries. memstache is called by its own methods, and once through its tower service.{warning}\n"
     )
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     MemoryStore,
-    policy::{EvictionPolicy, Lru},
+    policy::{AnyPolicy, EvictionPolicy, PolicyKind, TinyLfu},
     shared::Config,
 };
 use crate::{
@@ -24,7 +24,7 @@ const DEFAULT_PER_SHARD: usize = 1024 * 1024;
 /// Builds a [`MemoryStore`]; see [`MemoryStore::builder`].
 #[must_use = "a builder does nothing until it is built"]
 #[derive(Clone)]
-pub struct MemoryBuilder<P = Lru> {
+pub struct MemoryBuilder<P = TinyLfu> {
     max_bytes: usize,
     shards: Option<usize>,
     lease_ttl: Duration,
@@ -47,7 +47,7 @@ impl MemoryBuilder {
             event_capacity: 1024,
             clock: Arc::new(SystemClock::new()),
             accountant: None,
-            policy: Arc::new(|_| Lru::new()),
+            policy: Arc::new(|share| TinyLfu::new(share, fastrand::u64(..))),
         }
     }
 }
@@ -107,7 +107,8 @@ impl<P: EvictionPolicy> MemoryBuilder<P> {
         self
     }
 
-    /// Sets the eviction policy: makes one for each shard, given the shard's share of the bytes. Default: [`Lru`].
+    /// Sets the eviction policy: makes one for each shard, given the shard's share of the bytes. Default:
+    /// [`TinyLfu`].
     pub fn policy<Q: EvictionPolicy>(self, make: impl Fn(usize) -> Q + Send + Sync + 'static) -> MemoryBuilder<Q> {
         MemoryBuilder {
             max_bytes: self.max_bytes,
@@ -120,6 +121,20 @@ impl<P: EvictionPolicy> MemoryBuilder<P> {
             accountant: self.accountant,
             policy: Arc::new(make),
         }
+    }
+
+    /// Sets the eviction policy by its kind, as configuration names it.
+    ///
+    /// ```
+    /// use memstache_core::{MemoryStore, PolicyKind};
+    ///
+    /// let kind: PolicyKind = "s3-fifo".parse()?;
+    /// let store = MemoryStore::builder().policy_kind(kind).build()?;
+    /// # let _ = store;
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn policy_kind(self, kind: PolicyKind) -> MemoryBuilder<AnyPolicy> {
+        self.policy(move |share| kind.policy(share, fastrand::u64(..)))
     }
 
     /// Builds the store.

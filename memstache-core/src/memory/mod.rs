@@ -93,7 +93,7 @@ use crate::{
 /// [`Overloaded`](crate::ErrorKind::Overloaded) when there are as many leases as allowed,
 /// [`Timeout`](crate::ErrorKind::Timeout) when the deadline passed while a key was busy, and whatever the accountant
 /// refuses a write with.
-pub struct MemoryStore<P = Lru> {
+pub struct MemoryStore<P = TinyLfu> {
     shared: Arc<Shared<P>>,
 }
 

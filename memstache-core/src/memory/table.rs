@@ -127,7 +127,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         if let Ok(found) = self.index.find_entry(wide(slot.hash), |held| *held == id.0) {
             found.remove();
         }
-        self.policy.record_remove(id, cause);
+        self.policy.record_remove(id, wide(slot.hash), cause);
         self.wheel.remove(id.0);
         let entry = Whole { slot, rest };
         self.let_go(&entry);

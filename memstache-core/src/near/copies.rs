@@ -24,7 +24,7 @@ use crate::{
     coherence::Invalidation,
     entry::Entry,
     expiry::{self, Freshness},
-    memory::{Draft, Extra, Hashed, Held, Key, Lru, RemovalCause, Sequences, SlotId, Table, Whole},
+    memory::{Draft, Extra, Hashed, Held, Key, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
     request::{Consistency, Scope, Target},
     service::{Decoded, DecodedAs, TryHit},
 };
@@ -41,8 +41,13 @@ const TOUCHES: usize = 1024;
 /// Dead copies that one insertion clears away.
 const STEPS: usize = 8;
 
-type Shard = Table<Lru, Beside>;
+type Shard = Table<TinyLfu, Beside>;
 type Copy<'a> = Held<'a, Beside>;
+
+fn table(share: usize) -> Shard {
+    Table::new(TinyLfu::new(share, fastrand::u64(..)))
+}
+
 type Taken = Whole<Beside>;
 
 /// What is kept beside a copy.
@@ -91,7 +96,7 @@ impl Copies {
         let (touches, queue) = mpsc::channel(TOUCHES);
         let shards = 1 << (config.max_bytes / PER_SHARD).clamp(1, SHARDS).ilog2();
         let copies = Self {
-            shards: (0..shards).map(|_| RwLock::new(Table::new(Lru::default()))).collect(),
+            shards: (0..shards).map(|_| RwLock::new(table(config.max_bytes / shards))).collect(),
             shard_bytes: config.max_bytes / shards,
             largest: config.max_bytes / LARGEST_SHARE,
             hasher: RandomState::default(),
@@ -301,8 +306,7 @@ impl Copies {
         self.counters.flushes.fetch_add(1, Relaxed);
         // All at once: nobody may put a copy in between that an invalidation hides which is forgotten here.
         let mut shards: Vec<_> = self.shards.iter().map(RwLock::write).collect();
-        let empty =
-            |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, Table::new(Lru::default()));
+        let empty = |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, table(self.shard_bytes));
         let held: Vec<_> = shards.iter_mut().map(empty).collect();
         self.blind.clear();
         // Nothing is held; a line that started over must not hide what comes.

@@ -51,8 +51,8 @@ impl EvictionPolicy for AnyPolicy {
         each!(self, policy => policy.record_update(slot, hash, weight));
     }
 
-    fn record_remove(&mut self, slot: SlotId, cause: RemovalCause) {
-        each!(self, policy => policy.record_remove(slot, cause));
+    fn record_remove(&mut self, slot: SlotId, hash: u64, cause: RemovalCause) {
+        each!(self, policy => policy.record_remove(slot, hash, cause));
     }
 
     fn select_victim(&mut self) -> Option<SlotId> {
@@ -114,7 +114,7 @@ mod tests {
             assert_eq!(policy.select_victim(), None);
             policy.record_access(SlotId(3), 3);
             policy.record_update(SlotId(3), 3, 7);
-            policy.record_remove(SlotId(3), RemovalCause::Removed);
+            policy.record_remove(SlotId(3), 0, RemovalCause::Removed);
             assert_eq!(policy.select_victim(), None, "{kind}");
         }
     }

@@ -16,8 +16,8 @@ impl<P: EvictionPolicy + ?Sized> EvictionPolicy for Box<P> {
         (**self).record_update(slot, hash, weight);
     }
 
-    fn record_remove(&mut self, slot: SlotId, cause: RemovalCause) {
-        (**self).record_remove(slot, cause);
+    fn record_remove(&mut self, slot: SlotId, hash: u64, cause: RemovalCause) {
+        (**self).record_remove(slot, hash, cause);
     }
 
     fn select_victim(&mut self) -> Option<SlotId> {
@@ -55,7 +55,7 @@ mod tests {
         fn record_update(&mut self, slot: SlotId, hash: u64, weight: usize) {
             self.note(format!("update {} {hash} {weight}", slot.0));
         }
-        fn record_remove(&mut self, slot: SlotId, cause: RemovalCause) {
+        fn record_remove(&mut self, slot: SlotId, _: u64, cause: RemovalCause) {
             self.note(format!("remove {} {cause:?}", slot.0));
         }
         fn select_victim(&mut self) -> Option<SlotId> {
@@ -75,7 +75,7 @@ mod tests {
             policy.record_insert(SlotId(1), 2, 3);
             policy.record_access(SlotId(4), 5);
             policy.record_update(SlotId(6), 7, 8);
-            policy.record_remove(SlotId(9), RemovalCause::Expired);
+            policy.record_remove(SlotId(9), 0, RemovalCause::Expired);
             assert_eq!(policy.select_victim(), Some(SlotId(9)));
             assert!(!policy.admit(10, 11, SlotId(12)));
         }

@@ -52,7 +52,7 @@ impl EvictionPolicy for Fifo {
 
     fn record_access(&self, _: SlotId, _: u64) {}
 
-    fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
+    fn record_remove(&mut self, slot: SlotId, _: u64, _: RemovalCause) {
         if self.links.contains(slot) {
             self.queue.remove(&mut self.links, slot);
         }

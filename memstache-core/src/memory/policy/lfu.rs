@@ -137,7 +137,7 @@ impl EvictionPolicy for Lfu {
         self.order.get_mut().renew(slot);
     }
 
-    fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
+    fn record_remove(&mut self, slot: SlotId, _: u64, _: RemovalCause) {
         self.order.get_mut().remove(slot);
     }
 
@@ -212,7 +212,7 @@ mod tests {
                 let victim = lfu.select_victim().unwrap();
                 prop_assert_eq!(vec![victim.0], naive.victims());
                 if replace {
-                    lfu.record_remove(victim, RemovalCause::Evicted);
+                    lfu.record_remove(victim, 0, RemovalCause::Evicted);
                     naive.remove(victim.0, RemovalCause::Evicted);
                     lfu.record_insert(victim, 0, 1);
                     naive.insert(victim.0, 0, 1);

@@ -73,7 +73,7 @@ impl EvictionPolicy for Lru {
         self.order.get_mut().renew(slot);
     }
 
-    fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
+    fn record_remove(&mut self, slot: SlotId, _: u64, _: RemovalCause) {
         let order = self.order.get_mut();
         if order.links.contains(slot) {
             order.queue.remove(&mut order.links, slot);

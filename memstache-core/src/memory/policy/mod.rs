@@ -11,16 +11,14 @@ mod lru;
 mod random;
 mod s3_fifo;
 mod sieve;
-mod stand_in;
 #[cfg(test)]
 mod testing;
+mod tiny_lfu;
 
 pub use self::{
     any::AnyPolicy, fifo::Fifo, kind::PolicyKind, lfu::Lfu, lru::Lru, random::Random, s3_fifo::S3Fifo, sieve::Sieve,
+    tiny_lfu::TinyLfu,
 };
-
-/// W-TinyLFU with an adaptive window.
-pub type TinyLfu = stand_in::StandIn; // PLACEHOLDER: becomes `pub use self::tiny_lfu::TinyLfu`; delete stand_in.rs.
 
 /// Which entry of a shard: a dense id, given again after its entry went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +63,7 @@ pub enum RemovalCause {
 ///         self.0.push_back(slot);
 ///     }
 ///     fn record_access(&self, _slot: SlotId, _hash: u64) {}
-///     fn record_remove(&mut self, slot: SlotId, _cause: RemovalCause) {
+///     fn record_remove(&mut self, slot: SlotId, _: u64, _cause: RemovalCause) {
 ///         self.0.retain(|held| *held != slot);
 ///     }
 ///     fn select_victim(&mut self) -> Option<SlotId> {
@@ -90,8 +88,8 @@ pub trait EvictionPolicy: Send + Sync + 'static {
         self.record_access(slot, hash);
     }
 
-    /// Takes note that an entry went.
-    fn record_remove(&mut self, slot: SlotId, cause: RemovalCause);
+    /// Takes note that an entry went; `hash` is the one under which it came.
+    fn record_remove(&mut self, slot: SlotId, hash: u64, cause: RemovalCause);
 
     /// Returns which entry should go next; `None` only when there are none.
     ///

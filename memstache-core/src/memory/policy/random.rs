@@ -56,7 +56,7 @@ impl EvictionPolicy for Random {
 
     fn record_access(&self, _: SlotId, _: u64) {}
 
-    fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
+    fn record_remove(&mut self, slot: SlotId, _: u64, _: RemovalCause) {
         let place = std::mem::take(self.places.at(slot.0));
         if place == 0 {
             return;
@@ -97,7 +97,7 @@ mod tests {
         }
         // Holes everywhere, so that positions and slots differ.
         for slot in (0..2 * ENTRIES as u32).step_by(2) {
-            random.record_remove(SlotId(slot), RemovalCause::Removed);
+            random.record_remove(SlotId(slot), 0, RemovalCause::Removed);
         }
         let mut drawn = [0usize; 2 * ENTRIES];
         for _ in 0..DRAWS {

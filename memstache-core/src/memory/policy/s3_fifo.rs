@@ -153,7 +153,7 @@ impl EvictionPolicy for S3Fifo {
         self.record_access(slot, hash);
     }
 
-    fn record_remove(&mut self, slot: SlotId, cause: RemovalCause) {
+    fn record_remove(&mut self, slot: SlotId, _: u64, cause: RemovalCause) {
         if !self.links.contains(slot) {
             return;
         }
@@ -315,9 +315,9 @@ mod tests {
         let mut s3 = S3Fifo::new();
         for (cause, ghosts) in [(RemovalCause::Removed, 0), (RemovalCause::Expired, 0), (RemovalCause::Evicted, 1)] {
             (0..20).for_each(|slot| s3.record_insert(SlotId(slot), hash(slot.into()), 1));
-            s3.record_remove(SlotId(7), cause);
+            s3.record_remove(SlotId(7), 0, cause);
             assert_eq!(s3.ghost.len(), ghosts);
-            (0..20).for_each(|slot| s3.record_remove(SlotId(slot), RemovalCause::Removed));
+            (0..20).for_each(|slot| s3.record_remove(SlotId(slot), 0, RemovalCause::Removed));
             assert_eq!(s3.ghost.len(), 0, "bounded by what is held");
         }
         assert_eq!((s3.len, s3.weight, s3.small_weight), (0, 0, 0));

@@ -67,7 +67,7 @@ impl EvictionPolicy for Sieve {
         }
     }
 
-    fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
+    fn record_remove(&mut self, slot: SlotId, _: u64, _: RemovalCause) {
         if !self.links.contains(slot) {
             return;
         }

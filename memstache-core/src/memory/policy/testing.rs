@@ -41,7 +41,7 @@ impl Model for Twin {
         self.0.record_update(SlotId(slot), hash, weight);
     }
     fn remove(&mut self, slot: u32, cause: RemovalCause) {
-        self.0.record_remove(SlotId(slot), cause);
+        self.0.record_remove(SlotId(slot), 0, cause);
     }
     fn victims(&mut self) -> Vec<u32> {
         self.0.select_victim().map(|slot| slot.0).into_iter().collect()
@@ -155,7 +155,7 @@ pub(super) fn check(
             }
             Step::Remove(key, cause) => {
                 if let Some(slot) = slots.remove(key) {
-                    policy.record_remove(SlotId(slot), cause);
+                    policy.record_remove(SlotId(slot), 0, cause);
                     model.remove(slot, cause);
                 }
             }
@@ -175,7 +175,7 @@ pub(super) fn check(
                 prop_assert!(model.admits(hash(1000), 1, slot).is_none_or(|admits| admits == admitted));
                 if let (Step::Evict, Some(key)) = (step, key) {
                     slots.remove(key);
-                    policy.record_remove(SlotId(slot), RemovalCause::Evicted);
+                    policy.record_remove(SlotId(slot), 0, RemovalCause::Evicted);
                     model.remove(slot, RemovalCause::Evicted);
                 }
             }
@@ -219,7 +219,7 @@ impl<P: EvictionPolicy> Sim<P> {
             }
             let out = self.slots.key_of(victim.0).expect("a resident");
             self.slots.remove(out);
-            self.policy.record_remove(victim, RemovalCause::Evicted);
+            self.policy.record_remove(victim, 0, RemovalCause::Evicted);
         }
         let slot = self.slots.insert(key);
         self.policy.record_insert(SlotId(slot), hash(key), 1);
@@ -256,18 +256,18 @@ pub(super) fn hammer(policy: impl EvictionPolicy) {
                 policy.record_insert(SlotId(slot), hash(slot.into()), 1 + n as usize % 100);
             } else if n % 7 == 0 {
                 held.remove(&slot);
-                policy.record_remove(SlotId(slot), RemovalCause::Expired);
+                policy.record_remove(SlotId(slot), 0, RemovalCause::Expired);
             } else {
                 let victim = policy.select_victim().expect("there are some");
                 assert!(held.remove(&victim.0), "a resident");
-                policy.record_remove(victim, RemovalCause::Evicted);
+                policy.record_remove(victim, 0, RemovalCause::Evicted);
             }
         }
     });
     let (mut policy, mut held) = shard.into_inner().unwrap();
     while let Some(victim) = policy.select_victim() {
         assert!(held.remove(&victim.0), "a resident, once");
-        policy.record_remove(victim, RemovalCause::Evicted);
+        policy.record_remove(victim, 0, RemovalCause::Evicted);
     }
     assert!(held.is_empty(), "everybody is named");
 }

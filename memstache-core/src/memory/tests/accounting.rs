@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::{Accountant, Charge, Error, ErrorKind, Lru, memory::shared::Shared};
+use crate::{Accountant, Charge, Error, ErrorKind, TinyLfu, memory::shared::Shared};
 
 /// Lets each tenant hold so many bytes.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Accountant for Quota {
     }
 }
 
-fn check(shared: &Shared<Lru>, quota: &Quota) {
+fn check(shared: &Shared<TinyLfu>, quota: &Quota) {
     let (mut taken, mut charged, mut entries, mut leases) = (0, 0, 0, 0);
     for shard in &shared.shards {
         let shard = shard.read();

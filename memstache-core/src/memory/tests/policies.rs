@@ -15,7 +15,7 @@ impl EvictionPolicy for Hoard {
     fn record_access(&self, slot: SlotId, _: u64) {
         assert!(self.0.contains(&slot));
     }
-    fn record_remove(&mut self, slot: SlotId, _: RemovalCause) {
+    fn record_remove(&mut self, slot: SlotId, _: u64, _: RemovalCause) {
         let at = self.0.iter().position(|held| *held == slot).expect("told once");
         self.0.swap_remove(at);
     }
@@ -33,7 +33,7 @@ struct Wrong;
 impl EvictionPolicy for Wrong {
     fn record_insert(&mut self, _: SlotId, _: u64, _: usize) {}
     fn record_access(&self, _: SlotId, _: u64) {}
-    fn record_remove(&mut self, _: SlotId, _: RemovalCause) {}
+    fn record_remove(&mut self, _: SlotId, _: u64, _: RemovalCause) {}
     fn select_victim(&mut self) -> Option<SlotId> {
         Some(SlotId(1_000_000))
     }

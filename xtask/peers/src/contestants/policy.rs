@@ -60,8 +60,9 @@ impl<P: EvictionPolicy> Harness<P> {
         if !self.policy.admit(hash, 1, victim) {
             return None;
         }
-        self.policy.record_remove(victim, RemovalCause::Evicted);
-        self.slots[self.keys[victim.index()] as usize] = NONE;
+        let evicted = std::mem::replace(&mut self.keys[victim.index()], NONE);
+        self.policy.record_remove(victim, mix(evicted), RemovalCause::Evicted);
+        self.slots[evicted as usize] = NONE;
         Some(victim)
     }
 }
@@ -114,7 +115,7 @@ mod tests {
     impl EvictionPolicy for Closed {
         fn record_insert(&mut self, _: SlotId, _: u64, _: usize) {}
         fn record_access(&self, _: SlotId, _: u64) {}
-        fn record_remove(&mut self, _: SlotId, _: RemovalCause) {}
+        fn record_remove(&mut self, _: SlotId, _: u64, _: RemovalCause) {}
         fn select_victim(&mut self) -> Option<SlotId> {
             Some(SlotId(0))
         }

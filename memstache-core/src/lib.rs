@@ -28,6 +28,8 @@ mod request;
 mod service;
 mod stack;
 mod store;
+#[cfg(feature = "memory")]
+mod sync;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod transform;

@@ -1,6 +1,6 @@
 //! The bytes that all shards share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A number of bytes that is never passed, however many threads take from it.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) const fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { used: AtomicUsize::new(0), max }
     }
 

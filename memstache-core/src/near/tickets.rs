@@ -1,11 +1,10 @@
 //! Whether anything changed between asking and copying the answer.
 
-use std::{
-    hash::{BuildHasher, Hash},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Keys share this many counters; two that share one only cost each other a copy.
 const LANES: usize = 1024;

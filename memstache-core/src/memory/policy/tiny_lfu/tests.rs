@@ -1,10 +1,14 @@
 //! The promises of the policy.
 
-use std::{collections::HashSet, sync::RwLock, thread};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::RwLock,
+    thread,
+};
 
 use proptest::prelude::*;
 
-use super::{EvictionPolicy, RemovalCause, SlotId, TinyLfu};
+use super::{EvictionPolicy, RemovalCause, SlotId, TinyLfu, ring::Ring};
 
 fn hash(key: u64) -> u64 {
     let z = (key ^ 0x5851_f42d_4c95_7f2d).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -136,4 +140,24 @@ fn survives_many_readers() {
     let (mut policy, mut held) = shard.into_inner().unwrap();
     (0..=held.len()).for_each(|_| evict(&mut policy, &mut held));
     assert!(held.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn a_ring_is_a_queue_that_loses_what_does_not_fit(steps in prop::collection::vec(0..100u32, 0..500)) {
+        let (mut ring, mut naive) = (Ring::new(), VecDeque::new());
+        for step in steps {
+            match step {
+                0 => ring.reserve(naive.len() * 2),
+                1..45 => prop_assert_eq!(ring.pop(), naive.pop_front()),
+                _ => {
+                    if naive.len() < ring.places() {
+                        naive.push_back(step);
+                    }
+                    ring.push(step);
+                }
+            }
+            ring.reserve(4);
+        }
+    }
 }

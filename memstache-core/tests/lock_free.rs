@@ -18,7 +18,7 @@ mod tickets;
 use std::sync::Arc;
 
 use loom::{
-    model,
+    model::Builder,
     sync::{
         Mutex, RwLock,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -27,6 +27,13 @@ use loom::{
 };
 
 use self::{budget::Budget, ring::Ring, tickets::Tickets};
+
+/// Checks every order of events with at most three switches that no thread asked for.
+fn model(check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(check);
+}
 
 /// Runs some things at the same time and waits for all.
 fn at_once<const N: usize>(things: [Box<dyn FnOnce() + Send>; N]) {
@@ -50,7 +57,7 @@ fn a_budget_is_never_passed_and_nothing_of_it_is_lost() {
                 }
             }) as Box<dyn FnOnce() + Send>
         };
-        at_once([writer(6), writer(5), writer(4)]);
+        at_once([writer(6), writer(5)]);
         assert_eq!(budget.used(), 0);
     });
 }
@@ -125,13 +132,12 @@ fn samples_may_be_lost_but_none_is_made_up() {
             Box::new(move || {
                 let ring = ring.read().unwrap();
                 ring.push(print);
-                ring.push(print + 1);
             }) as Box<dyn FnOnce() + Send>
         };
         at_once([reader(10), reader(20)]);
         let mut ring = ring.write().unwrap();
         let taken: Vec<u32> = std::iter::from_fn(|| ring.pop()).collect();
         assert!(!taken.is_empty() && taken.len() <= 2, "{taken:?}");
-        assert!(taken.iter().all(|print| [0, 10, 11, 20, 21].contains(print)), "{taken:?}");
+        assert!(taken.iter().all(|print| [0, 10, 20].contains(print)), "{taken:?}");
     });
 }

@@ -256,18 +256,18 @@ pub(super) fn hammer(policy: impl EvictionPolicy) {
                 policy.record_insert(SlotId(slot), hash(slot.into()), 1 + n as usize % 100);
             } else if n % 7 == 0 {
                 held.remove(&slot);
-                policy.record_remove(SlotId(slot), 0, RemovalCause::Expired);
+                policy.record_remove(SlotId(slot), hash(slot.into()), RemovalCause::Expired);
             } else {
                 let victim = policy.select_victim().expect("there are some");
                 assert!(held.remove(&victim.0), "a resident");
-                policy.record_remove(victim, 0, RemovalCause::Evicted);
+                policy.record_remove(victim, hash(victim.0.into()), RemovalCause::Evicted);
             }
         }
     });
     let (mut policy, mut held) = shard.into_inner().unwrap();
     while let Some(victim) = policy.select_victim() {
         assert!(held.remove(&victim.0), "a resident, once");
-        policy.record_remove(victim, 0, RemovalCause::Evicted);
+        policy.record_remove(victim, hash(victim.0.into()), RemovalCause::Evicted);
     }
     assert!(held.is_empty(), "everybody is named");
 }

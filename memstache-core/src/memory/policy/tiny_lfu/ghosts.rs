@@ -7,16 +7,18 @@ const EPOCH: u32 = 4;
 /// Fingerprints of recently evicted entries with their counts, two bytes each.
 ///
 /// A table of sets, the newest first in each; a new one pushes the oldest out. Ten bits tell entries of a set apart:
-/// one lookup in a hundred or so finds a stranger's count, which an admission by counts bears. There is room for as
-/// many as there are residents.
+/// one lookup in a hundred or so finds a stranger's count, which an admission by counts bears. There is room for
+/// twice as many as there are residents: loops are longer than the store.
 pub(super) struct Ghosts {
     /// Each entry: ten bits of fingerprint (never 0), two of epoch, four of count.
     sets: Vec<[u16; WAYS]>,
+    /// The set that ages next.
+    aging: usize,
 }
 
 impl Ghosts {
     pub(super) fn new() -> Self {
-        Self { sets: vec![[0; WAYS]] }
+        Self { sets: vec![[0; WAYS]], aging: 0 }
     }
 
     /// Takes an entry that comes back out, returning its count as of this epoch.
@@ -52,15 +54,21 @@ impl Ghosts {
         }
     }
 
+    /// Gives back all but room for so many; some that there would be room for are forgotten with the others.
+    pub(super) fn shrink(&mut self, ghosts: usize) {
+        self.sets.truncate((ghosts / WAYS).max(1));
+        self.sets.shrink_to_fit();
+    }
+
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.sets.capacity() * size_of::<[u16; WAYS]>()
     }
 
     /// Halves what an epoch left unhalved, for one set; all of them once in so many calls as there are sets.
-    pub(super) fn age(&mut self, set: usize, epoch: u8) {
-        let at = set % self.sets.len();
-        for ghost in self.sets[at].iter_mut().filter(|ghost| **ghost != 0) {
+    pub(super) fn age(&mut self, epoch: u8) {
+        self.aging = (self.aging + 1) % self.sets.len();
+        for ghost in self.sets[self.aging].iter_mut().filter(|ghost| **ghost != 0) {
             let behind = epoch.wrapping_sub((*ghost >> EPOCH) as u8) & 3;
             *ghost = *ghost & !0b11_1111 | u16::from(epoch & 3) << EPOCH | (*ghost & COUNT) >> behind;
         }
@@ -87,8 +95,8 @@ mod tests {
         ghosts.put(7, 1, 12);
         ghosts.put(8, 1, 12);
         assert_eq!((ghosts.take(7, 2), ghosts.take(7, 2)), (Some(6), None));
-        (0..8).for_each(|set| ghosts.age(set, 3));
-        (0..8).for_each(|set| ghosts.age(set, 4));
+        (0..8).for_each(|_| ghosts.age(3));
+        (0..8).for_each(|_| ghosts.age(4));
         assert_eq!(ghosts.take(8, 5), Some(0), "12, 3 when aged at epoch 3, 1 at 4, 0 at 5");
     }
 
@@ -98,9 +106,9 @@ mod tests {
         ghosts.reserve(1024);
         (0..512).for_each(|print| ghosts.put(print, 0, 3));
         let known = |mut ghosts: Ghosts| (0..512).filter(|print| ghosts.take(*print, 0).is_some()).count();
-        let before = known(Ghosts { sets: ghosts.sets.clone() });
+        let before = known(Ghosts { sets: ghosts.sets.clone(), aging: 0 });
         ghosts.reserve(5000);
-        assert_eq!(known(Ghosts { sets: ghosts.sets.clone() }), before);
+        assert_eq!(known(Ghosts { sets: ghosts.sets.clone(), aging: 0 }), before);
         assert!(before > 450, "{before}");
         (0..100_000).for_each(|print| ghosts.put(print, 0, 0));
         assert_eq!(ghosts.sets.len(), 625);

@@ -29,6 +29,11 @@ pub(super) struct Queues<S> {
     age: usize,
     pub(super) window: Load,
     pub(super) protected: Load,
+    /// Links followed, and removals that left one to be dropped later.
+    #[cfg(test)]
+    pub(super) steps: usize,
+    #[cfg(test)]
+    pub(super) debts: usize,
 }
 
 /// How many entries, and how heavy.
@@ -48,7 +53,19 @@ impl<S: Slots> Queues<S> {
     pub(super) fn new(slots: S) -> Self {
         let list = List { first: NONE, last: NONE };
         let load = Load { len: 0, weight: 0 };
-        Self { slots, turns: [list; TURNS as usize], main: list, turn: 0, age: 0, window: load, protected: load }
+        Self {
+            slots,
+            turns: [list; TURNS as usize],
+            main: list,
+            turn: 0,
+            age: 0,
+            window: load,
+            protected: load,
+            #[cfg(test)]
+            steps: 0,
+            #[cfg(test)]
+            debts: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -98,6 +115,10 @@ impl<S: Slots> Queues<S> {
         let at = if main { Some(usize::from(TURNS)) } else { self.oldest() };
         if let Some(at) = at.filter(|at| self.list(*at).first == slot) {
             self.unlink_first(at);
+        }
+        #[cfg(test)]
+        {
+            self.debts += usize::from(self.slots.state_mut(slot).linked());
         }
     }
 
@@ -169,6 +190,29 @@ impl<S: Slots> Queues<S> {
         }
     }
 
+    /// Puts every entry where it belongs and drops those that went.
+    pub(super) fn tidy(&mut self) {
+        for at in 0..=usize::from(TURNS) {
+            let mut slot = std::mem::replace(self.list(at), List { first: NONE, last: NONE }).first;
+            while slot != NONE {
+                let next = self.slots.next(slot);
+                let state = self.slots.state_mut(slot);
+                state.set_linked(false);
+                if state.live() {
+                    self.link(slot);
+                }
+                slot = next;
+            }
+        }
+    }
+
+    /// Follows a change of ids.
+    pub(super) fn rename(&mut self, ids: &[u32]) {
+        for list in self.turns.iter_mut().chain([&mut self.main]).filter(|list| list.first != NONE) {
+            (list.first, list.last) = (ids[list.first as usize], ids[list.last as usize]);
+        }
+    }
+
     /// Begins a turn; the list that falls off the end joins the next older one, at its older end.
     fn next_turn(&mut self) {
         self.age = 0;
@@ -218,6 +262,10 @@ impl<S: Slots> Queues<S> {
     }
 
     fn unlink_first(&mut self, at: usize) {
+        #[cfg(test)]
+        {
+            self.steps += 1;
+        }
         let slot = self.list(at).first;
         self.slots.state_mut(slot).set_linked(false);
         let next = self.slots.next(slot);

@@ -1,6 +1,6 @@
 //! A miniature of the store: keys only, of a sample, under a division that does not change.
 
-use super::slots::{Samples, Slots};
+use super::slots::Samples;
 use super::split::{Division, Split};
 
 const FREE: u16 = u16::MAX;
@@ -37,6 +37,7 @@ impl Shadow {
             let slot = self.free.pop().unwrap_or(self.split.queues.slots.end() as u16);
             let at = self.find(print);
             self.table[at] = slot;
+            self.split.queues.slots.set_print(slot.into(), print);
             self.split.insert(slot.into(), print, 1);
         }
         false
@@ -55,6 +56,20 @@ impl Shadow {
                 self.remove(slot, false);
             }
         }
+        self.compact();
+    }
+
+    /// Gives the ids anew and frees what the sample took that was denser.
+    fn compact(&mut self) {
+        let ids = self.split.compact();
+        let held = std::mem::take(&mut self.table);
+        self.table = vec![FREE; self.split.len() + self.split.len() / 2 + 8];
+        for slot in held.into_iter().filter(|slot| *slot != FREE) {
+            let slot = ids[usize::from(slot)] as u16;
+            let at = self.find(self.print(slot.into()));
+            self.table[at] = slot;
+        }
+        self.free = (0..self.split.end).filter(|slot| !self.split.holds(*slot)).map(|slot| slot as u16).collect();
     }
 
     /// Makes room, in small steps: a store that lost most of its entries at once must not stop for it.
@@ -70,9 +85,10 @@ impl Shadow {
     }
 
     fn remove(&mut self, slot: u32, evicted: bool) {
-        self.split.remove(slot, evicted);
+        let print = self.print(slot);
+        self.split.remove(slot, print, evicted);
         self.free.push(slot as u16);
-        let mut hole = self.find(self.print(slot));
+        let mut hole = self.find(print);
         let mut at = hole;
         // Knuth's algorithm 6.4 R: what was pushed past the hole moves into it.
         loop {
@@ -152,8 +168,9 @@ mod tests {
                 }
                 while slots.len() >= capacity {
                     let victim = split.victim().expect("there are some");
-                    split.remove(victim, true);
-                    slots.retain(|_, slot| *slot != victim);
+                    let print = slots.iter().find(|(_, slot)| **slot == victim).map_or(0, |(print, _)| *print);
+                    prop_assert!(split.remove(victim, print, true));
+                    slots.remove(&print);
                 }
                 let slot = (0..).find(|slot| !split.holds(*slot)).expect("ids do not end");
                 split.insert(slot, print, 1);

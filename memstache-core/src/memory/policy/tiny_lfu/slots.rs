@@ -6,9 +6,6 @@ use crate::memory::slab::Column;
 /// The end of a list.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// The bits of a fingerprint that are kept of a resident.
-const PRINT: u32 = (1 << 24) - 1;
-
 /// Places for entries under dense ids.
 pub(super) trait Slots {
     /// Returns the state under an id; `None` for ids never given.
@@ -16,15 +13,6 @@ pub(super) trait Slots {
 
     /// Returns the state under an id, making room for it.
     fn state_mut(&mut self, slot: u32) -> &mut State;
-
-    /// Begins an entry; its state and its link are left as they are.
-    fn begin(&mut self, slot: u32, print: u32, weight: usize);
-
-    /// Returns the part of the fingerprint that is kept.
-    fn print(&self, slot: u32) -> u32;
-
-    /// Returns the part of a fingerprint that is kept.
-    fn kept(print: u32) -> u32;
 
     fn weight(&self, slot: u32) -> u64;
 
@@ -36,26 +24,17 @@ pub(super) trait Slots {
     fn set_next(&mut self, slot: u32, next: u32);
 }
 
-/// The residents of the store, ten bytes each: what hits touch, apart from what they do not.
+/// The residents of the store, seven bytes each: what hits touch, apart from what they do not.
 pub(super) struct Residents {
     states: Column<State>,
-    entries: Column<Entry>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Entry {
-    next: u32,
-    /// A fingerprint of the key's hash, above the weight in eight bits.
-    kept: u32,
+    nexts: Column<u32>,
+    /// Packed.
+    weights: Column<u8>,
 }
 
 impl Residents {
     pub(super) const fn new() -> Self {
-        Self { states: Column::new(), entries: Column::new() }
-    }
-
-    fn get(&self, slot: u32) -> Entry {
-        self.entries.get(slot).copied().unwrap_or_default()
+        Self { states: Column::new(), nexts: Column::new(), weights: Column::new() }
     }
 }
 
@@ -68,33 +47,20 @@ impl Slots for Residents {
         self.states.at(slot)
     }
 
-    fn begin(&mut self, slot: u32, print: u32, weight: usize) {
-        self.entries.at(slot).kept = Self::kept(print) << 8 | u32::from(pack(weight));
-    }
-
-    fn print(&self, slot: u32) -> u32 {
-        self.get(slot).kept >> 8
-    }
-
-    fn kept(print: u32) -> u32 {
-        print & PRINT
-    }
-
     fn weight(&self, slot: u32) -> u64 {
-        unpack(self.get(slot).kept as u8)
+        unpack(self.weights.get(slot).copied().unwrap_or_default())
     }
 
     fn set_weight(&mut self, slot: u32, weight: usize) {
-        let kept = &mut self.entries.at(slot).kept;
-        *kept = *kept & !0xff | u32::from(pack(weight));
+        *self.weights.at(slot) = pack(weight);
     }
 
     fn next(&self, slot: u32) -> u32 {
-        self.get(slot).next
+        self.nexts.get(slot).copied().unwrap_or(NONE)
     }
 
     fn set_next(&mut self, slot: u32, next: u32) {
-        self.entries.at(slot).next = next;
+        *self.nexts.at(slot) = next;
     }
 }
 
@@ -117,18 +83,6 @@ impl Slots for Samples {
         &mut self.at(slot).state
     }
 
-    fn begin(&mut self, slot: u32, print: u32, _: usize) {
-        self.at(slot).print = print;
-    }
-
-    fn print(&self, slot: u32) -> u32 {
-        self.0[slot as usize].print
-    }
-
-    fn kept(print: u32) -> u32 {
-        print
-    }
-
     fn weight(&self, _: u32) -> u64 {
         1
     }
@@ -148,9 +102,37 @@ impl Slots for Samples {
 }
 
 impl Samples {
+    /// Returns the fingerprint of a key.
+    pub(super) fn print(&self, slot: u32) -> u32 {
+        self.0[slot as usize].print
+    }
+
+    pub(super) fn set_print(&mut self, slot: u32, print: u32) {
+        self.at(slot).print = print;
+    }
+
     /// Returns how many ids were given.
     pub(super) fn end(&self) -> usize {
         self.0.len()
+    }
+
+    /// Gives ids anew to those that are there or that a list holds, returning the new one for each old one.
+    pub(super) fn compact(&mut self) -> Vec<u32> {
+        let mut kept = 0;
+        let mut id = |sample: &Sample| {
+            let keeps = sample.state.live() || sample.state.linked();
+            kept += u32::from(keeps);
+            if keeps { kept - 1 } else { NONE }
+        };
+        let ids: Vec<u32> = self.0.iter().map(&mut id).collect();
+        let mut samples = Vec::with_capacity(kept as usize);
+        samples
+            .extend(std::mem::take(&mut self.0).into_iter().zip(&ids).filter(|(_, id)| **id != NONE).map(|(s, _)| s));
+        for sample in samples.iter_mut().filter(|sample: &&mut Sample| sample.next != u16::MAX) {
+            sample.next = ids.get(usize::from(sample.next)).map_or(u16::MAX, |id| (*id).min(u16::MAX.into()) as u16);
+        }
+        self.0 = samples;
+        ids
     }
 
     #[cfg(test)]
@@ -174,7 +156,7 @@ impl Residents {
     #[cfg(test)]
     pub(super) fn bytes(slots: u32) -> usize {
         let chunks = slots.div_ceil(256) as usize;
-        chunks * 256 * (size_of::<State>() + size_of::<Entry>()) + chunks.next_power_of_two().max(4) * 16
+        chunks * 256 * (size_of::<State>() + size_of::<u32>() + 1) + chunks.next_power_of_two().max(4) * 3 * 8
     }
 }
 
@@ -209,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn a_resident_takes_ten_bytes_and_a_sample_eight() {
-        assert_eq!(size_of::<State>() + size_of::<Entry>(), 10);
+    fn a_resident_takes_seven_bytes_and_a_sample_eight() {
+        assert_eq!(Residents::bytes(1 << 20), (1 << 20) * 7 + (1 << 12) * 24);
         assert_eq!(size_of::<Sample>(), 8);
     }
 }

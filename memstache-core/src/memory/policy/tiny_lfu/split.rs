@@ -2,7 +2,7 @@
 
 use super::ghosts::Ghosts;
 use super::queues::Queues;
-use super::slots::Slots;
+use super::slots::{Samples, Slots};
 use super::state::{MOST, State};
 
 /// The whole, in the unit of [`Division::window`].
@@ -10,6 +10,8 @@ pub(super) const WHOLE: u16 = 1000;
 
 /// After so many insertions for each resident all counts are halved.
 const EPOCH: usize = 10;
+/// How many of those that went are remembered for each resident.
+pub(super) const GHOSTS: usize = 2;
 /// A window that is too large gives away at most so many entries for one that goes.
 const MOVES: usize = 4;
 /// From this count on a candidate must lead by two: in a loop it comes up to one use ahead, and has no better claim.
@@ -84,11 +86,11 @@ impl<S: Slots> Split<S> {
     }
 
     pub(super) fn insert(&mut self, slot: u32, print: u32, weight: usize) {
-        let ghost = self.ghosts.take(S::kept(print), self.epoch);
+        let ghost = self.ghosts.take(print, self.epoch);
         let count = ghost.map_or(0, |count| (count + 1).min(MOST));
         let main = ghost.is_some() && self.division.admission == Admission::SecondUse;
         self.end = self.end.max(slot + 1);
-        self.queues.slots.begin(slot, print, weight);
+        self.queues.slots.set_weight(slot, weight);
         self.queues.slots.state_mut(slot).begin(self.epoch, count);
         self.queues.insert(slot, main);
         let weight = self.queues.slots.weight(slot);
@@ -109,19 +111,21 @@ impl<S: Slots> Split<S> {
     }
 
     pub(super) fn reweigh(&mut self, slot: u32, weight: usize) {
-        self.queues.reweigh(slot, weight);
+        if self.queues.slots.state(slot).is_some_and(State::live) {
+            self.queues.reweigh(slot, weight);
+        }
     }
 
-    /// Lets an entry go, returning its fingerprint; `None` if it was not there.
-    pub(super) fn remove(&mut self, slot: u32, evicted: bool) -> Option<u32> {
-        let count = self.queues.slots.state(slot).filter(|state| state.live())?.count(self.epoch);
-        let print = self.queues.slots.print(slot);
+    /// Lets an entry go, returning whether it was there.
+    pub(super) fn remove(&mut self, slot: u32, print: u32, evicted: bool) -> bool {
+        let Some(state) = self.queues.slots.state(slot).filter(|state| state.live()) else { return false };
+        let count = state.count(self.epoch);
         if evicted {
             self.ceiling = self.queues.weight().max(self.ceiling - self.ceiling / 256);
             self.ghosts.put(print, self.epoch, count);
         }
         self.queues.remove(slot);
-        Some(print)
+        true
     }
 
     /// Returns whether a new entry is worth more than the victim. If not, it is remembered, so that it may be next time.
@@ -136,8 +140,8 @@ impl<S: Slots> Split<S> {
         let tight = self.queues.window.weight < room && self.queues.window.weight + weight > room;
         let Some(victim) = victim.filter(|_| by_frequency && tight) else { return true };
         let rival = victim.count(self.epoch);
-        let count = self.ghosts.take(S::kept(print), self.epoch).map_or(0, |count| (count + 1).min(MOST));
-        self.ghosts.put(S::kept(print), self.epoch, if count > rival { count - 1 } else { count });
+        let count = self.ghosts.take(print, self.epoch).map_or(0, |count| (count + 1).min(MOST));
+        self.ghosts.put(print, self.epoch, if count > rival { count - 1 } else { count });
         count > rival
     }
 
@@ -216,7 +220,7 @@ impl<S: Slots> Split<S> {
 
     /// Lets counts of an epoch ago be halved in time, a few at each insertion.
     fn age(&mut self) {
-        self.ghosts.reserve(self.len());
+        self.ghosts.reserve(self.len() * GHOSTS);
         self.insertions += 1;
         if self.insertions >= self.len() * EPOCH {
             self.insertions = 0;
@@ -227,9 +231,7 @@ impl<S: Slots> Split<S> {
         let state = self.queues.slots.state_mut(self.swept);
         let count = state.count(epoch);
         state.set_count(epoch, count);
-        if self.swept % 4 == 0 || self.end < 32 {
-            self.ghosts.age(self.swept as usize / 4, epoch);
-        }
+        self.ghosts.age(epoch);
     }
 
     fn count(&self, slot: u32) -> u8 {
@@ -254,5 +256,17 @@ impl<S: Slots> Split<S> {
     /// Returns whether the window is well above its share, as after the share became smaller.
     fn excess(&self) -> bool {
         self.queues.window.weight > self.target() + self.target() / 8 + 2 * self.heaviest
+    }
+}
+
+impl Split<Samples> {
+    /// Gives dense ids to what there is, returning the new one for each that there was.
+    pub(super) fn compact(&mut self) -> Vec<u32> {
+        self.queues.tidy();
+        let ids = self.queues.slots.compact();
+        self.queues.rename(&ids);
+        self.end = self.queues.slots.end() as u32;
+        self.ghosts.shrink(self.len() * GHOSTS);
+        ids
     }
 }

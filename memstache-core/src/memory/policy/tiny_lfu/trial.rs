@@ -18,8 +18,10 @@ pub(super) const FIRST: usize = 3;
 /// A store with fewer residents is not divided anew.
 const FEW: usize = 32;
 /// Miniatures are as large as the store up to here.
-const LEAST: usize = 128;
-/// Above it they are at most this share of it, and half of that at least.
+const SOLO: usize = 512;
+/// Above it they hold at most so many keys,
+const LEAST: usize = 384;
+/// or this share of the store's if that is more; and half of it at least.
 const SHARE: usize = 64;
 /// At most so many low bits tell who is sampled.
 const BITS: u32 = 8;
@@ -116,7 +118,8 @@ impl Trial {
         if self.len >= FEW && self.shadows.is_empty() {
             self.shadows = DIVISIONS.map(Shadow::new).into();
         }
-        if self.sampled > LEAST && self.sampled > self.len / SHARE && self.bits < BITS {
+        let least = if self.len <= SOLO { SOLO } else { LEAST };
+        if self.sampled > least && self.sampled > self.len / SHARE && self.bits < BITS {
             self.bits += 1;
             let bits = self.bits;
             self.shadows.iter_mut().for_each(|shadow| shadow.retain(|print| level(print) >= bits as usize));
@@ -131,9 +134,11 @@ impl Trial {
 
     /// Takes note that a resident went; makes the sample denser for a store that has shrunk.
     pub(super) fn subtract(&mut self, print: u32) {
-        self.residents[level(print)] -= 1;
-        self.len -= 1;
-        self.sampled -= usize::from(self.samples(print));
+        // Saturating: somebody else's store may tell another hash than it told when the entry came.
+        let level = &mut self.residents[level(print)];
+        *level = level.saturating_sub(1);
+        self.len = self.len.saturating_sub(1);
+        self.sampled = self.sampled.saturating_sub(usize::from(self.samples(print)));
         if self.bits > 0 && self.sampled < LEAST / 8 {
             self.bits -= 1;
             self.sampled = self.residents[self.bits as usize..].iter().sum();

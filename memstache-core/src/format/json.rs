@@ -5,6 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Format;
 use crate::{
+    buffer::BufferPool,
     entry::FormatId,
     error::{Error, ErrorKind, Result},
 };
@@ -29,9 +30,9 @@ impl Format for Json {
     }
 
     fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Bytes> {
-        match serde_json::to_vec(value) {
-            // Boxed, so that no spare capacity is kept for as long as the entry lives.
-            Ok(bytes) => Ok(bytes.into_boxed_slice().into()),
+        let mut buffer = BufferPool::global().rent_typical();
+        match serde_json::to_writer(&mut *buffer, value) {
+            Ok(()) => Ok(buffer.to_bytes()),
             Err(error) => Err(Error::new(ErrorKind::Invalid, "the value cannot be written as JSON").with_source(error)),
         }
     }

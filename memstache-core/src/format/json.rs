@@ -42,3 +42,17 @@ impl Format for Json {
         serde_json::from_slice(bytes).map_err(|_| Error::new(ErrorKind::Rejected, "the stored value is not this JSON"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_come_back_as_they_were() {
+        // serde_json reads the last digit of this one wrong unless it is told not to.
+        for float in [8.860472546771423e299, f64::MIN_POSITIVE, f64::MAX, 0.1 + 0.2, -0.0] {
+            let bytes = Json.encode(&float).unwrap();
+            assert_eq!(Json.decode::<f64>(&bytes).unwrap().to_bits(), float.to_bits());
+        }
+    }
+}

@@ -8,26 +8,26 @@ const TOO_FEW: usize = 256;
 
 /// How compressed and otherwise dense files begin, and where.
 const MAGIC: &[(usize, &[u8])] = &[
-    (0, b"\x1f\x8b\x08"),             // gzip
-    (0, b"\x28\xb5\x2f\xfd"),         // zstd
-    (0, b"\x04\x22\x4d\x18"),         // lz4 frame
-    (0, b"\xff\x06\x00\x00sNaPpY"),   // snappy frame
-    (0, b"BZh"),                      // bzip2
-    (0, b"\xfd7zXZ\x00"),             // xz
-    (0, b"7z\xbc\xaf\x27\x1c"),       // 7z
-    (0, b"PK\x03\x04"),               // zip, and what is made of it
-    (0, b"Rar!\x1a\x07"),             // rar
-    (0, b"\x89PNG\r\n\x1a\n"),        // png
-    (0, b"\xff\xd8\xff"),             // jpeg
-    (0, b"GIF8"),                     // gif
-    (8, b"WEBP"),                     // webp
-    (4, b"ftyp"),                     // mp4, avif, heic
-    (0, b"\x1a\x45\xdf\xa3"),         // webm, matroska
-    (0, b"OggS"),                     // ogg
-    (0, b"fLaC"),                     // flac
-    (0, b"ID3"),                      // mp3
-    (0, b"wOFF"),                     // woff
-    (0, b"wOF2"),                     // woff2
+    (0, b"\x1f\x8b\x08"),           // gzip
+    (0, b"\x28\xb5\x2f\xfd"),       // zstd
+    (0, b"\x04\x22\x4d\x18"),       // lz4 frame
+    (0, b"\xff\x06\x00\x00sNaPpY"), // snappy frame
+    (0, b"BZh"),                    // bzip2
+    (0, b"\xfd7zXZ\x00"),           // xz
+    (0, b"7z\xbc\xaf\x27\x1c"),     // 7z
+    (0, b"PK\x03\x04"),             // zip, and what is made of it
+    (0, b"Rar!\x1a\x07"),           // rar
+    (0, b"\x89PNG\r\n\x1a\n"),      // png
+    (0, b"\xff\xd8\xff"),           // jpeg
+    (0, b"GIF8"),                   // gif
+    (8, b"WEBP"),                   // webp
+    (4, b"ftyp"),                   // mp4, avif, heic
+    (0, b"\x1a\x45\xdf\xa3"),       // webm, matroska
+    (0, b"OggS"),                   // ogg
+    (0, b"fLaC"),                   // flac
+    (0, b"ID3"),                    // mp3
+    (0, b"wOFF"),                   // woff
+    (0, b"wOF2"),                   // woff2
 ];
 
 /// Looks at the first bytes and at how often each byte comes in a sample. Cheap: 512 bytes at most are read.

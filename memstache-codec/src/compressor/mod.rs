@@ -106,7 +106,8 @@ pub(crate) fn named(name: &str) -> Option<Result<Arc<dyn Compressor>>> {
 }
 
 fn make(name: &'static str, level: Option<&str>) -> Result<Arc<dyn Compressor>> {
-    let level = level.map(|level| level.parse::<i32>().map_err(|_| Error::invalid("compression level", "a number", "another")));
+    let level =
+        level.map(|level| level.parse::<i32>().map_err(|_| Error::invalid("compression level", "a number", "another")));
     let level = level.transpose()?;
     match (name, level) {
         #[cfg(feature = "lz4")]
@@ -123,7 +124,10 @@ fn make(name: &'static str, level: Option<&str>) -> Result<Arc<dyn Compressor>> 
 
 /// The error of a build that lacks a compressor.
 fn lacking(feature: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("compression by {feature} needs the feature `{feature}` of memstache-codec"))
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("compression by {feature} needs the feature `{feature}` of memstache-codec"),
+    )
 }
 
 /// The error of a stored value whose compressor is not here.

@@ -110,8 +110,13 @@ fn whole(read: SafeResult, plain: &[u8]) -> Result<()> {
     }
 }
 
-/// What the blocks of one frame can hold at most, by their headers alone.
+/// What one frame can hold at most: by what it says, and by the headers of its blocks.
 fn longest(packed: &[u8]) -> u64 {
+    let said = zstd_safe::get_frame_content_size(packed);
+    said.map_or(0, |said| said.unwrap_or(u64::MAX).min(longest_blocks(packed)))
+}
+
+fn longest_blocks(packed: &[u8]) -> u64 {
     let mut sum = 0;
     let Some(mut rest) = blocks(packed) else { return 0 };
     while let Some((head, after)) = rest.split_first_chunk::<3>() {
@@ -159,9 +164,13 @@ mod tests {
             for plain in [vec![7; len], text] {
                 let mut out = Vec::new();
                 zstd.compress(&plain, &mut out).unwrap();
-                let bound = longest(&out);
-                assert!(bound >= len as u64, "{len}: {bound}");
-                assert!(bound <= len as u64 + 2 * BLOCK, "{len}: {bound}");
+                assert_eq!(longest(&out), len as u64, "{len}");
+                assert!(longest_blocks(&out) >= len as u64, "{len}");
+                // A frame that lies about its length is held to its blocks.
+                if out[4] >> 5 == 0b101 {
+                    out[5..9].copy_from_slice(&u32::MAX.to_le_bytes());
+                    assert_eq!(longest(&out), longest_blocks(&out), "{len}");
+                }
             }
         }
     }

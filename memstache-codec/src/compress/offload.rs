@@ -1,0 +1,37 @@
+//! Work that takes too long for an async thread.
+
+use std::{panic, sync::Arc};
+
+use memstache_core::{Error, ErrorKind, Step};
+use tokio::{runtime::Handle, task};
+
+use super::{Inner, stats::bump};
+
+/// How many bytes a call may work on before it leaves the caller's thread; any number where there is no other.
+pub(super) fn budget(inner: &Inner) -> usize {
+    if Handle::try_current().is_ok() { inner.settings.offload_above } else { usize::MAX }
+}
+
+/// Does the work on a thread where it keeps nobody waiting.
+pub(super) fn offload<T: Send + 'static>(
+    inner: &Arc<Inner>,
+    work: impl FnOnce(&Inner) -> T + Send + 'static,
+) -> Step<T> {
+    bump(&inner.counters.offloaded);
+    let inner = Arc::clone(inner);
+    Step::Wait(Box::pin(async move {
+        let permit = Arc::clone(&inner.permits).acquire_owned().await.map_err(|_| ended())?;
+        let done = task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&inner)
+        });
+        done.await.map_err(|error| match error.try_into_panic() {
+            Ok(payload) => panic::resume_unwind(payload),
+            Err(_) => ended(),
+        })
+    }))
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Unavailable, "the runtime has ended")
+}

@@ -1,0 +1,10 @@
+//! Formats and compression, by themselves and in a stack.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod compress;
+#[cfg(feature = "zstd")]
+mod dictionaries;
+mod formats;
+mod schema;

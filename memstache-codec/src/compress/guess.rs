@@ -1,66 +1,58 @@
 //! Whether a value looks as if it were compressed already.
 
 /// How many bytes are looked at, in pieces spread over the value.
-const SAMPLE: usize = 512;
+const SAMPLE: usize = 128;
 const PIECES: usize = 8;
 /// The fewest bytes that say anything about how bytes are spread.
 const TOO_FEW: usize = 256;
+/// Of 128 random bytes 101 differ, give or take 4; of text some 40, and of base64 never more than 64.
+const DENSE: u32 = 85;
 
-/// How compressed and otherwise dense files begin, and where.
-const MAGIC: &[(usize, &[u8])] = &[
-    (0, b"\x1f\x8b\x08"),           // gzip
-    (0, b"\x28\xb5\x2f\xfd"),       // zstd
-    (0, b"\x04\x22\x4d\x18"),       // lz4 frame
-    (0, b"\xff\x06\x00\x00sNaPpY"), // snappy frame
-    (0, b"BZh"),                    // bzip2
-    (0, b"\xfd7zXZ\x00"),           // xz
-    (0, b"7z\xbc\xaf\x27\x1c"),     // 7z
-    (0, b"PK\x03\x04"),             // zip, and what is made of it
-    (0, b"Rar!\x1a\x07"),           // rar
-    (0, b"\x89PNG\r\n\x1a\n"),      // png
-    (0, b"\xff\xd8\xff"),           // jpeg
-    (0, b"GIF8"),                   // gif
-    (8, b"WEBP"),                   // webp
-    (4, b"ftyp"),                   // mp4, avif, heic
-    (0, b"\x1a\x45\xdf\xa3"),       // webm, matroska
-    (0, b"OggS"),                   // ogg
-    (0, b"fLaC"),                   // flac
-    (0, b"ID3"),                    // mp3
-    (0, b"wOFF"),                   // woff
-    (0, b"wOF2"),                   // woff2
-];
-
-/// Looks at the first bytes and at how often each byte comes in a sample. Cheap: 512 bytes at most are read.
+/// Looks at the first bytes and at how many bytes of a sample differ. Cheap: 128 bytes at most are read.
 ///
 /// Wrong about dense bytes that repeat at a distance: ask for those with the entry's `compress` option.
 pub(crate) fn looks_compressed(value: &[u8]) -> bool {
     is_known(value) || is_dense(value)
 }
 
+/// How compressed and otherwise dense files begin.
 fn is_known(value: &[u8]) -> bool {
-    MAGIC.iter().any(|(at, magic)| value.get(*at..).is_some_and(|rest| rest.starts_with(magic)))
+    match value {
+        [0x1f, 0x8b, 0x08, ..]                                  // gzip
+        | [0x28, 0xb5, 0x2f, 0xfd, ..]                          // zstd
+        | [0x04, 0x22, 0x4d, 0x18, ..]                          // lz4 frame
+        | [0xff, 0x06, 0x00, 0x00, b's', b'N', b'a', ..]        // snappy frame
+        | [b'B', b'Z', b'h', b'1'..=b'9', ..]                   // bzip2
+        | [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..]              // xz
+        | [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..]              // 7z
+        | [b'P', b'K', 0x03, 0x04, ..]                          // zip, and what is made of it
+        | [b'R', b'a', b'r', b'!', 0x1a, 0x07, ..]              // rar
+        | [0x89, b'P', b'N', b'G', b'\r', b'\n', ..]            // png
+        | [0xff, 0xd8, 0xff, ..]                                // jpeg
+        | [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..]       // gif
+        | [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] // webp
+        | [_, _, _, _, b'f', b't', b'y', b'p', ..]              // mp4, avif, heic
+        | [0x1a, 0x45, 0xdf, 0xa3, ..]                          // webm, matroska
+        | [b'O', b'g', b'g', b'S', 0x00, ..]                    // ogg
+        | [b'f', b'L', b'a', b'C', 0x00, ..]                    // flac
+        | [b'I', b'D', b'3', 0x02..=0x04, ..]                   // mp3
+        | [b'w', b'O', b'F', b'F' | b'2', ..] => true,          // woff
+        _ => false,
+    }
 }
 
-/// Whether two bytes of a sample are alike no more often than chance has it.
-///
-/// The sum of the squared counts is n + n(n-1)/256 for random bytes, within a few percent; text has several times that.
 fn is_dense(value: &[u8]) -> bool {
     if value.len() < TOO_FEW {
         return false;
     }
-    let mut counts = [0u16; 256];
-    let mut seen = 0u32;
+    let mut seen = [0u64; 4];
     let piece = SAMPLE / PIECES;
-    let step = (value.len() / PIECES).max(piece);
-    for part in value.chunks(step).take(PIECES) {
-        for byte in &part[..part.len().min(piece)] {
-            counts[usize::from(*byte)] += 1;
-            seen += 1;
+    for part in value.chunks_exact(value.len() / PIECES).take(PIECES) {
+        for byte in &part[..piece] {
+            seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
         }
     }
-    let pairs: u32 = counts.iter().map(|count| u32::from(*count) * u32::from(*count)).sum();
-    let chance = seen + seen * (seen - 1) / 256;
-    pairs <= chance + chance / 5
+    seen.iter().map(|word| word.count_ones()).sum::<u32>() >= DENSE
 }
 
 #[cfg(test)]
@@ -96,11 +88,35 @@ mod tests {
     }
 
     #[test]
-    fn known_files_are_known() {
-        for (at, magic) in MAGIC {
-            let file = [&vec![b' '; *at], *magic, &[b' '; 300]].concat();
-            assert!(looks_compressed(&file), "{magic:?}");
-            assert!(!looks_compressed(&file[..at + magic.len() - 1]));
+    fn known_files_are_known_and_what_begins_like_them_is_not() {
+        let known: [&[u8]; 20] = [
+            b"\x1f\x8b\x08",
+            b"\x28\xb5\x2f\xfd",
+            b"\x04\x22\x4d\x18",
+            b"\xff\x06\0\0sNaPpY",
+            b"BZh9",
+            b"\xfd7zXZ\0",
+            b"7z\xbc\xaf\x27\x1c",
+            b"PK\x03\x04",
+            b"Rar!\x1a\x07",
+            b"\x89PNG\r\n\x1a\n",
+            b"\xff\xd8\xff\xe0",
+            b"GIF89a",
+            b"RIFF1234WEBP",
+            b"\0\0\0\x20ftyp",
+            b"\x1a\x45\xdf\xa3",
+            b"OggS\0",
+            b"fLaC\0",
+            b"ID3\x04",
+            b"wOFF",
+            b"wOF2",
+        ];
+        for magic in known {
+            assert!(looks_compressed(&[magic, &[b' '; 300]].concat()), "{magic:?}");
+            assert!(!looks_compressed(&magic[..2]), "{magic:?}");
         }
+        assert!(
+            !looks_compressed(b"BZhang,7") && !looks_compressed(b"ID3: a number") && !looks_compressed(b"RIFFraff")
+        );
     }
 }

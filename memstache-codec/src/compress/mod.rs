@@ -105,7 +105,7 @@ impl Inner {
     fn asked(&self, request: &Request) -> Asked {
         #[cfg(feature = "zstd")]
         if let Request::Get(get) = request
-            && !self.dictionaries.is_empty()
+            && !self.dictionaries.is_unused()
         {
             return Asked(Some(get.items.map_ref(|item| item.address.clone())));
         }

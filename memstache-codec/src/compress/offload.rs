@@ -7,9 +7,23 @@ use tokio::{runtime::Handle, task};
 
 use super::{Inner, stats::bump};
 
-/// How many bytes a call may work on before it leaves the caller's thread; any number where there is no other.
-pub(super) fn budget(inner: &Inner) -> usize {
-    if Handle::try_current().is_ok() { inner.settings.offload_above } else { usize::MAX }
+/// How many bytes a call may still work on where it is.
+pub(super) struct Budget(u64);
+
+impl Budget {
+    pub(super) fn new(inner: &Inner) -> Self {
+        Self(inner.settings.offload_above as u64)
+    }
+
+    /// Whether so many bytes are too much for this thread. Where there is no other, nothing is.
+    pub(super) fn is_exceeded(&mut self, bytes: u64) -> bool {
+        match self.0.checked_sub(bytes) {
+            Some(left) => self.0 = left,
+            None if Handle::try_current().is_err() => self.0 = u64::MAX,
+            None => return true,
+        }
+        false
+    }
 }
 
 /// Does the work on a thread where it keeps nobody waiting.

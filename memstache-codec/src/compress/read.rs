@@ -6,20 +6,19 @@ use memstache_core::{Address, Encoding, Entry, Error, ErrorKind, Found, Lookup, 
 
 use super::{
     Asked, Inner,
-    offload::{budget, offload},
+    offload::{Budget, offload},
     stats::bump,
 };
 use crate::compressor::unsupported;
 
 /// Decompresses an answer: here, or from the item on that is too much for this thread elsewhere.
 pub(super) fn response(inner: &Arc<Inner>, asked: Asked, mut found: Found) -> Step<Response> {
-    let mut left = budget(inner) as u64;
+    let (mut budget, most) = (Budget::new(inner), inner.settings.max_plain as u64);
     let too_much = found.iter_mut().enumerate().position(|(at, item)| match packed(item) {
         None => false,
-        // Longer than anything that is read: refused at once.
-        Some(len) if len > left && len <= inner.settings.max_plain as u64 => true,
-        Some(len) => {
-            left = left.saturating_sub(len);
+        // Longer than anything that is read is refused at once.
+        Some(len) if len <= most && budget.is_exceeded(len) => true,
+        Some(_) => {
             inner.open(asked.address(at), item);
             false
         }
@@ -43,10 +42,11 @@ fn packed(item: &Result<Lookup>) -> Option<u64> {
 impl Inner {
     /// Decompresses an item's value; one that cannot be is an error in its place.
     fn open(&self, address: Option<&Address>, item: &mut Result<Lookup>) {
-        if packed(item).is_none() {
+        let (Ok(Lookup::Hit(entry)) | Ok(Lookup::Stale(entry, _))) = item else { return };
+        let content = &entry.meta.content;
+        if content.encoding == Encoding::NONE || content.sealed {
             return;
         }
-        let (Ok(Lookup::Hit(entry)) | Ok(Lookup::Stale(entry, _))) = item else { return };
         match self.unpack(address, entry) {
             Ok(()) => bump(&self.counters.decompressed),
             Err((counter, error)) => {

@@ -7,7 +7,7 @@ use memstache_core::{Address, Encoding, NewEntry, Request, Result, Step};
 use super::{
     Asked, Inner,
     guess::looks_compressed,
-    offload::{budget, offload},
+    offload::{Budget, offload},
     stats::{add, bump},
 };
 use crate::compressor::Compressor;
@@ -20,12 +20,11 @@ const DEFAULT_DICTIONARY_THRESHOLD: usize = 64;
 
 /// Compresses what a call writes: here, or from the entry on that is too much for this thread elsewhere.
 pub(super) fn request(inner: &Arc<Inner>, mut request: Request, asked: Asked) -> Step<(Request, Asked)> {
-    let mut left = budget(inner);
+    let mut budget = Budget::new(inner);
     let too_much = request.entries_mut().position(|(address, entry)| match inner.way(address, entry) {
         None => false,
-        Some(_) if entry.value.len() > left => true,
+        Some(_) if budget.is_exceeded(entry.value.len() as u64) => true,
         Some(way) => {
-            left -= entry.value.len();
             inner.pack(&way, entry);
             false
         }

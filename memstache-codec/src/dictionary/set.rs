@@ -1,6 +1,12 @@
 //! Which dictionaries are for whom.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use memstache_core::{Error, Result, Space};
 use parking_lot::RwLock;
@@ -30,7 +36,14 @@ const MAX_EACH: usize = 32;
 /// # Ok::<(), memstache_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Dictionaries(Arc<RwLock<Sets>>);
+pub struct Dictionaries(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Set with the first dictionary: until then nobody waits for the lock.
+    used: AtomicBool,
+    sets: RwLock<Sets>,
+}
 
 #[derive(Debug, Default)]
 struct Sets {
@@ -55,12 +68,12 @@ impl Dictionaries {
     ///
     /// Another dictionary of the same id is [`Invalid`](memstache_core::ErrorKind::Invalid), and so is the 33rd: retire one.
     pub fn add(&self, space: &Space, dictionary: Dictionary) -> Result<()> {
-        self.0.write().set(space).add(dictionary, true)
+        self.change(|sets| sets.set(space).add(dictionary, true))
     }
 
     /// Reads the values of one space that were written with a dictionary; does not write with it. Errors as for `add`.
     pub fn add_readable(&self, space: &Space, dictionary: Dictionary) -> Result<()> {
-        self.0.write().set(space).add(dictionary, false)
+        self.change(|sets| sets.set(space).add(dictionary, false))
     }
 
     /// Writes the values of every space that has no dictionary of its own with this one, whoever the tenant is.
@@ -68,45 +81,53 @@ impl Dictionaries {
     /// How small a value becomes tells how much it has in common with the samples: share only what was trained from
     /// nobody's secrets. Errors as for `add`.
     pub fn add_for_all_tenants(&self, dictionary: Dictionary) -> Result<()> {
-        self.0.write().shared.add(dictionary, true)
+        self.change(|sets| sets.shared.add(dictionary, true))
     }
 
     /// Forgets a dictionary of one space; values that were written with it are misses from now on. Returns whether it
     /// was there.
     pub fn retire(&self, space: &Space, id: u32) -> bool {
-        self.0.write().own.get_mut(space.key()).is_some_and(|set| set.retire(id))
+        self.0.sets.write().own.get_mut(space.key()).is_some_and(|set| set.retire(id))
     }
 
     /// Forgets a dictionary of all tenants. Returns whether it was there.
     pub fn retire_for_all_tenants(&self, id: u32) -> bool {
-        self.0.write().shared.retire(id)
+        self.0.sets.write().shared.retire(id)
     }
 
     /// Goes on reading what was written with the dictionaries of one space, and writes without them.
     pub fn stop_writing(&self, space: &Space) {
-        if let Some(set) = self.0.write().own.get_mut(space.key()) {
+        if let Some(set) = self.0.sets.write().own.get_mut(space.key()) {
             set.writing = None;
         }
     }
 
     /// Returns the dictionaries of one space, each with its counts.
     pub fn of(&self, space: &Space) -> Vec<Dictionary> {
-        self.0.read().own.get(space.key()).map(|set| set.readable.clone()).unwrap_or_default()
+        self.0.sets.read().own.get(space.key()).map(|set| set.readable.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        let sets = self.0.read();
-        sets.own.is_empty() && sets.shared.readable.is_empty()
+    fn change(&self, change: impl FnOnce(&mut Sets) -> Result<()>) -> Result<()> {
+        self.0.used.store(true, Relaxed);
+        change(&mut self.0.sets.write())
+    }
+
+    /// Whether there was never any.
+    pub(crate) fn is_unused(&self) -> bool {
+        !self.0.used.load(Relaxed)
     }
 
     pub(crate) fn for_writing(&self, space: &[u8]) -> Option<Dictionary> {
-        let sets = self.0.read();
+        if self.is_unused() {
+            return None;
+        }
+        let sets = self.0.sets.read();
         let own = sets.own.get(space).and_then(|set| set.writing.clone());
         own.or_else(|| sets.shared.writing.clone())
     }
 
     pub(crate) fn for_reading(&self, space: &[u8], id: u32) -> Option<Dictionary> {
-        let sets = self.0.read();
+        let sets = self.0.sets.read();
         let own = sets.own.get(space).and_then(|set| set.find(id));
         own.or_else(|| sets.shared.find(id)).cloned()
     }

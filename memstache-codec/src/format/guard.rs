@@ -3,7 +3,8 @@
 //! Formats without a limit of their own would overflow the stack on a recursive type, loop for ever on elements that
 //! take no bytes, and make room for as many elements as a length claims. This wraps their deserializers: nesting ends at
 //! [`MAX_DEPTH`], a sequence has at most as many elements as there are bytes (or [`FREE_ELEMENTS`], if that is more), and
-//! no size hint is larger than the input.
+//! no size hint is larger than the input. The formats guarded here know how many elements come, so that a look at the
+//! first is enough.
 
 use std::fmt;
 #[cfg(feature = "bincode")]
@@ -29,18 +30,36 @@ struct Limits {
 }
 
 impl Limits {
+    #[inline]
     fn deeper<E: Error>(self) -> Result<Self, E> {
-        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
-        Ok(Self { depth, ..self })
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth, ..self }),
+            None => Err(too_deep()),
+        }
     }
 
-    fn elements(self) -> usize {
-        self.len.max(FREE_ELEMENTS)
+    /// Checks how many elements are to come.
+    #[inline]
+    fn check<E: Error>(self, count: Option<usize>) -> Result<(), E> {
+        match count {
+            Some(count) if count <= self.len.max(FREE_ELEMENTS) => Ok(()),
+            _ => Err(too_many()),
+        }
     }
 
     fn hint(self, hint: Option<usize>) -> Option<usize> {
         hint.map(|hint| hint.min(self.len))
     }
+}
+
+#[cold]
+fn too_deep<E: Error>() -> E {
+    E::custom("nested too deep")
+}
+
+#[cold]
+fn too_many<E: Error>() -> E {
+    E::custom("more elements than bytes")
 }
 
 /// A deserializer within limits.
@@ -183,12 +202,14 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Inside<V> {
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_seq(Elements { inner, left: self.limits.elements(), limits: self.limits })
+        self.limits.check(inner.size_hint())?;
+        self.inner.visit_seq(Inside { inner, limits: self.limits })
     }
 
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(Elements { inner, left: self.limits.elements(), limits: self.limits })
+        self.limits.check(inner.size_hint())?;
+        self.inner.visit_map(Inside { inner, limits: self.limits })
     }
 
     #[inline]
@@ -246,31 +267,12 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Inside<A> {
     }
 }
 
-/// The elements of a sequence or map, counted.
-struct Elements<A> {
-    inner: A,
-    left: usize,
-    limits: Limits,
-}
-
-impl<A> Elements<A> {
-    #[inline]
-    fn spend<E: Error>(&mut self) -> Result<(), E> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| E::custom("more elements than bytes"))?;
-        Ok(())
-    }
-}
-
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Inside<A> {
     type Error = A::Error;
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let value = self.inner.next_element_seed(Inside { inner: seed, limits: self.limits })?;
-        if value.is_some() {
-            self.spend()?;
-        }
-        Ok(value)
+        self.inner.next_element_seed(Inside { inner: seed, limits: self.limits })
     }
 
     #[inline]
@@ -279,16 +281,12 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Elements<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Inside<A> {
     type Error = A::Error;
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let key = self.inner.next_key_seed(Inside { inner: seed, limits: self.limits })?;
-        if key.is_some() {
-            self.spend()?;
-        }
-        Ok(key)
+        self.inner.next_key_seed(Inside { inner: seed, limits: self.limits })
     }
 
     #[inline]

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod auto_traits;
 mod common;
 mod compress;
 #[cfg(feature = "zstd")]
 mod dictionaries;
 mod formats;
+mod round_trips;
 mod schema;

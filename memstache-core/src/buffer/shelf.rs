@@ -2,7 +2,8 @@
 
 use std::{
     hint::black_box,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    mem,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use parking_lot::Mutex;
@@ -16,6 +17,8 @@ const CLASSES: usize = (LARGEST - SMALLEST + 1) as usize;
 const REACH: usize = 2;
 /// By which part of the difference what is typical sinks to a smaller one.
 const SINK: usize = 32;
+/// What is called typical at most, so that one huge value does not make every next buffer huge.
+const MOST_TYPICAL: usize = 1 << 20;
 
 pub(super) const DEFAULT_MAX_BYTES: usize = 16 << 20;
 
@@ -38,15 +41,22 @@ pub struct BufferPoolStats {
 }
 
 pub(super) struct Shelf {
-    classes: [Mutex<Vec<Vec<u8>>>; CLASSES],
+    /// The last is for what is larger than any class, and holds nothing.
+    classes: [Mutex<Class>; CLASSES + 1],
     max_bytes: usize,
     clear: bool,
     idle_bytes: AtomicUsize,
     typical: AtomicUsize,
-    rented: AtomicU64,
-    reused: AtomicU64,
-    returned: AtomicU64,
-    freed: AtomicU64,
+}
+
+/// Idle buffers of one size, with counts: the lock is taken anyway.
+#[derive(Default)]
+struct Class {
+    idle: Vec<Vec<u8>>,
+    rented: u64,
+    reused: u64,
+    returned: u64,
+    freed: u64,
 }
 
 impl Default for Shelf {
@@ -63,24 +73,23 @@ impl Shelf {
             clear,
             idle_bytes: AtomicUsize::new(0),
             typical: AtomicUsize::new(0),
-            rented: AtomicU64::new(0),
-            reused: AtomicU64::new(0),
-            returned: AtomicU64::new(0),
-            freed: AtomicU64::new(0),
         }
     }
 
     /// Takes an idle buffer that has the room and not much more, or makes one.
     pub(super) fn take(&self, room: usize) -> Vec<u8> {
-        self.rented.fetch_add(1, Relaxed);
-        let class = class_for(room);
-        for class in self.classes.iter().skip(class).take(1 + REACH) {
-            let Some(buffer) = class.lock().pop() else { continue };
+        let first = class_for(room);
+        for at in first..(first + 1 + REACH).min(CLASSES) {
+            let mut class = self.classes[at].lock();
+            let Some(buffer) = class.idle.pop() else { continue };
+            class.rented += 1;
+            class.reused += 1;
+            drop(class);
             self.idle_bytes.fetch_sub(buffer.capacity(), Relaxed);
-            self.reused.fetch_add(1, Relaxed);
             return buffer;
         }
-        Vec::with_capacity(if class < CLASSES { 1 << (SMALLEST as usize + class) } else { room })
+        self.classes[first].lock().rented += 1;
+        Vec::with_capacity(if first < CLASSES { 1 << (SMALLEST as usize + first) } else { room })
     }
 
     pub(super) fn put(&self, mut buffer: Vec<u8>) {
@@ -89,24 +98,26 @@ impl Shelf {
         }
         buffer.clear();
         let capacity = buffer.capacity();
-        if let Some(class) = class_of(capacity) {
-            let held = self.idle_bytes.fetch_add(capacity, Relaxed);
-            if held.saturating_add(capacity) <= self.max_bytes {
-                let mut class = self.classes[class].lock();
-                class.push(buffer);
-                drop(class);
-                self.returned.fetch_add(1, Relaxed);
-                return;
-            }
+        let class = class_of(capacity);
+        let kept = class.is_some() && self.idle_bytes.fetch_add(capacity, Relaxed) + capacity <= self.max_bytes;
+        if class.is_some() && !kept {
             self.idle_bytes.fetch_sub(capacity, Relaxed);
         }
-        self.freed.fetch_add(1, Relaxed);
-        self.returned.fetch_add(1, Relaxed);
+        let mut class = self.classes[class.unwrap_or(CLASSES)].lock();
+        class.returned += 1;
+        if kept {
+            class.idle.push(buffer);
+            return;
+        }
+        class.freed += 1;
+        // Freed when nobody waits for the lock.
+        drop(class);
+        drop(buffer);
     }
 
     /// Rises to a larger length at once, and sinks slowly.
     pub(super) fn learn(&self, len: usize) {
-        let typical = self.typical.load(Relaxed);
+        let (len, typical) = (len.min(MOST_TYPICAL), self.typical.load(Relaxed));
         let next = if len >= typical { len } else { typical - (typical - len) / SINK };
         if next != typical {
             self.typical.store(next, Relaxed);
@@ -119,30 +130,31 @@ impl Shelf {
 
     pub(super) fn empty(&self) {
         for class in &self.classes {
-            for buffer in std::mem::take(&mut *class.lock()) {
-                self.idle_bytes.fetch_sub(buffer.capacity(), Relaxed);
-            }
+            let idle = mem::take(&mut class.lock().idle);
+            self.idle_bytes.fetch_sub(idle.iter().map(Vec::capacity).sum(), Relaxed);
         }
     }
 
     pub(super) fn stats(&self) -> BufferPoolStats {
-        let idle = self.classes.iter().map(|class| class.lock().len() as u64).sum();
-        let (returned, rented) = (self.returned.load(Relaxed), self.rented.load(Relaxed));
-        BufferPoolStats {
-            rented,
-            reused: self.reused.load(Relaxed),
-            freed: self.freed.load(Relaxed),
-            outstanding: rented.saturating_sub(returned),
-            idle,
-            idle_bytes: self.idle_bytes.load(Relaxed) as u64,
+        let mut stats = BufferPoolStats { idle_bytes: self.idle_bytes.load(Relaxed) as u64, ..Default::default() };
+        let mut returned = 0;
+        for class in &self.classes {
+            let class = class.lock();
+            stats.rented += class.rented;
+            stats.reused += class.reused;
+            stats.freed += class.freed;
+            stats.idle += class.idle.len() as u64;
+            returned += class.returned;
         }
+        stats.outstanding = stats.rented.saturating_sub(returned);
+        stats
     }
 }
 
-/// The class whose buffers all have the room; beyond the last if none has.
+/// The class whose buffers all have the room; the one beyond if none has.
 fn class_for(room: usize) -> usize {
     let room = room.max(1 << SMALLEST);
-    (usize::BITS - (room - 1).leading_zeros()).saturating_sub(SMALLEST) as usize
+    ((usize::BITS - (room - 1).leading_zeros()).saturating_sub(SMALLEST) as usize).min(CLASSES)
 }
 
 /// The class that a buffer lies in: all in it have at least its size.

@@ -53,7 +53,7 @@ fn a_grown_buffer_comes_back_at_its_new_size() {
 
 #[test]
 fn what_is_typical_is_learnt() {
-    let pool = pool(1 << 20);
+    let pool = pool(16 << 20);
     let write = |len: usize| {
         let mut buffer = pool.rent_typical();
         let before = buffer.capacity();
@@ -66,6 +66,9 @@ fn what_is_typical_is_learnt() {
         write(100);
     }
     assert!(write(100) <= 4_096, "and it is forgotten again");
+    write(8 << 20);
+    pool.shrink();
+    assert_eq!(write(100), 1 << 20, "one huge value is not typical");
 }
 
 #[test]

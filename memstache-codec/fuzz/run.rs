@@ -35,18 +35,18 @@ enum Kind {
     Nothing,
     One(u32),
     Pair(String, i128),
-    Named { left: f32, right: Box<Kind> },
+    Named { left: f32, right: Box<Self> },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Tree {
     Leaf,
-    Node(Vec<Tree>),
-    Chain(Box<Tree>),
+    Node(Vec<Self>),
+    Chain(Box<Self>),
 }
 
 /// Reads bytes as one of several types; the first byte says which.
-pub fn format(name: &str, data: &[u8]) -> bool {
+pub(crate) fn format(name: &str, data: &[u8]) -> bool {
     let format: NamedFormat = name.parse().expect("a format of this build");
     let Some((kind, bytes)) = data.split_first() else { return false };
     let bytes = Bytes::copy_from_slice(bytes);
@@ -79,7 +79,7 @@ fn read<T: Serialize + DeserializeOwned + Debug>(format: &NamedFormat, bytes: &B
 const MAX_PLAIN: usize = 256 << 10;
 
 /// Decompresses bytes; the first three are the length that the header declares.
-pub fn compressor(encoding: Encoding, data: &[u8]) -> bool {
+pub(crate) fn compressor(encoding: Encoding, data: &[u8]) -> bool {
     let Some((len, packed)) = data.split_first_chunk::<3>() else { return false };
     let plain_len = u64::from(u32::from_le_bytes([len[0], len[1], len[2], 0]));
     let content = Content { encoding, plain_len, ..Content::default() };
@@ -91,7 +91,7 @@ pub fn compressor(encoding: Encoding, data: &[u8]) -> bool {
 }
 
 /// Takes bytes for a dictionary, and writes and reads with it.
-pub fn dictionary(data: &[u8]) -> bool {
+pub(crate) fn dictionary(data: &[u8]) -> bool {
     let Ok(dictionary) = Dictionary::from_bytes(data.to_vec()) else { return false };
     let dictionaries = Dictionaries::new();
     dictionaries.add(&space(), dictionary).expect("the first");

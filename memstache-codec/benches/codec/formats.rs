@@ -24,16 +24,16 @@ pub(crate) fn run(rounds: usize) -> Vec<Mark> {
     let mut marks = Vec::new();
     for (name, count) in SIZES {
         let users = users(count);
-        table(rounds, name, "postcard", Postcard, &users);
-        table(rounds, name, "bincode", Bincode, &users);
-        table(rounds, name, "message-pack", MessagePack, &users);
-        table(rounds, name, "json", Json, &users);
+        table(rounds, name, "postcard", &Postcard, &users);
+        table(rounds, name, "bincode", &Bincode, &users);
+        table(rounds, name, "message-pack", &MessagePack, &users);
+        table(rounds, name, "json", &Json, &users);
         marks.extend(postcard_marks(rounds, name, &users));
     }
     marks
 }
 
-fn table(rounds: usize, name: &str, label: &str, format: impl Format, users: &Vec<User>) {
+fn table(rounds: usize, name: &str, label: &str, format: &impl Format, users: &Vec<User>) {
     let bytes = format.encode(users).unwrap();
     let mut rows =
         [Row::new(|_| format.encode(users).unwrap()), Row::new(|_| format.decode_shared::<Vec<User>>(&bytes).unwrap())];

@@ -35,18 +35,13 @@ const DEFAULT_MAX_PLAIN: usize = 64 << 20;
 /// ```
 #[must_use = "nothing is built before `build`"]
 pub struct CompressBuilder {
-    algorithm: Option<Algorithm>,
+    algorithm: Option<String>,
     own: Vec<Arc<dyn Compressor>>,
     settings: Settings,
     predicate: Option<Predicate>,
     pool: BufferPool,
     #[cfg(feature = "zstd")]
     dictionaries: Dictionaries,
-}
-
-enum Algorithm {
-    Made(Result<Arc<dyn Compressor>>),
-    Named(String),
 }
 
 impl Default for CompressBuilder {
@@ -72,33 +67,25 @@ impl CompressBuilder {
     /// Writes zstd at a level from -7 (fast) to 19 (small); 3 is a good value.
     #[cfg(feature = "zstd")]
     pub fn zstd(self, level: i32) -> Self {
-        let zstd = compressor::Zstd::new(level);
-        self.made(zstd.map(|zstd| Arc::new(zstd) as Arc<dyn Compressor>))
+        self.algorithm(format!("zstd:{level}"))
     }
 
     /// Writes LZ4 blocks.
     #[cfg(feature = "lz4")]
     pub fn lz4(self) -> Self {
-        self.made(Ok(Arc::new(compressor::Lz4::new())))
+        self.algorithm("lz4")
     }
 
     /// Writes gzip at a level from 1 (fast) to 9 (small); 6 is a good value.
     #[cfg(feature = "gzip")]
     pub fn gzip(self, level: i32) -> Self {
-        let gzip = compressor::Gzip::new(level);
-        self.made(gzip.map(|gzip| Arc::new(gzip) as Arc<dyn Compressor>))
-    }
-
-    #[cfg(any(feature = "gzip", feature = "zstd", feature = "lz4"))]
-    fn made(mut self, compressor: Result<Arc<dyn Compressor>>) -> Self {
-        self.algorithm = Some(Algorithm::Made(compressor));
-        self
+        self.algorithm(format!("gzip:{level}"))
     }
 
     /// Writes by the compressor of this name: `zstd`, `lz4`, `gzip`, with a level after a colon (`zstd:7`), or one that is
     /// registered. The name of one that this build lacks is [`Unsupported`](ErrorKind::Unsupported).
     pub fn algorithm(mut self, name: impl Into<String>) -> Self {
-        self.algorithm = Some(Algorithm::Named(name.into()));
+        self.algorithm = Some(name.into());
         self
     }
 
@@ -193,18 +180,12 @@ impl CompressBuilder {
     }
 
     fn writer(&self) -> Result<Option<Arc<dyn Compressor>>> {
-        match &self.algorithm {
-            None => Ok(None),
-            Some(Algorithm::Made(made)) => made.clone().map(Some),
-            Some(Algorithm::Named(name)) => match self.own.iter().find(|own| own.name() == name) {
-                Some(own) => Ok(Some(Arc::clone(own))),
-                None => compressor::named(name)
-                    .unwrap_or_else(|| {
-                        Err(Error::invalid("compression algorithm", "one that is registered", "another"))
-                    })
-                    .map(Some),
-            },
+        let Some(name) = &self.algorithm else { return Ok(None) };
+        if let Some(own) = self.own.iter().find(|own| own.name() == name) {
+            return Ok(Some(Arc::clone(own)));
         }
+        let unknown = || Err(Error::invalid("compression algorithm", "one that is registered", "another"));
+        compressor::named(name).unwrap_or_else(unknown).map(Some)
     }
 
     /// Everything that is wrong but the algorithm.

@@ -1,6 +1,8 @@
 //! A format chosen by name, as configuration does.
 
-use std::{fmt, str::FromStr, sync::Arc};
+#[cfg(feature = "own-formats")]
+use std::sync::Arc;
+use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 use memstache_core::{Error, ErrorKind, Format, FormatId, Result};

@@ -26,7 +26,7 @@ fn round_trip<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(val
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Tree {
     Leaf,
-    Node(Box<Tree>),
+    Node(Box<Self>),
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

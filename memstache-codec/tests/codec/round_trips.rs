@@ -39,7 +39,8 @@ fn layers() -> Vec<(&'static str, Compress)> {
 fn content(len: usize, seed: u64) -> Vec<u8> {
     let pieces = [text(len / 2), noise(len / 4, seed), vec![0; len]];
     let mut all = pieces.concat();
-    all.rotate_left((seed as usize) % all.len().max(1));
+    let turn = seed as usize % all.len().max(1);
+    all.rotate_left(turn);
     all.truncate(len);
     all
 }

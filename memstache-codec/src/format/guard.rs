@@ -3,8 +3,8 @@
 //! Formats without a limit of their own would overflow the stack on a recursive type, loop for ever on elements that
 //! take no bytes, and make room for as many elements as a length claims. This wraps their deserializers: nesting ends at
 //! [`MAX_DEPTH`], a sequence has at most as many elements as there are bytes (or [`FREE_ELEMENTS`], if that is more), and
-//! no size hint is larger than the input. The formats guarded here know how many elements come, so that a look at the
-//! first is enough.
+//! no size hint is larger than the input. The formats guarded here know how many elements come; where postcard hides
+//! it, because there are more than bytes, they are counted.
 
 use std::fmt;
 #[cfg(feature = "bincode")]
@@ -42,9 +42,13 @@ impl Limits {
     #[inline]
     fn check<E: Error>(self, count: Option<usize>) -> Result<(), E> {
         match count {
-            Some(count) if count <= self.len.max(FREE_ELEMENTS) => Ok(()),
-            _ => Err(too_many()),
+            Some(count) if count > self.most() => Err(too_many()),
+            _ => Ok(()),
         }
+    }
+
+    fn most(self) -> usize {
+        self.len.max(FREE_ELEMENTS)
     }
 
     fn hint(self, hint: Option<usize>) -> Option<usize> {
@@ -202,7 +206,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Inside<V> {
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.limits.check(inner.size_hint())?;
+        let count = inner.size_hint();
+        self.limits.check(count)?;
+        if count.is_none() {
+            return self.count(inner);
+        }
         self.inner.visit_seq(Inside { inner, limits: self.limits })
     }
 
@@ -215,6 +223,15 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Inside<V> {
     #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         self.inner.visit_enum(Inside { inner, limits: self.limits })
+    }
+}
+
+impl<'de, V: Visitor<'de>> Inside<V> {
+    #[cold]
+    #[inline(never)]
+    fn count<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let left = self.limits.most();
+        self.inner.visit_seq(Counted { inner: Inside { inner, limits: self.limits }, left })
     }
 }
 
@@ -297,5 +314,24 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Inside<A> {
     #[inline]
     fn size_hint(&self) -> Option<usize> {
         self.limits.hint(self.inner.size_hint())
+    }
+}
+
+/// Elements whose number is not known before.
+struct Counted<A> {
+    inner: Inside<A>,
+    left: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        let value = self.inner.next_element_seed(seed)?;
+        self.left = match &value {
+            Some(_) => self.left.checked_sub(1).ok_or_else(too_many)?,
+            None => self.left,
+        };
+        Ok(value)
     }
 }

@@ -127,6 +127,7 @@ impl Asked {
 impl Transform for Compress {
     type Pending = Asked;
 
+    #[inline]
     fn request(&self, request: Request) -> Step<(Request, Asked)> {
         let asked = self.0.asked(&request);
         match &self.0.writer {
@@ -135,6 +136,7 @@ impl Transform for Compress {
         }
     }
 
+    #[inline]
     fn response(&self, asked: Asked, response: Response) -> Step<Response> {
         match response {
             Response::Found(found) => read::response(&self.0, asked, found),

@@ -18,24 +18,32 @@ use serde::{
 };
 
 /// How deep values nest at most; the same as in JSON.
-pub(super) const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: u64 = 128;
 /// How many elements a sequence may have that take no bytes.
-pub(super) const FREE_ELEMENTS: usize = 1 << 16;
+const FREE_ELEMENTS: usize = 1 << 16;
 
-/// What is left to spend.
+/// What is left to spend: the depth in the upper byte, the length of the input below. One word, since it goes everywhere.
 #[derive(Clone, Copy)]
-struct Limits {
-    depth: usize,
-    len: usize,
-}
+struct Limits(u64);
 
 impl Limits {
+    const LEN: u64 = (1 << 56) - 1;
+
+    fn new(len: usize) -> Self {
+        Self((MAX_DEPTH << 56) | (len as u64).min(Self::LEN))
+    }
+
     #[inline]
     fn deeper<E: Error>(self) -> Result<Self, E> {
-        match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth, ..self }),
+        match self.0.checked_sub(1 << 56) {
+            Some(left) => Ok(Self(left)),
             None => Err(too_deep()),
         }
+    }
+
+    #[inline]
+    fn len(self) -> usize {
+        (self.0 & Self::LEN) as usize
     }
 
     /// Checks how many elements are to come.
@@ -48,11 +56,12 @@ impl Limits {
     }
 
     fn most(self) -> usize {
-        self.len.max(FREE_ELEMENTS)
+        self.len().max(FREE_ELEMENTS)
     }
 
+    #[inline]
     fn hint(self, hint: Option<usize>) -> Option<usize> {
-        hint.map(|hint| hint.min(self.len))
+        hint.map(|hint| hint.min(self.len()))
     }
 }
 
@@ -75,7 +84,7 @@ pub(super) struct Guarded<D> {
 impl<D> Guarded<D> {
     /// Guards the reading of `len` bytes.
     pub(super) fn new(inner: D, len: usize) -> Self {
-        Self { inner, limits: Limits { depth: MAX_DEPTH, len } }
+        Self { inner, limits: Limits::new(len) }
     }
 }
 
@@ -110,13 +119,13 @@ macro_rules! flat {
     )*};
 }
 
-/// Methods whose value may hold others.
+/// Methods whose value may hold others: as many as the bytes say, or as the type does.
 macro_rules! nested {
-    ($($method:ident($($arg:ident: $type:ty),*))*) => {$(
+    ($by_bytes:literal: $($method:ident($($arg:ident: $type:ty),*))*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, D::Error> {
             let limits = self.limits.deeper()?;
-            self.inner.$method($($arg,)* Inside { inner: visitor, limits })
+            self.inner.$method($($arg,)* Inside::<_, $by_bytes> { inner: visitor, limits })
         }
     )*};
 }
@@ -132,14 +141,19 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<D> {
     }
 
     nested! {
+        true:
         deserialize_any()
         deserialize_ignored_any()
+        deserialize_seq()
+        deserialize_map()
+    }
+
+    nested! {
+        false:
         deserialize_option()
         deserialize_newtype_struct(name: &'static str)
-        deserialize_seq()
         deserialize_tuple(len: usize)
         deserialize_tuple_struct(name: &'static str, len: usize)
-        deserialize_map()
         deserialize_struct(name: &'static str, fields: &'static [&'static str])
         deserialize_enum(name: &'static str, variants: &'static [&'static str])
     }
@@ -154,8 +168,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<D> {
     }
 }
 
-/// A visitor, or what it visits, one level further down.
-struct Inside<T> {
+/// A visitor, or what it visits, one level further down. How many elements it has may be for the bytes to say.
+struct Inside<T, const BY_BYTES: bool = false> {
     inner: T,
     limits: Limits,
 }
@@ -170,7 +184,7 @@ macro_rules! leaves {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Inside<V> {
+impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<V, BY_BYTES> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -206,33 +220,39 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Inside<V> {
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        let count = inner.size_hint();
-        self.limits.check(count)?;
-        if count.is_none() {
-            return self.count(inner);
+        let Self { inner: visitor, limits } = self;
+        if BY_BYTES {
+            let count = inner.size_hint();
+            limits.check(count)?;
+            if count.is_none() {
+                return visit_counted(visitor, inner, limits);
+            }
         }
-        self.inner.visit_seq(Inside { inner, limits: self.limits })
+        visitor.visit_seq(Inside::<_> { inner, limits })
     }
 
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.limits.check(inner.size_hint())?;
-        self.inner.visit_map(Inside { inner, limits: self.limits })
+        if BY_BYTES {
+            self.limits.check(inner.size_hint())?;
+        }
+        self.inner.visit_map(Inside::<_> { inner, limits: self.limits })
     }
 
     #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_enum(Inside { inner, limits: self.limits })
+        self.inner.visit_enum(Inside::<_> { inner, limits: self.limits })
     }
 }
 
-impl<'de, V: Visitor<'de>> Inside<V> {
-    #[cold]
-    #[inline(never)]
-    fn count<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        let left = self.limits.most();
-        self.inner.visit_seq(Counted { inner: Inside { inner, limits: self.limits }, left })
-    }
+#[cold]
+#[inline(never)]
+fn visit_counted<'de, V: Visitor<'de>, A: SeqAccess<'de>>(
+    visitor: V,
+    inner: A,
+    limits: Limits,
+) -> Result<V::Value, A::Error> {
+    visitor.visit_seq(Counted { inner: Inside { inner, limits }, left: limits.most() })
 }
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<S> {
@@ -251,7 +271,7 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Inside<A> {
     #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
         let limits = self.limits;
-        let (value, inner) = self.inner.variant_seed(Inside { inner: seed, limits })?;
+        let (value, inner) = self.inner.variant_seed(Inside::<_> { inner: seed, limits })?;
         Ok((value, Inside { inner, limits }))
     }
 }
@@ -266,12 +286,12 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Inside<A> {
 
     #[inline]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.newtype_variant_seed(Inside { inner: seed, limits: self.limits })
+        self.inner.newtype_variant_seed(Inside::<_> { inner: seed, limits: self.limits })
     }
 
     #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.inner.tuple_variant(len, Inside { inner: visitor, limits: self.limits })
+        self.inner.tuple_variant(len, Inside::<_> { inner: visitor, limits: self.limits })
     }
 
     #[inline]
@@ -280,7 +300,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Inside<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.inner.struct_variant(fields, Inside { inner: visitor, limits: self.limits })
+        self.inner.struct_variant(fields, Inside::<_> { inner: visitor, limits: self.limits })
     }
 }
 
@@ -289,7 +309,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Inside<A> {
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_element_seed(Inside { inner: seed, limits: self.limits })
+        self.inner.next_element_seed(Inside::<_> { inner: seed, limits: self.limits })
     }
 
     #[inline]
@@ -303,12 +323,12 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Inside<A> {
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_key_seed(Inside { inner: seed, limits: self.limits })
+        self.inner.next_key_seed(Inside::<_> { inner: seed, limits: self.limits })
     }
 
     #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.next_value_seed(Inside { inner: seed, limits: self.limits })
+        self.inner.next_value_seed(Inside::<_> { inner: seed, limits: self.limits })
     }
 
     #[inline]

@@ -78,6 +78,31 @@ impl Schema {
     }
 }
 
+/// A type that says what schema its values have, written by hand: no derive, nothing guessed.
+///
+/// Raise `VERSION` with every change that values written before would not survive: until everything is deployed, each
+/// side then takes the other's values for misses.
+///
+/// ```
+/// use memstache_core::{HasSchema, Schema};
+///
+/// struct User;
+///
+/// impl HasSchema for User {
+///     const NAME: &'static str = "user";
+///     const VERSION: u32 = 3;
+/// }
+/// assert_eq!(User::SCHEMA, Schema::new("user", 3));
+/// ```
+pub trait HasSchema {
+    /// The name of the type in storage, whatever it is called in code.
+    const NAME: &'static str;
+    /// The version of its form.
+    const VERSION: u32 = 1;
+    /// The tag that is stored with values.
+    const SCHEMA: Schema = Schema::new(Self::NAME, Self::VERSION);
+}
+
 /// What an entry's bytes are, told by the stored header and never by configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Content {

@@ -4,6 +4,7 @@
 
 mod accountant;
 mod address;
+mod buffer;
 mod cache;
 mod clock;
 mod coalesce;
@@ -48,6 +49,7 @@ pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, Ne
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
+    buffer::{Buffer, BufferPool, BufferPoolBuilder, BufferPoolStats},
     cache::{
         BatchLoader, Cache, CacheBuilder, CacheStats, Call, Fetched, IntoLoaded, LoadBuilder, LoadContext, LoadFuture,
         LoadManyBuilder, Loaded, Loader, Outcome, Read, RemoveManyBuilder, Scoped, SetBuilder, SetManyBuilder, Shape,
@@ -56,7 +58,7 @@ pub use self::{
     clock::{BoxFuture, Clock, SystemClock, Tick},
     coalesce::{Coalesce, Joined},
     coherence::{Coherence, Invalidation, InvalidationStream},
-    entry::{Content, Encoding, Entry, EntryOptions, FormatId, MAX_TAGS, Meta, NewEntry, Schema, Tags},
+    entry::{Content, Encoding, Entry, EntryOptions, FormatId, HasSchema, MAX_TAGS, Meta, NewEntry, Schema, Tags},
     error::{BoxError, Error, ErrorKind, Result},
     format::Format,
     lifetime::{Lifetime, MAX_TTL},

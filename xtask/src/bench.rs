@@ -17,7 +17,7 @@ const SMOKE: &str = "smoke";
 
 /// Runs the benches of the workspace, or compares memstache with other caches.
 ///
-/// The first word says which: `stack`, or none, runs the benches; `memory` compares throughput, latency and bytes per
+/// The first word says which: `stack`, or none, runs the benches, the name of one (`codec`) that one; `memory` compares throughput, latency and bytes per
 /// entry; `hit-ratio` compares hit ratios over traces and generators; `smoke` shows in short that the comparisons work.
 /// `cargo xtask bench memory --help` is the help of a comparison. Words that follow go to each program.
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,10 @@ impl Args {
 
 fn benches(ws: &Workspace, args: &Args, words: &[String]) -> Result<()> {
     let packages = ws.select(&args.packages)?;
+    let (named, words) = named(&packages, words);
     let benches: Vec<_> = packages.iter().flat_map(|package| chosen(package, args)).collect();
+    let benches: Vec<_> =
+        benches.into_iter().filter(|(_, bench)| named.is_none_or(|name| bench.name == name)).collect();
     if benches.is_empty() {
         bail!("no bench matches; `cargo bench -p NAME --bench` lists those of a package");
     }
@@ -71,6 +74,15 @@ fn benches(ws: &Workspace, args: &Args, words: &[String]) -> Result<()> {
         steps.watch(&format!("{} {}", package.name, bench.name), &mut command(ws, package, bench, args.quick, words));
     }
     steps.finish("bench")
+}
+
+/// The bench that the first word names, if it does, and the words for it.
+fn named<'a>(packages: &[&Package], words: &'a [String]) -> (Option<&'a str>, &'a [String]) {
+    let is_bench = |word: &str| packages.iter().flat_map(|package| package.benches()).any(|bench| bench.name == word);
+    match words.split_first() {
+        Some((word, rest)) if is_bench(word) => (Some(word), rest),
+        _ => (None, words),
+    }
 }
 
 fn chosen<'a>(package: &'a Package, args: &'a Args) -> impl Iterator<Item = (&'a Package, &'a Target)> {
@@ -115,6 +127,15 @@ mod tests {
         let names = |args: &Args| chosen(&package(), args).map(|(_, bench)| bench.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&args(&[])), ["alloc", "speed"]);
         assert_eq!(names(&args(&["speed"])), ["speed"]);
+    }
+
+    #[test]
+    fn a_bench_may_be_the_first_word() {
+        let package = package();
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let (both, other) = (words(&["speed", "--rounds=3"]), words(&["fast", "--rounds=3"]));
+        assert_eq!(named(&[&package], &both), (Some("speed"), &both[1..]));
+        assert_eq!(named(&[&package], &other), (None, &other[..]));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use anyhow::{Result, bail};
 
 use crate::{
-    lint, peers,
+    lint, matrix, peers,
     steps::Steps,
     test, tools,
     workspace::{DEMO, Workspace},
 };
 
-/// Runs what a change must pass: lint, test, and a short run of the comparisons with other caches, each once.
+/// Runs what a change must pass: lint, test, the matrix of features, and a short run of the comparisons with other caches,
+/// each once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also build every library with each pair of its features
@@ -23,6 +24,7 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
         parts.push(pairs(ws));
     }
     parts.push(test::run(ws, &test::Args::default()));
+    parts.push(matrix::run(ws, &matrix::Args {}));
     parts.push(peers::smoke(ws));
     let failed: Vec<_> = parts.into_iter().filter_map(Result::err).map(|err| format!("{err:#}")).collect();
     if !failed.is_empty() {

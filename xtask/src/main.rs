@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod features;
 mod lint;
+mod matrix;
 mod peers;
 mod process;
 mod screen;
@@ -39,6 +40,7 @@ enum Verb {
     Setup(setup::Args),
     Test(test::Args),
     Lint(lint::Args),
+    Matrix(matrix::Args),
     Tidy(tidy::Args),
     Ci(ci::Args),
     Bench(bench::Args),
@@ -61,6 +63,7 @@ fn run(ws: &Workspace, verb: Verb) -> anyhow::Result<()> {
         Verb::Setup(args) => setup::run(ws, &args),
         Verb::Test(args) => test::run(ws, &args),
         Verb::Lint(args) => lint::run(ws, &args),
+        Verb::Matrix(args) => matrix::run(ws, &args),
         Verb::Tidy(args) => tidy::run(ws, &args),
         Verb::Ci(args) => ci::run(ws, &args),
         Verb::Bench(args) => bench::run(ws, &args),

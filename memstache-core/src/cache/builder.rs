@@ -13,7 +13,7 @@ use crate::{
     address::{Namer, Space},
     clock::{Clock, SystemClock},
     coalesce::Coalesce,
-    entry::Schema,
+    entry::{HasSchema, Schema},
     error::{Error, ErrorKind, Result},
     format::Format,
     lifetime::bounded,
@@ -97,6 +97,24 @@ impl<F> CacheBuilder<F> {
     /// Stamps values with a schema; values with another one, or none, are misses. Default: none.
     pub fn schema(mut self, name: &str, version: u32) -> Self {
         self.settings.schema = Some(Schema::new(name, version));
+        self
+    }
+
+    /// Stamps values with the schema that a type says it has; values with another one, or none, are misses.
+    ///
+    /// ```
+    /// # fn f(builder: memstache_core::CacheBuilder<()>) {
+    /// # use memstache_core::HasSchema;
+    /// struct User;
+    /// impl HasSchema for User {
+    ///     const NAME: &'static str = "user";
+    ///     const VERSION: u32 = 3;
+    /// }
+    /// let builder = builder.schema_of::<User>(); // as `schema("user", 3)`
+    /// # }
+    /// ```
+    pub fn schema_of<T: HasSchema + ?Sized>(mut self) -> Self {
+        self.settings.schema = Some(T::SCHEMA);
         self
     }
 

@@ -126,7 +126,7 @@ impl<F: Format> Cache<F> {
         } else if content.schema != self.core.settings.schema {
             Err(&counters.rejected_schema)
         } else {
-            self.format.decode(&entry.value).map_err(|_| &counters.rejected_decode)
+            self.format.decode_shared(&entry.value).map_err(|_| &counters.rejected_decode)
         }
     }
 }

@@ -50,4 +50,11 @@ pub trait Format: Clone + Send + Sync + 'static {
 
     /// Decodes a value. Hostile bytes give an error of kind [`Rejected`](crate::ErrorKind::Rejected), never a panic.
     fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T>;
+
+    /// Decodes a value from bytes that may be shared: for formats that give out parts of them without copying.
+    ///
+    /// This is what a handle calls. Default: [`decode`](Self::decode).
+    fn decode_shared<T: DeserializeOwned>(&self, bytes: &Bytes) -> Result<T> {
+        self.decode(bytes)
+    }
 }

@@ -87,7 +87,7 @@ impl<F: Format, L> Job<F, L> {
         T: Serialize + DeserializeOwned,
     {
         let Self { cache, loader, write, negative_ttl, .. } = self;
-        let value = stale.as_ref().and_then(|entry| cache.format.decode(&entry.value).ok());
+        let value = stale.as_ref().and_then(|entry| cache.format.decode_shared(&entry.value).ok());
         let loaded = loader.load(LoadContext { stale: value }).await?;
         cache.produced(loaded, &write, negative_ttl, stale)
     }
@@ -140,7 +140,7 @@ impl<F: Format> Cache<F> {
 
     /// Opens what a flight brought.
     pub(super) fn landed<T: DeserializeOwned>(&self, landed: &Landed) -> Result<Fetched<T>> {
-        let value = landed.value.as_ref().map(|value: &Bytes| self.format.decode(value)).transpose()?;
+        let value = landed.value.as_ref().map(|value: &Bytes| self.format.decode_shared(value)).transpose()?;
         Ok(Fetched::loaded(value, landed.ttl))
     }
 

@@ -1,0 +1,64 @@
+//! What a compressing layer has counted.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// What a [`Compress`](crate::Compress) and its clones have counted.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct CompressStats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        #[derive(Debug, Default)]
+        pub(super) struct Counters {
+            $(pub(super) $name: AtomicU64,)*
+        }
+
+        impl Counters {
+            pub(super) fn snapshot(&self) -> CompressStats {
+                CompressStats { $($name: self.$name.load(Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters!(
+    /// Values written compressed.
+    compressed,
+    /// Their bytes before.
+    bytes_plain,
+    /// Their bytes after.
+    bytes_compressed,
+    /// Values written as they were: below the threshold.
+    skipped_small,
+    /// Values written as they were: the entry's option or the predicate said so, or they may not be read that large.
+    skipped_asked,
+    /// Values written as they were: they looked compressed already.
+    skipped_dense,
+    /// Values written as they were: compressed they were not smaller by the margin.
+    skipped_no_gain,
+    /// Values written as they were: the compressor failed.
+    skipped_failed,
+    /// Values read and decompressed.
+    decompressed,
+    /// Values refused: larger than may be read, or than their bytes can be.
+    rejected_bombs,
+    /// Values refused: not what their header says.
+    rejected_broken,
+    /// Values refused: this build lacks the compressor.
+    rejected_unsupported,
+    /// Values refused: their dictionary is not here.
+    rejected_dictionary,
+    /// Calls whose work was done off the async threads.
+    offloaded,
+);
+
+pub(super) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Relaxed);
+}
+
+pub(super) fn bump(counter: &AtomicU64) {
+    add(counter, 1);
+}

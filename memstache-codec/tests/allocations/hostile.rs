@@ -1,0 +1,139 @@
+//! Every truncation and every flipped bit of every golden value: the value or an error, and never much memory.
+
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use memstache_codec::{Compress, NamedFormat};
+use memstache_core::{Content, Encoding, Format, FormatId, Tick, envelope};
+
+use crate::{
+    common::{User, address, stored, up},
+    counted,
+};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/1");
+/// The limit of the layer under test.
+const MAX_PLAIN: usize = 64 << 10;
+/// What an error, a deserializer and the like may take.
+const SLACK: usize = 8 << 10;
+
+/// The golden values as the layers see them: file, content, bytes.
+fn goldens() -> Vec<(String, Content, Bytes)> {
+    let now = Tick::from_millis(1 << 41);
+    let mut all: Vec<_> = fs::read_dir(Path::new(GOLDEN))
+        .unwrap()
+        .map(|file| {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            let entry = envelope::decode(fs::read(file.path()).unwrap().into(), now).unwrap();
+            (name, entry.meta.content, entry.value)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(all.len(), 25);
+    all
+}
+
+/// Every truncation, and every flipped bit.
+fn damaged(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
+    let cut = (0..bytes.len()).map(|len| bytes.slice(..len));
+    let flipped = (0..bytes.len() * 8).map(|bit| {
+        let mut bytes = bytes.to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        Bytes::from(bytes)
+    });
+    cut.chain(flipped)
+}
+
+fn format(id: FormatId) -> Option<NamedFormat> {
+    let name = ["raw", "json", "postcard", "bincode", "message-pack"][usize::from(id.0)];
+    name.parse().ok()
+}
+
+/// Decodes as the handle does, and returns the most that was allocated in all.
+fn decode(format: &NamedFormat, bytes: &Bytes) -> usize {
+    match format.id() {
+        FormatId::RAW => counted(|| format.decode_shared::<Vec<u8>>(bytes).map(drop)).1.bytes,
+        _ => counted(|| format.decode_shared::<Vec<User>>(bytes).map(drop)).1.bytes,
+    }
+}
+
+#[test]
+fn damaged_values_of_every_format() {
+    let plain = goldens().into_iter().filter(|(_, content, _)| content.encoding == Encoding::NONE);
+    let mut tried = 0;
+    for (name, content, bytes) in plain {
+        let Some(format) = format(content.format) else { continue };
+        let sound = decode(&format, &bytes);
+        for bytes in damaged(&bytes) {
+            let allocated = decode(&format, &bytes);
+            // A length that lies makes room for at most as many elements as there are bytes.
+            let limit = 4 * sound + bytes.len() * size_of::<User>() + SLACK;
+            assert!(allocated <= limit, "{name}: {allocated} bytes, {sound} for what is sound");
+            tried += 1;
+        }
+    }
+    assert!(tried > 30_000, "{tried}");
+}
+
+#[test]
+fn damaged_values_of_every_compressor() {
+    let layer = || {
+        let builder = Compress::builder().max_plain(MAX_PLAIN);
+        #[cfg(feature = "zstd")]
+        let builder = builder.dictionaries(&dictionaries());
+        builder.build().unwrap()
+    };
+    let layer = layer();
+    for (name, content, bytes) in goldens().into_iter().filter(|(_, content, _)| content.encoding != Encoding::NONE) {
+        // So that contexts are there.
+        drop(up(&layer, &address(None), stored(bytes.clone(), content)));
+        for bytes in damaged(&bytes) {
+            let entry = stored(bytes, content);
+            let (found, count) = counted(|| up(&layer, &address(None), entry));
+            assert!(count.bytes <= MAX_PLAIN + SLACK, "{name}: {} bytes", count.bytes);
+            if let Err(error) = found {
+                assert!(error.version().is_some(), "{name}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lengths_that_lie() {
+    let layer = Compress::builder().max_plain(MAX_PLAIN).build().unwrap();
+    for (name, content, bytes) in goldens().into_iter().filter(|(_, content, _)| content.encoding != Encoding::NONE) {
+        drop(up(&layer, &address(None), stored(bytes.clone(), content)));
+        for plain_len in (0..64).map(|bit| 1u64 << bit).chain([0, u64::MAX, MAX_PLAIN as u64, content.plain_len - 1]) {
+            if plain_len == content.plain_len {
+                continue;
+            }
+            let entry = stored(bytes.clone(), Content { plain_len, ..content });
+            let (found, count) = counted(|| up(&layer, &address(None), entry));
+            assert!(found.is_err(), "{name}: {plain_len}");
+            let limit = if plain_len > MAX_PLAIN as u64 { 0 } else { plain_len as usize };
+            assert!(count.bytes <= limit + SLACK, "{name}: {} bytes for {plain_len}", count.bytes);
+        }
+    }
+}
+
+#[test]
+fn every_encoding_id_with_any_bytes() {
+    let layer = Compress::builder().max_plain(MAX_PLAIN).build().unwrap();
+    for id in 1..=255 {
+        for len in [0, 1, 9, 100, 5_000] {
+            let content = Content { encoding: Encoding(id), plain_len: 4_000, ..Content::default() };
+            let entry = stored(crate::common::noise(len, u64::from(id)), content);
+            let (found, count) = counted(|| up(&layer, &address(None), entry));
+            assert!(found.is_err() && count.bytes <= MAX_PLAIN + SLACK, "{id} {len}");
+        }
+    }
+}
+
+#[cfg(feature = "zstd")]
+fn dictionaries() -> memstache_codec::Dictionaries {
+    let dictionaries = memstache_codec::Dictionaries::new();
+    let dictionary = memstache_codec::Dictionary::from_bytes(&include_bytes!("../golden/dictionary")[..]).unwrap();
+    dictionaries.add(&crate::common::space(None), dictionary).unwrap();
+    dictionaries
+}

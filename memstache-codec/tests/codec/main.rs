@@ -1,0 +1,12 @@
+//! Formats and compression, by themselves and in a stack.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod auto_traits;
+mod common;
+mod compress;
+#[cfg(feature = "zstd")]
+mod dictionaries;
+mod formats;
+mod round_trips;
+mod schema;

@@ -70,7 +70,7 @@ pub use self::{
         Operation, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target, Touch, TouchItem,
         TouchKind, Touched, When, Written,
     },
-    service::{CacheService, Decoded, DecodedAs, ErasedService, TryHit},
+    service::{CacheService, DecodedAs, ErasedService, TryHit},
     stack::{NoNear, Stack},
     store::{Store, StoreService},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},

@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::{
     address::Parts,
     clock::{BoxFuture, Tick},
-    entry::{Content, Entry, FormatId, Schema},
+    entry::{Content, Entry, FormatId, Meta, Schema},
     error::{Error, Result},
     request::{Request, Response, Scope},
 };
@@ -48,12 +48,20 @@ pub trait TryHit: Send + Sync + 'static {
     /// Counts as a read: recency and sliding windows move. Never answers an `Authority` read.
     fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry>;
 
-    /// Like [`try_hit`](Self::try_hit), with what was decoded from the entry before, if it is what is wanted.
+    /// Returns what was decoded before from the entry that [`try_hit`](Self::try_hit) would return, if it is what is wanted.
     ///
-    /// Default: the entry; nothing decoded is kept.
-    fn try_decoded(&self, parts: &Parts<'_>, scope: &Scope, now: Tick, wanted: &DecodedAs) -> Option<Decoded> {
-        let _ = wanted;
-        self.try_hit(parts, scope, now).map(Decoded::Entry)
+    /// What is known of the entry goes to `told`, where that is asked for. Counts as a read if there is an answer.
+    /// Default: nothing decoded is kept.
+    fn try_decoded(
+        &self,
+        parts: &Parts<'_>,
+        scope: &Scope,
+        now: Tick,
+        wanted: &DecodedAs,
+        told: Option<&mut Option<Meta>>,
+    ) -> Option<Arc<dyn Any + Send + Sync>> {
+        let _ = (parts, scope, now, wanted, told);
+        None
     }
 
     /// Keeps what was decoded from an entry that was answered here, for as long as that very entry is held.
@@ -77,25 +85,15 @@ pub struct DecodedAs {
 }
 
 impl DecodedAs {
-    /// Creates what a value of type `T` must be.
-    pub fn new<T: 'static>(format: FormatId, schema: Option<Schema>) -> Self {
-        Self { type_id: TypeId::of::<T>(), format, schema }
+    /// Creates what a value of a type must be.
+    pub const fn new(type_id: TypeId, format: FormatId, schema: Option<Schema>) -> Self {
+        Self { type_id, format, schema }
     }
 
     /// Returns whether an entry of this content would be decoded in the same way.
     pub fn is_of(&self, content: &Content) -> bool {
         content.format == self.format && content.schema == self.schema
     }
-}
-
-/// What a tier answers a hit with that is asked for a decoded value.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Decoded {
-    /// The value, of the type that is wanted.
-    Value(Arc<dyn Any + Send + Sync>),
-    /// The entry, still to be decoded.
-    Entry(Entry),
 }
 
 /// A whole stack behind `&self`: the only type erasure, made once, at the handle.

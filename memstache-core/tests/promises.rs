@@ -637,7 +637,13 @@ async fn look(cache: &Cache<Json>, turn: u64, source: &Arc<Source>, authority: b
         }
     };
     let read = if authority { cache.read().authority() } else { cache.read() };
-    match turn % 6 {
+    match turn % 8 {
+        6 => read.get_arc("a").await.ok()?.map(|version| *version),
+        7 => {
+            let load = move |_| async move { Ok::<_, Infallible>(load().await) };
+            let read = cache.get_or_load("a", load).tags(["t"]).arc();
+            Some(*if authority { read.authority().await } else { read.await }.unwrap())
+        }
         0 => read.get("a").await.ok()?,
         1 => read.get_many(["b", "a"]).await.ok()?.pop().unwrap().ok()?,
         2 => {

@@ -15,15 +15,14 @@ use super::{
     super::{
         Cache,
         core::LoadOptions,
-        fetched::Fetched,
         options::{Until, WriteOptions, write_setters},
         read::ReadOptions,
     },
-    IntoLoaded, LoadContext, Loader,
+    IntoLoaded, LoadContext, Loader, Shape, shape,
 };
 use crate::{
     clock::BoxFuture,
-    error::{BoxError, Error, ErrorKind, Result},
+    error::{BoxError, Result},
     format::Format,
     request::Consistency,
 };
@@ -187,6 +186,13 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
         self.shaped()
     }
 
+    /// Answers with a shared value, that of [`Cache::get_arc`]: a near hit costs no decoding once it is kept.
+    ///
+    /// Comes last: `optional().arc()` answers `Option<Arc<T>>`, `entry().arc()` a [`Fetched`] of an `Arc<T>`.
+    pub fn arc(self) -> LoadBuilder<'a, F, N, L, T, shape::Shared<R>> {
+        self.shaped()
+    }
+
     /// Takes over all that a caller says about the write.
     pub(crate) fn with_write(mut self, write: WriteOptions) -> Self {
         self.write = write;
@@ -196,57 +202,6 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
     fn shaped<S>(self) -> LoadBuilder<'a, F, N, L, T, S> {
         let Self { cache, name, loader, ask, load, write, shape: _ } = self;
         LoadBuilder { cache, name, loader, ask, load, write, shape: PhantomData }
-    }
-}
-
-/// The shapes of a load's answer.
-pub mod shape {
-    /// The value; a key that the source does not have is an error.
-    #[derive(Debug)]
-    #[non_exhaustive]
-    pub struct Value;
-
-    /// The value, if the source has the key.
-    #[derive(Debug)]
-    #[non_exhaustive]
-    pub struct Optional;
-
-    /// The value with where it came from.
-    #[derive(Debug)]
-    #[non_exhaustive]
-    pub struct Entry;
-}
-
-/// Gives a load's answer its shape; implemented by the types of [`shape`].
-pub trait Shape<T>: Send + 'static {
-    /// The answer.
-    type Output;
-
-    /// Shapes it.
-    fn shape(fetched: Fetched<T>) -> Result<Self::Output>;
-}
-
-impl<T> Shape<T> for shape::Value {
-    type Output = T;
-
-    fn shape(fetched: Fetched<T>) -> Result<T> {
-        fetched.value.ok_or_else(|| Error::new(ErrorKind::NotFound, "the source has no such key"))
-    }
-}
-
-impl<T> Shape<T> for shape::Optional {
-    type Output = Option<T>;
-
-    fn shape(fetched: Fetched<T>) -> Result<Option<T>> {
-        Ok(fetched.value)
-    }
-}
-
-impl<T> Shape<T> for shape::Entry {
-    type Output = Fetched<T>;
-
-    fn shape(fetched: Fetched<T>) -> Result<Fetched<T>> {
-        Ok(fetched)
     }
 }
 
@@ -265,7 +220,9 @@ where
     fn into_future(self) -> Self::IntoFuture {
         match self.near_hit() {
             Ok(fetched) => LoadFuture(State::Ready(Some(R::shape(fetched)))),
-            Err(due) => LoadFuture(State::Running(Box::pin(async move { R::shape(self.fetch(due).await?) }))),
+            Err(due) => {
+                LoadFuture(State::Running(Box::pin(async move { R::shape(self.fetch(due).await?.map(R::take)) })))
+            }
         }
     }
 }

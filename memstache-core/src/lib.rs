@@ -28,6 +28,7 @@ mod request;
 mod service;
 mod stack;
 mod store;
+mod striped;
 #[cfg(feature = "memory")]
 mod sync;
 #[cfg(any(test, feature = "test-util"))]

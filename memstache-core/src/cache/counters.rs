@@ -5,7 +5,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use crate::error::Error;
+use crate::{error::Error, striped::Striped};
 
 /// How a read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +70,7 @@ macro_rules! counters {
             /// Requests that did not end at once.
             begun: AtomicU64,
             /// Hits that were answered at once: requests that are counted once, when they end.
-            at_once: AtomicU64,
+            at_once: Striped,
             $(pub(crate) $name: AtomicU64,)*
         }
 
@@ -78,7 +78,7 @@ macro_rules! counters {
             /// Takes a snapshot in which no more has ended than was begun.
             pub(crate) fn snapshot(&self) -> CacheStats {
                 let mut stats = CacheStats { requests: 0, $($name: self.$name.load(Acquire),)* };
-                let at_once = self.at_once.load(Relaxed);
+                let at_once = self.at_once.sum();
                 stats.hits += at_once;
                 stats.requests = self.begun.load(Relaxed) + at_once;
                 stats
@@ -121,9 +121,7 @@ impl Counters {
     /// Counts a request that ended at once.
     pub(crate) fn at_once(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Hit => {
-                self.at_once.fetch_add(1, Relaxed);
-            },
+            Outcome::Hit => self.at_once.bump(),
             other => self.begin(1).answered(Ok(other)),
         }
     }

@@ -4,12 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{
-    Cache,
-    counters::Counted,
-    load::shape,
-    read::Read,
-};
+use super::{Cache, counters::Counted, load::shape, read::Read};
 use crate::{
     address::Address,
     error::{Error, ErrorKind, Result},
@@ -82,7 +77,7 @@ impl<F: Format> Read<'_, F> {
         T: DeserializeOwned + Send + Sync + 'static,
     {
         self.options.check()?;
-        let (mut counted, near) = self.near_hits::<T, _>(keys.into_iter().collect());
+        let (mut counted, near) = self.near_hits::<T, _>(&keys.into_iter().collect::<Vec<_>>());
         let addresses: Vec<_> = near.iter().filter_map(|near| near.as_ref().err()).cloned().collect();
         let below = match self.fetch_many::<T>(addresses.clone(), &mut counted).await {
             // The others were answered: what failed fails for the rest only.
@@ -95,7 +90,7 @@ impl<F: Format> Read<'_, F> {
     }
 
     /// What the near tier answers of many keys, counted, and the addresses of the others.
-    fn near_hits<T, K>(&self, keys: Vec<K>) -> (Counted<'_>, Vec<NearHit<T>>)
+    fn near_hits<T, K>(&self, keys: &[K]) -> (Counted<'_>, Vec<NearHit<T>>)
     where
         T: DeserializeOwned + Send + Sync + 'static,
         K: AsRef<[u8]>,

@@ -27,6 +27,7 @@ use crate::{
     memory::{Draft, Extra, Hashed, Held, Key, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
     request::{Consistency, Scope, Target},
     service::{DecodedAs, TryHit},
+    striped::Striped,
 };
 
 /// Shards at most, and bytes for each of them at least.
@@ -83,7 +84,7 @@ pub(crate) struct Copies {
 
 #[derive(Default)]
 struct Counters {
-    hits: AtomicU64,
+    hits: Striped,
     misses: AtomicU64,
     invalidated: AtomicU64,
     overtaken: AtomicU64,
@@ -124,8 +125,12 @@ impl Copies {
     /// Returns the copy that answers a read: fresh and verified; a negative record too.
     pub(super) fn find(&self, key: &impl Key, scope: &Scope, now: Tick) -> Option<Entry> {
         let entry = if self.is_verified() { self.fresh(key, scope, now, |copy| Some(copy.entry_held())) } else { None };
-        let counter = if entry.is_some() { &self.counters.hits } else { &self.counters.misses };
-        counter.fetch_add(1, Relaxed);
+        match entry {
+            Some(_) => self.counters.hits.bump(),
+            None => {
+                self.counters.misses.fetch_add(1, Relaxed);
+            }
+        }
         entry
     }
 
@@ -370,7 +375,7 @@ impl Copies {
         NearStats {
             entries: self.shards.iter().map(|shard| shard.read().len()).sum(),
             bytes: self.shards.iter().map(|shard| shard.read().bytes()).sum(),
-            hits: count(&self.counters.hits),
+            hits: self.counters.hits.sum(),
             misses: count(&self.counters.misses),
             invalidated: count(&self.counters.invalidated),
             overtaken: count(&self.counters.overtaken),
@@ -388,7 +393,7 @@ impl TryHit for NearView {
             return None;
         }
         let entry = copies.fresh(parts, scope, now, |slot| (!slot.is_negative()).then(|| slot.entry_held()))?;
-        copies.counters.hits.fetch_add(1, Relaxed);
+        copies.counters.hits.bump();
         Some(entry)
     }
 
@@ -406,7 +411,7 @@ impl TryHit for NearView {
         }
         let value = copies.fresh(parts, scope, now, |slot| {
             let (value, _) = slot.extra().decoded.as_ref()?;
-            if (**value).type_id() != wanted.type_id || !wanted.is_of(&slot.content()) {
+            if (**value).type_id() != wanted.type_id || !wanted.is_of(slot.common()) {
                 return None;
             }
             if let Some(told) = told {
@@ -414,7 +419,7 @@ impl TryHit for NearView {
             }
             Some(Arc::clone(value))
         })?;
-        copies.counters.hits.fetch_add(1, Relaxed);
+        copies.counters.hits.bump();
         Some(value)
     }
 

@@ -176,19 +176,26 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
         self
     }
 
-    /// Answers `None` for a key that the source does not have, instead of an error.
-    pub fn optional(self) -> LoadBuilder<'a, F, N, L, T, shape::Optional> {
-        self.shaped()
-    }
-
-    /// Answers with where the value came from, its age and what is left of its life.
-    pub fn entry(self) -> LoadBuilder<'a, F, N, L, T, shape::Entry> {
-        self.shaped()
-    }
-
     /// Answers with a shared value, that of [`Cache::get_arc`]: a near hit costs no decoding once it is kept.
     ///
-    /// Comes last: `optional().arc()` answers `Option<Arc<T>>`, `entry().arc()` a [`Fetched`] of an `Arc<T>`.
+    /// Comes after the others: `optional().arc()` answers `Option<Arc<T>>`, `entry().arc()` a
+    /// [`Fetched<Arc<T>>`](crate::Fetched).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> memstache_core::Result<()> {
+    /// # use memstache_core::{Cache, Json, MemoryStore, NearConfig, Stack};
+    /// # let store = MemoryStore::builder().build()?;
+    /// # let stack = Stack::over(store).near(NearConfig::new(1 << 20)?).build();
+    /// # let cache = Cache::builder(stack).keyspace("k").format(Json).build()?;
+    /// use std::{io, sync::Arc};
+    ///
+    /// let load = |_| async { Ok::<_, io::Error>("Ada".to_owned()) };
+    /// let name: Arc<String> = cache.get_or_load("user:7", load).arc().await?;
+    /// assert_eq!(*name, "Ada");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn arc(self) -> LoadBuilder<'a, F, N, L, T, shape::Shared<R>> {
         self.shaped()
     }
@@ -202,6 +209,18 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
     fn shaped<S>(self) -> LoadBuilder<'a, F, N, L, T, S> {
         let Self { cache, name, loader, ask, load, write, shape: _ } = self;
         LoadBuilder { cache, name, loader, ask, load, write, shape: PhantomData }
+    }
+}
+
+impl<'a, F, N, L, T> LoadBuilder<'a, F, N, L, T> {
+    /// Answers `None` for a key that the source does not have, instead of an error.
+    pub fn optional(self) -> LoadBuilder<'a, F, N, L, T, shape::Optional> {
+        self.shaped()
+    }
+
+    /// Answers with where the value came from, its age and what is left of its life.
+    pub fn entry(self) -> LoadBuilder<'a, F, N, L, T, shape::Entry> {
+        self.shaped()
     }
 }
 

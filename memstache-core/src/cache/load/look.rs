@@ -81,7 +81,8 @@ impl<'a, F: Format> Look<'a, F> {
         if self.wait {
             // In pieces: whoever waits holds permits of the layers below, which the awaited fill may need.
             let piece = self.asked.after(core.settings.store_timeout / PIECES);
-            let get = Get { items, on_miss: OnMiss::Wait, scope: self.ask.scope_until(core, Some(piece.min(self.give_up))) };
+            let get =
+                Get { items, on_miss: OnMiss::Wait, scope: self.ask.scope_until(core, Some(piece.min(self.give_up))) };
             // The store ends the piece; its answer, which may be a lease, has its own time to arrive.
             let arrival = core.store_deadline(piece, Some(self.give_up));
             let found = core.answer::<Get>(core.service.dispatch(get), Some(arrival), 1, true).await?;

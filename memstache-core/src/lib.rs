@@ -29,6 +29,7 @@ mod request;
 mod service;
 mod stack;
 mod store;
+mod striped;
 #[cfg(feature = "memory")]
 mod sync;
 #[cfg(any(test, feature = "test-util"))]
@@ -72,7 +73,7 @@ pub use self::{
         Operation, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target, Touch, TouchItem,
         TouchKind, Touched, When, Written,
     },
-    service::{CacheService, Decoded, DecodedAs, ErasedService, TryHit},
+    service::{CacheService, DecodedAs, ErasedService, TryHit},
     stack::{NoNear, Stack},
     store::{Store, StoreService},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},

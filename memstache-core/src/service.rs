@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::{
     address::Parts,
     clock::{BoxFuture, Tick},
-    entry::{Content, Entry, FormatId, Schema},
+    entry::{Content, Entry, FormatId, Meta, Schema},
     error::{Error, Result},
     request::{Request, Response, Scope},
 };
@@ -45,15 +45,24 @@ pub(crate) async fn oneshot<S: CacheService>(mut service: S, request: Request) -
 pub trait TryHit: Send + Sync + 'static {
     /// Returns the fresh, verified entry that a request would be answered with, if it is held here.
     ///
-    /// Counts as a read: recency and sliding windows move. Never answers an `Authority` read.
+    /// Counts as a read: recency and sliding windows move. Never answers an `Authority` read. `now` may be an
+    /// [upper bound](crate::Clock::upper_bound): what is fresh only before it is left to the stack.
     fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry>;
 
-    /// Like [`try_hit`](Self::try_hit), with what was decoded from the entry before, if it is what is wanted.
+    /// Returns what was decoded before from the entry that [`try_hit`](Self::try_hit) would return, if it is what is wanted.
     ///
-    /// Default: the entry; nothing decoded is kept.
-    fn try_decoded(&self, parts: &Parts<'_>, scope: &Scope, now: Tick, wanted: &DecodedAs) -> Option<Decoded> {
-        let _ = wanted;
-        self.try_hit(parts, scope, now).map(Decoded::Entry)
+    /// What is known of the entry goes to `told`, where that is asked for. Counts as a read if there is an answer.
+    /// Default: nothing decoded is kept.
+    fn try_decoded(
+        &self,
+        parts: &Parts<'_>,
+        scope: &Scope,
+        now: Tick,
+        wanted: &DecodedAs,
+        told: Option<&mut Option<Meta>>,
+    ) -> Option<Arc<dyn Any + Send + Sync>> {
+        let _ = (parts, scope, now, wanted, told);
+        None
     }
 
     /// Keeps what was decoded from an entry that was answered here, for as long as that very entry is held.
@@ -77,9 +86,9 @@ pub struct DecodedAs {
 }
 
 impl DecodedAs {
-    /// Creates what a value of type `T` must be.
-    pub fn new<T: 'static>(format: FormatId, schema: Option<Schema>) -> Self {
-        Self { type_id: TypeId::of::<T>(), format, schema }
+    /// Creates what a value of a type must be.
+    pub const fn new(type_id: TypeId, format: FormatId, schema: Option<Schema>) -> Self {
+        Self { type_id, format, schema }
     }
 
     /// Returns whether an entry of this content would be decoded in the same way.
@@ -88,60 +97,37 @@ impl DecodedAs {
     }
 }
 
-/// What a tier answers a hit with that is asked for a decoded value.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Decoded {
-    /// The value, of the type that is wanted.
-    Value(Arc<dyn Any + Send + Sync>),
-    /// The entry, still to be decoded.
-    Entry(Entry),
-}
-
 /// A whole stack behind `&self`: the only type erasure, made once, at the handle.
 ///
 /// Cloning costs one reference count. Readiness is awaited inside the call, so the master copy never holds a permit.
 #[derive(Clone)]
-pub struct ErasedService(Arc<dyn Dispatch>);
+pub struct ErasedService(Arc<Erased<dyn Dispatch>>);
 
 trait Dispatch: Send + Sync {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>>;
-    fn near(&self) -> Option<&dyn TryHit>;
 }
 
-struct Erase<S, N> {
+struct Erased<S: ?Sized> {
+    /// Apart from the stack, so that a hit is one call and not two.
+    near: Option<Box<dyn TryHit>>,
     service: S,
-    near: Option<N>,
 }
 
-impl<S: CacheService, N: TryHit> Dispatch for Erase<S, N> {
+impl<S: CacheService> Dispatch for S {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>> {
-        Box::pin(oneshot(self.service.clone(), request))
-    }
-
-    fn near(&self) -> Option<&dyn TryHit> {
-        self.near.as_ref().map(|near| near as &dyn TryHit)
-    }
-}
-
-/// The tier of a stack that has none.
-struct NoNear;
-
-impl TryHit for NoNear {
-    fn try_hit(&self, _: &Parts<'_>, _: &Scope, _: Tick) -> Option<Entry> {
-        None
+        Box::pin(oneshot(self.clone(), request))
     }
 }
 
 impl ErasedService {
     /// Erases a stack.
     pub fn new(service: impl CacheService) -> Self {
-        Self(Arc::new(Erase::<_, NoNear> { service, near: None }))
+        Self(Arc::new(Erased { near: None, service }))
     }
 
     /// Erases a stack that contains `near`, whose hits are answered without going through the stack: no layer sees them.
     pub fn with_try_hit(service: impl CacheService, near: impl TryHit) -> Self {
-        Self(Arc::new(Erase { service, near: Some(near) }))
+        Self(Arc::new(Erased { near: Some(Box::new(near)), service }))
     }
 
     /// Sends a request through the stack. At most one allocation of its own.
@@ -149,7 +135,7 @@ impl ErasedService {
     /// # Cancellation
     /// Dropping the future drops the request wherever it is; a write may or may not have happened.
     pub fn dispatch(&self, request: impl Into<Request>) -> BoxFuture<'static, Result<Response>> {
-        self.0.dispatch(request.into())
+        self.0.service.dispatch(request.into())
     }
 
     /// Returns what the near tier would answer a read with, if there is one and it holds a fresh entry.
@@ -159,7 +145,7 @@ impl ErasedService {
 
     /// Returns the near tier, if there is one.
     pub fn near(&self) -> Option<&dyn TryHit> {
-        self.0.near()
+        self.0.near.as_deref()
     }
 }
 

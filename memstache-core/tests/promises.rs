@@ -301,6 +301,76 @@ fn a_near_cache_drops_values_outside_its_locks() {
     });
 }
 
+/// A decoded value whose end reads the cache that kept it.
+struct Reads(Arc<Mutex<Option<Cache<Json>>>>, Arc<AtomicUsize>);
+
+thread_local! {
+    /// What the next value that is decoded here belongs to.
+    static KEEPER: std::cell::RefCell<Option<(Arc<Mutex<Option<Cache<Json>>>>, Arc<AtomicUsize>)>> =
+        const { std::cell::RefCell::new(None) };
+}
+
+impl<'de> serde::Deserialize<'de> for Reads {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?;
+        let (cache, dropped) = KEEPER.with_borrow(Clone::clone).unwrap();
+        Ok(Self(cache, dropped))
+    }
+}
+
+impl Drop for Reads {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, SeqCst);
+        let cache = self.0.lock().unwrap().clone();
+        if let Some(cache) = cache {
+            for n in 0..40 {
+                // Every shard is read.
+                drop(cache.get_arc::<u64>(format!("other:{n}")).now_or_never());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_near_cache_drops_decoded_values_outside_its_locks() {
+    within_reason(|| async {
+        let clock = ManualClock::new();
+        let (leaf, dropped) = (Told::new(&clock), Arc::new(AtomicUsize::new(0)));
+        let stack = Stack::over(leaf.clone()).near(near(&clock)).build();
+        let cache = cache(&clock, stack);
+        let keeper = Arc::new(Mutex::new(Some(cache.clone())));
+        KEEPER.set(Some((Arc::clone(&keeper), Arc::clone(&dropped))));
+        for n in 0..40u64 {
+            let other = format!("other:{n}");
+            cache.set(&other, &n).await.unwrap();
+            cache.get_arc::<u64>(&other).await.unwrap();
+        }
+        let decoded = async |name: &str| {
+            for _ in 0..3 {
+                cache.get_arc::<Reads>(name).await.unwrap().unwrap();
+            }
+        };
+        let text = "x".repeat(1000);
+        for n in 0..2000 {
+            let name = n.to_string();
+            cache.set(&name, &text).tags(["t"]).ttl(SECOND).await.unwrap();
+            decoded(&name).await;
+            match n % 100 {
+                10 => drop(cache.remove(&name).await.unwrap()),
+                20 => cache.invalidate_tag("t").await.unwrap(),
+                30 => clock.advance(SECOND * 2),
+                50 => leaf.tell(Invalidation::Gap).await,
+                60 => leaf.tell(Invalidation::Address(cache.address(&name).unwrap())).await,
+                _ => {}
+            }
+        }
+        leaf.tell(Invalidation::Gap).await;
+        // The first read decodes for itself, the second for the copy.
+        assert!(dropped.load(SeqCst) >= 4000, "{dropped:?}");
+        *keeper.lock().unwrap() = None;
+    });
+}
+
 /// A cache whose reads fail, so that it lives by its loaders.
 fn degraded(clock: &ManualClock, faults: &Faults) -> Cache<Json> {
     let gone = Faults::new();
@@ -637,7 +707,13 @@ async fn look(cache: &Cache<Json>, turn: u64, source: &Arc<Source>, authority: b
         }
     };
     let read = if authority { cache.read().authority() } else { cache.read() };
-    match turn % 6 {
+    match turn % 8 {
+        6 => read.get_arc("a").await.ok()?.map(|version| *version),
+        7 => {
+            let load = move |_| async move { Ok::<_, Infallible>(load().await) };
+            let read = cache.get_or_load("a", load).tags(["t"]).arc();
+            Some(*if authority { read.authority().await } else { read.await }.unwrap())
+        }
         0 => read.get("a").await.ok()?,
         1 => read.get_many(["b", "a"]).await.ok()?.pop().unwrap().ok()?,
         2 => {

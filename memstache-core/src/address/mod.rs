@@ -166,6 +166,7 @@ impl<'a> Parts<'a> {
 }
 
 impl Hash for Parts<'_> {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.space.hash_part());
         state.write(self.name);

@@ -45,6 +45,13 @@ pub(crate) struct LoadOptions {
     pub(crate) early_refresh: Option<f64>,
 }
 
+impl LoadOptions {
+    /// Whether fresh values may be refreshed early.
+    pub(crate) fn refreshes(&self) -> bool {
+        self.refresh_ahead.is_some() || self.early_refresh.is_some()
+    }
+}
+
 /// The id of loads that have no lease.
 pub(crate) const UNLEASED: u64 = 0;
 

@@ -1,8 +1,11 @@
 //! What became of each request: counted once per (handle call, key), here and nowhere else.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
-use crate::error::Error;
+use crate::{error::Error, striped::Striped};
 
 /// How a read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +24,7 @@ pub enum Outcome {
 /// What a handle has counted since it was built; all its clones and tenants share one count.
 ///
 /// `hits + stale + negative + misses + errors + cancelled` is `requests` less the ones in flight: a request is one key
-/// of one reading call (`get`, `try_get`, `get_entry`, `get_many`, `get_or_load`, `get_many_or_load`).
+/// of one reading call (`get`, `try_get`, `get_entry`, `get_arc`, `get_many`, `get_many_arc`, `get_or_load`, `get_many_or_load`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStats {
@@ -60,23 +63,31 @@ pub struct CacheStats {
 }
 
 macro_rules! counters {
-    ($($name:ident),*) => {
+    ($($name:ident),* $(,)?) => {
         /// The live counts behind [`CacheStats`].
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
+            /// Requests that did not end at once.
+            begun: AtomicU64,
+            /// Hits that were answered at once: requests that are counted once, when they end.
+            at_once: Striped,
             $(pub(crate) $name: AtomicU64,)*
         }
 
         impl Counters {
+            /// Takes a snapshot in which no more has ended than was begun.
             pub(crate) fn snapshot(&self) -> CacheStats {
-                CacheStats { $($name: self.$name.load(Relaxed),)* }
+                let mut stats = CacheStats { requests: 0, $($name: self.$name.load(Acquire),)* };
+                let at_once = self.at_once.sum();
+                stats.hits += at_once;
+                stats.requests = self.begun.load(Relaxed) + at_once;
+                stats
             }
         }
     };
 }
 
 counters!(
-    requests,
     hits,
     stale,
     negative,
@@ -91,19 +102,33 @@ counters!(
     rejected_unopened,
     rejected_format,
     rejected_schema,
-    rejected_decode
+    rejected_decode,
 );
 
 /// Adds one.
 pub(crate) fn bump(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
+    // After the request was counted that it belongs to: a snapshot sees both or only that.
+    counter.fetch_add(1, Release);
 }
 
 impl Counters {
     /// Opens the count of `keys` requests; each must be [answered](Counted::answered), or is cancelled.
     pub(crate) fn begin(&self, keys: usize) -> Counted<'_> {
-        self.requests.fetch_add(keys as u64, Relaxed);
+        self.begun.fetch_add(keys as u64, Relaxed);
         Counted { counters: self, open: keys as u64 }
+    }
+
+    /// Counts a request that ended at once.
+    pub(crate) fn at_once(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Hit => self.at_once.bump(),
+            other => self.begin(1).answered(Ok(other)),
+        }
+    }
+
+    /// Watches over the caller's own code that runs before a request is counted: its panic is one that failed.
+    pub(crate) fn uncounted(&self) -> Uncounted<'_> {
+        Uncounted(Some(self))
     }
 }
 
@@ -128,7 +153,7 @@ impl Counted<'_> {
 
     /// Counts all open requests as failed.
     pub(crate) fn failed(&mut self) {
-        self.counters.errors.fetch_add(self.open, Relaxed);
+        self.counters.errors.fetch_add(self.open, Release);
         self.open = 0;
     }
 }
@@ -136,6 +161,25 @@ impl Counted<'_> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         let counter = if std::thread::panicking() { &self.counters.errors } else { &self.counters.cancelled };
-        counter.fetch_add(self.open, Relaxed);
+        if self.open > 0 {
+            counter.fetch_add(self.open, Release);
+        }
+    }
+}
+
+/// A request that is counted when it ends, because it ends at once.
+pub(crate) struct Uncounted<'a>(Option<&'a Counters>);
+
+impl Uncounted<'_> {
+    pub(crate) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Uncounted<'_> {
+    fn drop(&mut self) {
+        if let Some(counters) = self.0.filter(|_| std::thread::panicking()) {
+            counters.begin(1).failed();
+        }
     }
 }

@@ -38,6 +38,16 @@ impl<T> Fetched<T> {
         Self { value: None, outcome: Outcome::Miss, age: Duration::ZERO, ttl_left: None, version: None }
     }
 
+    /// A value of which only that is wanted.
+    pub(super) fn value(value: T) -> Self {
+        Self { value: Some(value), outcome: Outcome::Hit, ..Self::miss() }
+    }
+
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Fetched<U> {
+        let Self { value, outcome, age, ttl_left, version } = self;
+        Fetched { value: value.map(change), outcome, age, ttl_left, version }
+    }
+
     pub(super) fn loaded(value: Option<T>, ttl_left: Option<Duration>) -> Self {
         Self { value, outcome: Outcome::Miss, age: Duration::ZERO, ttl_left, version: None }
     }

@@ -7,6 +7,7 @@ mod counters;
 mod fetched;
 mod invalidate;
 mod load;
+mod near;
 mod options;
 mod read;
 mod read_many;

@@ -1,6 +1,9 @@
 //! Reading one key.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use serde::de::DeserializeOwned;
 
@@ -10,6 +13,7 @@ use super::{
     core::Core,
     counters::{Outcome, bump},
     fetched::Fetched,
+    load::{Shape, shape},
     options::timeout,
 };
 use crate::{
@@ -57,19 +61,19 @@ pub(super) struct ReadOptions {
 impl ReadOptions {
     /// What the layers are asked by a call of one store call, from `now` on.
     pub(super) fn scope(&self, core: &Core, now: Tick) -> Scope {
-        self.scope_until(core, now.after(self.timeout.unwrap_or(core.settings.store_timeout)))
+        self.scope_until(core, Some(now.after(self.timeout.unwrap_or(core.settings.store_timeout))))
     }
 
     /// What the layers are asked until `deadline`.
-    pub(super) fn scope_until(&self, core: &Core, deadline: Tick) -> Scope {
+    pub(super) fn scope_until(&self, core: &Core, deadline: Option<Tick>) -> Scope {
         let cap = core.settings.max_staleness;
         let max_staleness = self.max_staleness.map_or(cap, |age| Some(cap.map_or(age, |cap| cap.min(age))));
-        Scope { deadline: Some(deadline), consistency: self.consistency, max_staleness }
+        Scope { deadline, consistency: self.consistency, max_staleness }
     }
 
     /// Until when a stale entry may be the answer.
     pub(super) fn served_until(&self, core: &Core, meta: &Meta) -> Tick {
-        let max_staleness = self.scope_until(core, Tick::NEVER).max_staleness;
+        let max_staleness = self.scope_until(core, None).max_staleness;
         let capped = max_staleness.map_or(Tick::NEVER, |age| meta.confirmed_at.after(age));
         expiry::dead_at(meta).min(capped)
     }
@@ -91,6 +95,42 @@ impl<F: Format> Cache<F> {
     /// A value that cannot be opened (tampered, another format or schema) is a miss.
     pub async fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
         self.read().get(key).await
+    }
+
+    /// Returns the value of a key, shared: decoded once, then kept in the near tier.
+    ///
+    /// A near hit on a value that is kept costs no decoding and no allocation. It is judged as any other hit: by expiry,
+    /// invalidation and [`max_staleness`](Read::max_staleness). The first near hit decodes the value and has it kept
+    /// beside its bytes, for as long as those are held. It is charged to the near tier with `size_of::<T>()` and the
+    /// length of its bytes, an estimate; if that is more than 1/64 of the tier, it is decoded each time, as it is where
+    /// there is no near tier.
+    ///
+    /// One value is kept for a key: what is asked for as another type is decoded from the bytes, as [`get`](Self::get)
+    /// does it; if they are none, it is a miss.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> memstache_core::Result<()> {
+    /// use std::sync::Arc;
+    /// use memstache_core::{Cache, Json, MemoryStore, NearConfig, Stack};
+    ///
+    /// let store = MemoryStore::builder().max_bytes(64 << 20).build()?;
+    /// let stack = Stack::over(store).near(NearConfig::new(8 << 20)?).build();
+    /// let cache = Cache::builder(stack).keyspace("pages").format(Json).build()?;
+    /// cache.set("home", "a long page").await?;
+    ///
+    /// // From the store, from its near copy, and then as it was decoded.
+    /// let page = [cache.get_arc::<String>("home").await?, cache.get_arc("home").await?, cache.get_arc("home").await?];
+    /// let [_, Some(second), Some(third)] = page else { panic!("it is there") };
+    /// assert!(Arc::ptr_eq(&second, &third));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get_arc<T>(&self, key: impl AsRef<[u8]>) -> Result<Option<Arc<T>>>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.read().get_arc(key).await
     }
 
     /// Returns the value of a key, if it can be had: any failure reads as `None` (and is counted as an error).
@@ -158,7 +198,15 @@ impl<'a, F: Format> Read<'a, F> {
 
     /// Like [`Cache::get`], with these options.
     pub async fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
-        Ok(self.get_entry(key).await?.value)
+        self.fetch::<T, shape::Optional>(key.as_ref()).await
+    }
+
+    /// Like [`Cache::get_arc`], with these options.
+    pub async fn get_arc<T>(&self, key: impl AsRef<[u8]>) -> Result<Option<Arc<T>>>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.fetch::<T, shape::Shared<shape::Optional>>(key.as_ref()).await
     }
 
     /// Like [`Cache::try_get`], with these options.
@@ -168,10 +216,7 @@ impl<'a, F: Format> Read<'a, F> {
 
     /// Like [`Cache::get_entry`], with these options: a stale value is a miss unless [`allow_stale`](Self::allow_stale).
     pub async fn get_entry<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Fetched<T>> {
-        let mut counted = self.cache.core.counters.begin(1);
-        let result = self.fetch(key.as_ref()).await;
-        counted.answered(result.as_ref().map(|fetched| fetched.outcome));
-        result
+        self.fetch::<T, shape::Entry>(key.as_ref()).await
     }
 
     /// Like [`Cache::exists`], with these options.
@@ -186,16 +231,49 @@ impl<'a, F: Format> Read<'a, F> {
         if let Some(limit) = self.options.timeout { call.timeout(limit) } else { call }
     }
 
-    async fn fetch<T: DeserializeOwned>(&self, name: &[u8]) -> Result<Fetched<T>> {
-        self.options.check()?;
-        let (core, now) = (&self.cache.core, self.cache.core.clock.now());
-        let parts = Parts::new(self.cache.space(), name)?;
-        let scope = self.options.scope(core, now);
-        if let Some(entry) = core.service.try_hit(&parts, &scope, now) {
-            return self.arrived(Ok(Lookup::Hit(entry)), now);
+    async fn fetch<T: DeserializeOwned, S: Shape<T>>(&self, name: &[u8]) -> Result<S::Output> {
+        if let Some(fetched) = self.counted_near_hit::<T, S>(name) {
+            return S::shape(fetched);
         }
-        let items = OneOrMany::One(core.address(&parts).into());
-        let found = core.look_up(Get { items, on_miss: OnMiss::Report, scope }).await;
+        let mut counted = self.cache.core.counters.begin(1);
+        let result = self.look_up::<T>(name).await;
+        counted.answered(result.as_ref().map(|fetched| fetched.outcome));
+        S::shape(result?.map(S::take))
+    }
+
+    fn counted_near_hit<T: DeserializeOwned, S: Shape<T>>(&self, name: &[u8]) -> Option<Fetched<S::Value>> {
+        let counters = &self.cache.core.counters;
+        let uncounted = counters.uncounted();
+        let near = self.near_hit::<T, S>(name);
+        uncounted.ended();
+        near.inspect(|fetched| counters.at_once(fetched.outcome))
+    }
+
+    /// Answers from the near tier, not counted yet, unless there is more to do than that.
+    pub(super) fn near_hit<T: DeserializeOwned, S: Shape<T>>(&self, name: &[u8]) -> Option<Fetched<S::Value>> {
+        let cache = self.cache;
+        self.options.check().ok()?;
+        let parts = Parts::new(cache.space(), name).ok()?;
+        let mut told = None;
+        if let Some(value) = cache.near_value::<T, S>(&parts, &self.options, S::TOLD.then_some(&mut told)) {
+            return Some(self.cache.hit(value, told.as_ref()));
+        }
+        let entry = cache.near_entry(&parts, &self.options)?;
+        Some(match cache.open_near::<T, S>(&parts, &entry) {
+            Ok(value) => cache.hit(value, S::TOLD.then_some(&entry.meta)),
+            Err(counter) => {
+                bump(counter);
+                Fetched::miss()
+            }
+        })
+    }
+
+    async fn look_up<T: DeserializeOwned>(&self, name: &[u8]) -> Result<Fetched<T>> {
+        self.options.check()?;
+        let core = &self.cache.core;
+        let address = core.address(&Parts::new(self.cache.space(), name)?);
+        let scope = self.options.scope(core, core.clock.now());
+        let found = core.look_up(Get { items: OneOrMany::One(address.into()), on_miss: OnMiss::Report, scope }).await;
         self.arrived(found, core.clock.now())
     }
 

@@ -1,8 +1,10 @@
 //! Reading many keys in one round trip.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
-use super::{Cache, read::Read};
+use super::{Cache, counters::Counted, load::shape, read::Read};
 use crate::{
     address::Address,
     error::{Error, ErrorKind, Result},
@@ -21,6 +23,18 @@ impl<F: Format> Cache<F> {
         self.read().get_many(keys).await
     }
 
+    /// Returns the values of many keys, shared, as [`get_arc`](Self::get_arc) does; results as of
+    /// [`get_many`](Self::get_many).
+    pub async fn get_many_arc<T>(
+        &self,
+        keys: impl IntoIterator<Item: AsRef<[u8]>>,
+    ) -> Result<Vec<Result<Option<Arc<T>>>>>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.read().get_many_arc(keys).await
+    }
+
     /// Builds the addresses of many keys; a wrong one is an error in its own place.
     pub(super) fn addresses<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Vec<Result<Address>> {
         keys.into_iter().map(|key| self.address(key)).collect()
@@ -30,8 +44,11 @@ impl<F: Format> Cache<F> {
 /// Puts the answers about the good items among the errors of the others, in the order asked.
 pub(super) fn in_place<A, T>(items: Vec<Result<A>>, answers: impl IntoIterator<Item = Result<T>>) -> Vec<Result<T>> {
     let mut answers = answers.into_iter();
-    let lost = || Err(Error::new(ErrorKind::Protocol, "an item was not answered"));
     items.into_iter().map(|item| item.and_then(|_| answers.next().unwrap_or_else(lost))).collect()
+}
+
+fn lost<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::Protocol, "an item was not answered"))
 }
 
 /// Clones the good items.
@@ -45,10 +62,58 @@ impl<F: Format> Read<'_, F> {
         &self,
         keys: impl IntoIterator<Item: AsRef<[u8]>>,
     ) -> Result<Vec<Result<Option<T>>>> {
-        let core = &self.cache.core;
         self.options.check()?;
         let addresses = self.cache.addresses(keys);
-        let mut counted = core.counters.begin(addresses.len());
+        let mut counted = self.cache.core.counters.begin(addresses.len());
+        self.fetch_many(addresses, &mut counted).await
+    }
+
+    /// Like [`Cache::get_many_arc`], with these options.
+    pub async fn get_many_arc<T>(
+        &self,
+        keys: impl IntoIterator<Item: AsRef<[u8]>>,
+    ) -> Result<Vec<Result<Option<Arc<T>>>>>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.options.check()?;
+        let (mut counted, near) = self.near_hits::<T, _>(&keys.into_iter().collect::<Vec<_>>());
+        let addresses: Vec<_> = near.iter().filter_map(|near| near.as_ref().err()).cloned().collect();
+        let below = match self.fetch_many::<T>(addresses.clone(), &mut counted).await {
+            // The others were answered: what failed fails for the rest only.
+            Err(error) if addresses.len() < near.len() => addresses.iter().map(|_| Err(error.clone())).collect(),
+            below => below?,
+        };
+        let mut below = below.into_iter().map(|value| value.map(|value| value.map(Arc::new)));
+        let answer = |near: Result<_, _>| near.map_or_else(|_| below.next().unwrap_or_else(lost), Ok);
+        Ok(near.into_iter().map(answer).collect())
+    }
+
+    /// What the near tier answers of many keys, counted, and the addresses of the others.
+    fn near_hits<T, K>(&self, keys: &[K]) -> (Counted<'_>, Vec<NearHit<T>>)
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+        K: AsRef<[u8]>,
+    {
+        let mut counted = self.cache.core.counters.begin(keys.len());
+        let mut ask = |key: &K| match self.near_hit::<T, shape::Shared<shape::Optional>>(key.as_ref()) {
+            Some(fetched) => {
+                counted.answered(Ok(fetched.outcome));
+                Ok(fetched.value)
+            }
+            None => Err(self.cache.address(key)),
+        };
+        let near = keys.iter().map(&mut ask).collect();
+        (counted, near)
+    }
+
+    /// Asks the stack for many keys.
+    async fn fetch_many<T: DeserializeOwned>(
+        &self,
+        addresses: Vec<Result<Address>>,
+        counted: &mut Counted<'_>,
+    ) -> Result<Vec<Result<Option<T>>>> {
+        let core = &self.cache.core;
         let items: OneOrMany<_> = good(&addresses).map(GetItem::from).collect();
         let scope = self.options.scope(core, core.clock.now());
         let found = if items.is_empty() {
@@ -72,3 +137,6 @@ impl<F: Format> Read<'_, F> {
         Ok(in_place(addresses, answers))
     }
 }
+
+/// What the near tier answers, or the address to ask for.
+type NearHit<T> = Result<Option<Arc<T>>, Result<Address>>;

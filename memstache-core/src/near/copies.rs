@@ -4,7 +4,7 @@ use std::{
     any::Any,
     hash::{Hash, Hasher},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
 };
@@ -22,11 +22,12 @@ use crate::{
     address::{Address, Parts, hash_of_space},
     clock::{Clock, Tick},
     coherence::Invalidation,
-    entry::Entry,
+    entry::{Entry, Meta},
     expiry::{self, Freshness},
     memory::{Draft, Extra, Hashed, Held, Key, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
     request::{Consistency, Scope, Target},
-    service::{Decoded, DecodedAs, TryHit},
+    service::{DecodedAs, TryHit},
+    striped::Striped,
 };
 
 /// Shards at most, and bytes for each of them at least.
@@ -58,7 +59,7 @@ pub(crate) struct Beside {
     /// When the authority last said that it is right.
     confirmed_at: Tick,
     /// What the first who asked for a decoded value made of it, and what that takes.
-    decoded: OnceLock<(Arc<dyn Any + Send + Sync>, usize)>,
+    decoded: Option<(Arc<dyn Any + Send + Sync>, usize)>,
 }
 
 /// The copies of a near cache; shared by its clones, its follower and the handle.
@@ -83,7 +84,7 @@ pub(crate) struct Copies {
 
 #[derive(Default)]
 struct Counters {
-    hits: AtomicU64,
+    hits: Striped,
     misses: AtomicU64,
     invalidated: AtomicU64,
     overtaken: AtomicU64,
@@ -123,9 +124,13 @@ impl Copies {
 
     /// Returns the copy that answers a read: fresh and verified; a negative record too.
     pub(super) fn find(&self, key: &impl Key, scope: &Scope, now: Tick) -> Option<Entry> {
-        let entry = if self.is_verified() { self.fresh(key, scope, now, |copy| copy.entry_held()) } else { None };
-        let counter = if entry.is_some() { &self.counters.hits } else { &self.counters.misses };
-        counter.fetch_add(1, Relaxed);
+        let entry = if self.is_verified() { self.fresh(key, scope, now, |copy| Some(copy.entry_held())) } else { None };
+        match entry {
+            Some(_) => self.counters.hits.bump(),
+            None => {
+                self.counters.misses.fetch_add(1, Relaxed);
+            }
+        }
         entry
     }
 
@@ -135,14 +140,21 @@ impl Copies {
     }
 
     /// Returns what `take` makes of a fresh copy, which it extends if it slides.
-    fn fresh<T>(&self, key: &impl Key, scope: &Scope, now: Tick, take: impl FnOnce(Copy<'_>) -> T) -> Option<T> {
+    fn fresh<T>(
+        &self,
+        key: &impl Key,
+        scope: &Scope,
+        now: Tick,
+        take: impl FnOnce(Copy<'_>) -> Option<T>,
+    ) -> Option<T> {
         let mut slides = false;
         let found = self.look(key, scope, |slot| {
             slides = slot.extended(now).is_some();
-            (now < slot.fresh_until() && !slot.is_too_old(scope, now)).then(|| take(slot))
+            if now < slot.fresh_until() && !slot.is_too_old(scope, now) { take(slot) } else { None }
         });
         if slides && found.is_some() {
-            self.slide(key, now);
+            // To the tick: a window that began at an upper bound would end late.
+            self.slide(key, self.clock.now());
         }
         found
     }
@@ -242,19 +254,18 @@ impl Copies {
             return;
         }
         let hash = Hashed::new(&self.hasher, key);
-        let mut dropped = Vec::new();
-        let mut table = self.shard(hash).write();
-        let Some(id) = table.find(hash, key) else { return };
-        // The bytes themselves, not only their version: those begin anew in a store that was emptied.
-        let is_same =
-            |slot: Copy<'_>| slot.value().as_ptr() == entry.value.as_ptr() && slot.version() == entry.meta.version;
-        if table.get(id).is_none_or(|slot| !is_same(slot) || slot.extra().decoded.get().is_some()) {
+        let takes = |slot: Copy<'_>| slot.extra().decoded.is_none() && slot.is_of(entry);
+        let place = |table: &Shard| table.find(hash, key).filter(|id| table.get(*id).is_some_and(takes));
+        // Whoever comes after the first asks in vain: that holds up no reader.
+        if place(&self.shard(hash).read()).is_none() {
             return;
         }
-        let mut held = Some(id);
-        self.make_room(&mut table, &mut held, |_, _| weight, &mut dropped);
+        let mut dropped = Vec::new();
+        let mut table = self.shard(hash).write();
+        let mut held = place(&table);
+        self.make_room(&mut table, &mut held, |_, held| held.map_or(0, |_| weight), &mut dropped);
         if let Some(id) = held {
-            table.change(id, |slot| drop(slot.rest.extra.decoded.set((value, weight))));
+            table.change(id, |slot| slot.rest.extra.decoded = Some((value, weight)));
         }
         drop(table);
     }
@@ -364,7 +375,7 @@ impl Copies {
         NearStats {
             entries: self.shards.iter().map(|shard| shard.read().len()).sum(),
             bytes: self.shards.iter().map(|shard| shard.read().bytes()).sum(),
-            hits: count(&self.counters.hits),
+            hits: self.counters.hits.sum(),
             misses: count(&self.counters.misses),
             invalidated: count(&self.counters.invalidated),
             overtaken: count(&self.counters.overtaken),
@@ -381,26 +392,35 @@ impl TryHit for NearView {
         if !copies.is_verified() {
             return None;
         }
-        let entry = copies.fresh(parts, scope, now, |slot| (!slot.is_negative()).then(|| slot.entry_held()))??;
-        copies.counters.hits.fetch_add(1, Relaxed);
+        let entry = copies.fresh(parts, scope, now, |slot| (!slot.is_negative()).then(|| slot.entry_held()))?;
+        copies.counters.hits.bump();
         Some(entry)
     }
 
-    fn try_decoded(&self, parts: &Parts<'_>, scope: &Scope, now: Tick, wanted: &DecodedAs) -> Option<Decoded> {
+    fn try_decoded(
+        &self,
+        parts: &Parts<'_>,
+        scope: &Scope,
+        now: Tick,
+        wanted: &DecodedAs,
+        told: Option<&mut Option<Meta>>,
+    ) -> Option<Arc<dyn Any + Send + Sync>> {
         let copies = &self.0;
         if !copies.is_verified() {
             return None;
         }
-        let found = copies.fresh(parts, scope, now, |slot| {
-            let value = slot.extra().decoded.get().map(|(value, _)| value);
-            let value = value.filter(|value| (***value).type_id() == wanted.type_id && wanted.is_of(&slot.content()));
-            match value {
-                Some(value) => Some(Decoded::Value(Arc::clone(value))),
-                None => (!slot.is_negative()).then(|| Decoded::Entry(slot.entry_held())),
+        let value = copies.fresh(parts, scope, now, |slot| {
+            let (value, _) = slot.extra().decoded.as_ref()?;
+            if (**value).type_id() != wanted.type_id || !wanted.is_of(slot.common()) {
+                return None;
             }
-        })??;
-        copies.counters.hits.fetch_add(1, Relaxed);
-        Some(found)
+            if let Some(told) = told {
+                *told = Some(slot.meta_held());
+            }
+            Some(Arc::clone(value))
+        })?;
+        copies.counters.hits.bump();
+        Some(value)
     }
 
     fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
@@ -413,14 +433,26 @@ impl Copy<'_> {
         scope.max_staleness.is_some_and(|age| now.since(self.extra().confirmed_at) > age)
     }
 
+    /// Returns whether an entry that was answered is this very copy.
+    ///
+    /// The bytes themselves, not only their version: those begin anew in a store that was emptied.
+    fn is_of(self, entry: &Entry) -> bool {
+        let (value, meta) = (self.value(), &entry.meta);
+        value.as_ptr() == entry.value.as_ptr() && self.version() == meta.version && self.content() == meta.content
+    }
+
     fn entry_held(self) -> Entry {
         self.entry(self.extra().confirmed_at)
+    }
+
+    fn meta_held(self) -> Meta {
+        Meta { confirmed_at: self.extra().confirmed_at, ..self.meta() }
     }
 }
 
 impl Extra for Beside {
     fn bytes(&self) -> usize {
-        self.decoded.get().map_or(0, |(_, weight)| *weight)
+        self.decoded.as_ref().map_or(0, |(_, weight)| *weight)
     }
 }
 

@@ -52,7 +52,8 @@ pub struct NearConfig {
 impl NearConfig {
     /// Creates a near cache's settings: at most so many bytes of keys, values and overhead; at least 64 KiB.
     ///
-    /// A value that takes more than 1/64 of them is not kept.
+    /// Values that are kept decoded count, with what they are [estimated](crate::Cache::get_arc) to take. A value that takes
+    /// more than 1/64 of the bytes is not kept.
     pub fn new(max_bytes: usize) -> Result<Self> {
         if max_bytes < MIN_NEAR_BYTES {
             return Err(Error::invalid("near max_bytes", format_args!("at least {MIN_NEAR_BYTES}"), max_bytes));

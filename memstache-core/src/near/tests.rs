@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
-    Cache, Coherence, ErasedService, Invalidation, InvalidationStream, Json, MemoryStore, Namer, Outcome, Parts,
+    Cache, Coherence, Entry, ErasedService, Invalidation, InvalidationStream, Json, MemoryStore, Namer, Outcome, Parts,
     PlainNamer, Stack, StoreService, testing::ManualClock,
 };
 
@@ -302,4 +302,87 @@ async fn stores_without_a_near_cache_need_no_coherence() {
     let cache = cache(&clock, Stack::over(StoreService::new(naive)).build());
     cache.set("a", &1).await.unwrap();
     assert_eq!(cache.get::<u8>("a").await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn a_decoded_value_goes_and_is_unverified_with_its_copy() {
+    let clock = ManualClock::new();
+    let leaf = Cut::new(&clock);
+    let cache = cache(&clock, Stack::over(leaf.clone()).near(near(&clock)).build());
+    cache.set("a", &1).tags(["t"]).await.unwrap();
+    let arc = async || cache.get_arc::<u8>("a").await.map(|value| value.map(|value| *value));
+    for _ in 0..3 {
+        assert_eq!(arc().await.unwrap(), Some(1));
+    }
+    let down = |down| leaf.down.store(down, std::sync::atomic::Ordering::SeqCst);
+    down(true);
+    assert_eq!(arc().await.unwrap(), Some(1), "a verified value needs nothing from below");
+    leaf.tell(Invalidation::Lost).await;
+    assert_eq!(arc().await.unwrap(), None, "not served as fresh");
+    let stale = cache.read().allow_stale().get_arc::<u8>("a").await.unwrap();
+    assert_eq!(stale.as_deref(), Some(&1));
+    leaf.tell(Invalidation::Restored).await;
+    assert_eq!(arc().await.unwrap(), Some(1), "confirmed: nothing was missed");
+    let address = cache.address("a").unwrap();
+    let tag = Invalidation::Tag(address.space(), crate::Tag::new("t").unwrap(), crate::Sequence(1 << 40));
+    leaf.tell(tag).await;
+    assert!(arc().await.is_err(), "hidden by its tag");
+    for gone in [Invalidation::Gap, Invalidation::Address(address.clone())] {
+        down(false);
+        cache.set("b", &1).await.unwrap();
+        cache.set("a", &1).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(arc().await.unwrap(), Some(1));
+        }
+        down(true);
+        assert_eq!(arc().await.unwrap(), Some(1));
+        leaf.tell(gone).await;
+        assert!(arc().await.is_err());
+    }
+    assert_eq!(cache.stats().rejected_decode, 0);
+}
+
+#[tokio::test]
+async fn decoded_values_are_charged_and_make_room() {
+    let clock = ManualClock::new();
+    let (copies, _touches) = Copies::new(NearConfig::new(MIN_NEAR_BYTES).unwrap().with_clock(clock.clone()));
+    let view = NearView(Arc::clone(&copies));
+    let space = crate::Space::new(None, &crate::KeyspaceName::new("k").unwrap());
+    let (scope, now) = (crate::Scope::default(), clock.now());
+    let wanted = crate::DecodedAs::new(std::any::TypeId::of::<u32>(), crate::FormatId::default(), None);
+    let get =
+        |name: &[u8]| crate::TryHit::try_decoded(&view, &Parts::new(&space, name).unwrap(), &scope, now, &wanted, None);
+    let mut kept = 0;
+    for n in 0..2000u32 {
+        let name = n.to_be_bytes();
+        let parts = Parts::new(&space, &name).unwrap();
+        let address = parts.to_address(&PlainNamer);
+        let value = vec![0; (n as usize * 37) % 600];
+        let entry = crate::NewEntry::new(value, crate::Lifetime::UNLIMITED).into_entry(
+            now,
+            crate::Version(n.into()),
+            crate::Sequence(0),
+        );
+        copies.insert(&address, entry, &copies.ticket(&address));
+        let held = crate::TryHit::try_hit(&view, &parts, &scope, now).unwrap();
+        let (before, weight) = (copies.stats(), (n as usize * 91) % 1400);
+        crate::TryHit::keep_decoded(&view, &parts, &held, Arc::new(n), weight);
+        let after = copies.stats();
+        assert!(after.bytes <= MIN_NEAR_BYTES, "{after:?}");
+        if let Some(value) = get(&name) {
+            kept += 1;
+            assert_eq!(*value.downcast::<u32>().unwrap(), n);
+            assert!(after.entries < before.entries || after.bytes == before.bytes + weight, "{before:?} {after:?}");
+        }
+        assert!(weight <= MIN_NEAR_BYTES / 64 || get(&name).is_none(), "too large to be kept");
+        // What was decoded from bytes that are not held any more is not kept, whatever their version says.
+        let other = Entry { value: held.value.to_vec().into(), meta: held.meta.clone() };
+        copies.drop_copy(&address);
+        copies.insert(&address, held, &copies.ticket(&address));
+        crate::TryHit::keep_decoded(&view, &parts, &other, Arc::new(n + 1), 8);
+        assert!(other.value.is_empty() || get(&name).is_none());
+    }
+    assert!(kept > 1000, "{kept}");
+    copies.flush();
+    assert_eq!((copies.stats().entries, copies.stats().bytes), (0, 0));
 }

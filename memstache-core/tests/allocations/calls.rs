@@ -65,3 +65,23 @@ fn a_near_hit_allocates_nothing() {
     let hit = || assert_eq!(now(async { cache.get_or_load("user:7", load).await }).unwrap(), 7);
     assert_eq!(count(hit), 0, "through get_or_load too");
 }
+
+#[test]
+fn a_near_hit_on_a_decoded_value_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let near = NearConfig::new(1 << 20).unwrap();
+    let cache = runtime.block_on(async { filled(Stack::over(store()).near(near).build()) });
+    let text = "a value that cannot be decoded without an allocation".to_owned();
+    runtime.block_on(async { cache.set("page", &text).await.unwrap() });
+    runtime.block_on(cache.get_arc::<String>("page")).unwrap();
+    let hit = || assert_eq!(*now(cache.get_arc::<String>("page")).unwrap().unwrap(), text);
+    assert_eq!(count(hit), 0);
+    let load = |_| async { Err::<String, _>(std::io::Error::other("not asked")) };
+    let hit = || assert_eq!(*now(async { cache.get_or_load("page", load).arc().await }).unwrap(), text);
+    assert_eq!(count(hit), 0, "through get_or_load too");
+    let ahead = || {
+        let load = cache.get_or_load("page", load).ttl(std::time::Duration::from_secs(60)).refresh_ahead(0.9);
+        assert_eq!(now(async { load.entry().arc().await }).unwrap().value.as_deref(), Some(&text));
+    };
+    assert_eq!(count(ahead), 0, "with what is known of it too");
+}

@@ -29,6 +29,7 @@ fn public_types_are_send_sync_and_debug() {
         Fetched<u32>, LoadBuilder<'static, Json, &'static str, Loader, u32>, LoadContext<u32>, Loaded<u32>,
         LoadManyBuilder<'static, Json, &'static str, Loader, u32>, Outcome, Read<'static, Json>, Scoped, Tenanted,
         RemoveManyBuilder<'static, Json>, SetBuilder<'static, Json>, SetManyBuilder<'static, Json>, shape::Value, shape::Optional, shape::Entry,
+        shape::Shared<shape::Value>,
         SystemClock, Tick, Coalesce<u8, u8>, Invalidation, Content, Encoding, Entry, EntryOptions, FormatId, Meta,
         NewEntry, Schema, Sequence, Tags, Version, BoxError, Error, ErrorKind, Lifetime, expiry::Freshness, KeyspaceName,
         Tag, TenantId, Consistency, Get, GetItem, Invalidate, Lease, LeaseId, Lookup, OnMiss, OneOrMany<u8>, Remove,
@@ -65,6 +66,8 @@ async fn the_futures_of_every_method_are_send() {
     sends(cache.touch("a")).await.unwrap();
     sends(cache.touch_ttl("a", std::time::Duration::from_secs(1))).await.unwrap();
     sends(cache.get_many::<u32>(["a"])).await.unwrap();
+    sends(cache.get_arc::<u32>("a")).await.unwrap();
+    sends(cache.get_many_arc::<u32>(["a"])).await.unwrap();
     sends(cache.set_many([("a", &1)]).into_future()).await.unwrap();
     sends(cache.remove_many(["a"])).await.unwrap();
     let load = cache.get_or_load("a", |_| async { Ok::<_, Error>(1) });

@@ -8,6 +8,7 @@ mod batches;
 mod cancellation;
 mod context;
 mod counting;
+mod decoded;
 mod degraded;
 mod early_refresh;
 mod input;

@@ -15,15 +15,14 @@ use super::{
     super::{
         Cache,
         core::LoadOptions,
-        fetched::Fetched,
         options::{Until, WriteOptions, write_setters},
         read::ReadOptions,
     },
-    IntoLoaded, LoadContext, Loader,
+    IntoLoaded, LoadContext, Loader, Shape, shape,
 };
 use crate::{
     clock::BoxFuture,
-    error::{BoxError, Error, ErrorKind, Result},
+    error::{BoxError, Result},
     format::Format,
     request::Consistency,
 };
@@ -177,13 +176,27 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
         self
     }
 
-    /// Answers `None` for a key that the source does not have, instead of an error.
-    pub fn optional(self) -> LoadBuilder<'a, F, N, L, T, shape::Optional> {
-        self.shaped()
-    }
-
-    /// Answers with where the value came from, its age and what is left of its life.
-    pub fn entry(self) -> LoadBuilder<'a, F, N, L, T, shape::Entry> {
+    /// Answers with a shared value, that of [`Cache::get_arc`]: a near hit costs no decoding once it is kept.
+    ///
+    /// Comes after the others: `optional().arc()` answers `Option<Arc<T>>`, `entry().arc()` a
+    /// [`Fetched<Arc<T>>`](crate::Fetched).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> memstache_core::Result<()> {
+    /// # use memstache_core::{Cache, Json, MemoryStore, NearConfig, Stack};
+    /// # let store = MemoryStore::builder().build()?;
+    /// # let stack = Stack::over(store).near(NearConfig::new(1 << 20)?).build();
+    /// # let cache = Cache::builder(stack).keyspace("k").format(Json).build()?;
+    /// use std::{io, sync::Arc};
+    ///
+    /// let load = |_| async { Ok::<_, io::Error>("Ada".to_owned()) };
+    /// let name: Arc<String> = cache.get_or_load("user:7", load).arc().await?;
+    /// assert_eq!(*name, "Ada");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn arc(self) -> LoadBuilder<'a, F, N, L, T, shape::Shared<R>> {
         self.shaped()
     }
 
@@ -199,54 +212,15 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
     }
 }
 
-/// The shapes of a load's answer.
-pub mod shape {
-    /// The value; a key that the source does not have is an error.
-    #[derive(Debug)]
-    #[non_exhaustive]
-    pub struct Value;
-
-    /// The value, if the source has the key.
-    #[derive(Debug)]
-    #[non_exhaustive]
-    pub struct Optional;
-
-    /// The value with where it came from.
-    #[derive(Debug)]
-    #[non_exhaustive]
-    pub struct Entry;
-}
-
-/// Gives a load's answer its shape; implemented by the types of [`shape`].
-pub trait Shape<T>: Send + 'static {
-    /// The answer.
-    type Output;
-
-    /// Shapes it.
-    fn shape(fetched: Fetched<T>) -> Result<Self::Output>;
-}
-
-impl<T> Shape<T> for shape::Value {
-    type Output = T;
-
-    fn shape(fetched: Fetched<T>) -> Result<T> {
-        fetched.value.ok_or_else(|| Error::new(ErrorKind::NotFound, "the source has no such key"))
+impl<'a, F, N, L, T> LoadBuilder<'a, F, N, L, T> {
+    /// Answers `None` for a key that the source does not have, instead of an error.
+    pub fn optional(self) -> LoadBuilder<'a, F, N, L, T, shape::Optional> {
+        self.shaped()
     }
-}
 
-impl<T> Shape<T> for shape::Optional {
-    type Output = Option<T>;
-
-    fn shape(fetched: Fetched<T>) -> Result<Option<T>> {
-        Ok(fetched.value)
-    }
-}
-
-impl<T> Shape<T> for shape::Entry {
-    type Output = Fetched<T>;
-
-    fn shape(fetched: Fetched<T>) -> Result<Fetched<T>> {
-        Ok(fetched)
+    /// Answers with where the value came from, its age and what is left of its life.
+    pub fn entry(self) -> LoadBuilder<'a, F, N, L, T, shape::Entry> {
+        self.shaped()
     }
 }
 
@@ -265,7 +239,9 @@ where
     fn into_future(self) -> Self::IntoFuture {
         match self.near_hit() {
             Ok(fetched) => LoadFuture(State::Ready(Some(R::shape(fetched)))),
-            Err(due) => LoadFuture(State::Running(Box::pin(async move { R::shape(self.fetch(due).await?) }))),
+            Err(due) => {
+                LoadFuture(State::Running(Box::pin(async move { R::shape(self.fetch(due).await?.map(R::take)) })))
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     address::Address,
     clock::{BoxFuture, Tick},
     coalesce::{Joined, Opened, fly},
-    entry::{Entry, NewEntry},
+    entry::{Entry, Meta, NewEntry},
     error::{BoxError, Error, ErrorKind, Result},
     expiry,
     format::Format,
@@ -180,9 +180,9 @@ impl<F: Format> Cache<F> {
 }
 
 /// Whether a reader should refresh a fresh entry now.
-pub(super) fn is_due(core: &Core, load: &LoadOptions, entry: &Entry, now: Tick) -> bool {
-    load.refresh_ahead.is_some_and(|part| expiry::due_ahead(&entry.meta, now, part))
-        || load.early_refresh.is_some_and(|beta| expiry::due_by_chance(&entry.meta, now, beta, (core.random)()))
+pub(super) fn is_due(core: &Core, load: &LoadOptions, meta: &Meta, now: Tick) -> bool {
+    load.refresh_ahead.is_some_and(|part| expiry::due_ahead(meta, now, part))
+        || load.early_refresh.is_some_and(|beta| expiry::due_by_chance(meta, now, beta, (core.random)()))
 }
 
 pub(super) fn load_failed(error: impl Into<BoxError>) -> Error {

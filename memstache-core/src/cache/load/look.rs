@@ -81,13 +81,14 @@ impl<'a, F: Format> Look<'a, F> {
         if self.wait {
             // In pieces: whoever waits holds permits of the layers below, which the awaited fill may need.
             let piece = self.asked.after(core.settings.store_timeout / PIECES);
-            let get = Get { items, on_miss: OnMiss::Wait, scope: self.ask.scope_until(core, piece.min(self.give_up)) };
+            let get =
+                Get { items, on_miss: OnMiss::Wait, scope: self.ask.scope_until(core, Some(piece.min(self.give_up))) };
             // The store ends the piece; its answer, which may be a lease, has its own time to arrive.
             let arrival = core.store_deadline(piece, Some(self.give_up));
             let found = core.answer::<Get>(core.service.dispatch(get), Some(arrival), 1, true).await?;
             return found.into_one().unwrap_or_else(|| Err(not_one()));
         }
-        let scope = self.ask.scope_until(core, core.store_deadline(core.clock.now(), Some(self.give_up)));
+        let scope = self.ask.scope_until(core, Some(core.store_deadline(core.clock.now(), Some(self.give_up))));
         let found = ask(core, Get { items, on_miss: OnMiss::Lease, scope }).await?;
         found.into_one().unwrap_or_else(|| Err(not_one()))
     }

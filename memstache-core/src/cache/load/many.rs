@@ -213,7 +213,7 @@ where
 /// Asks about many keys at once. A store that is out of reach makes every key this caller's to load.
 async fn ask_many(core: &Arc<Core>, items: OneOrMany<GetItem>, options: ReadOptions, give_up: Tick) -> Result<Found> {
     let count = items.len();
-    let scope = options.scope_until(core, core.store_deadline(core.clock.now(), Some(give_up)));
+    let scope = options.scope_until(core, Some(core.store_deadline(core.clock.now(), Some(give_up))));
     match ask(core, Get { items, on_miss: OnMiss::Lease, scope }).await {
         Err(error) if is_degraded(&error) => Ok((0..count).map(|_| Err(error.clone())).collect()),
         found => found,

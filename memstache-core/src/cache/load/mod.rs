@@ -15,12 +15,14 @@ mod job;
 mod loader;
 mod look;
 mod many;
+pub mod shape;
 mod single;
 
 pub use self::{
-    builder::{LoadBuilder, LoadFuture, Shape, shape},
+    builder::{LoadBuilder, LoadFuture},
     context::{IntoLoaded, LoadContext, Loaded},
     loader::{BatchLoader, Loader},
     many::LoadManyBuilder,
+    shape::Shape,
 };
 pub(super) use self::{failures::Failures, flight::Landed};

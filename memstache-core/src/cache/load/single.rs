@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     super::{counters::Outcome, fetched::Fetched, options::WriteOptions},
-    LoadBuilder, Loader,
+    LoadBuilder, Loader, Shape,
     flight::Right,
     job::{Job, is_due},
     look::{Look, Verdict},
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     address::Parts,
     clock::Tick,
+    entry::Meta,
     error::{Error, Result},
     format::Format,
 };
@@ -26,19 +27,40 @@ where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     /// Answers from the near tier without a future, unless there is more to do than that.
-    pub(super) fn near_hit(&self) -> Result<Fetched<T>, Due> {
+    pub(super) fn near_hit(&self) -> Result<Fetched<R::Value>, Due>
+    where
+        R: Shape<T>,
+    {
         let not_here = |_| Due(false);
         self.check().map_err(not_here)?;
-        let (core, now) = (&self.cache.core, self.cache.core.clock.now());
-        let parts = Parts::new(self.cache.space(), self.name.as_ref()).map_err(not_here)?;
-        let entry = core.service.try_hit(&parts, &self.ask.scope(core, now), now).ok_or(Due(false))?;
-        if is_due(core, &self.load, &entry, now) {
-            return Err(Due(true));
-        }
-        // What cannot be opened is found, and counted, once more on the way through the stack.
-        let value = self.cache.try_open(&entry).map_err(|_| Due(false))?;
-        core.counters.begin(1).answered(Ok(Outcome::Hit));
-        Ok(Fetched::cached(Some(value), Outcome::Hit, &entry.meta, now))
+        let cache = self.cache;
+        let parts = Parts::new(cache.space(), self.name.as_ref()).map_err(not_here)?;
+        let tells = R::TOLD || self.load.refreshes();
+        let mut told = None;
+        let kept = cache.near_value::<T, R>(&parts, &self.ask, tells.then_some(&mut told));
+        let (value, meta) = match kept {
+            Some(value) => {
+                self.check_due(told.as_ref())?;
+                (value, told)
+            }
+            None => {
+                let entry = cache.near_entry(&parts, &self.ask).ok_or(Due(false))?;
+                self.check_due(tells.then_some(&entry.meta))?;
+                // What cannot be opened is found, and counted, once more on the way through the stack.
+                let uncounted = cache.core.counters.uncounted();
+                let value = cache.open_near::<T, R>(&parts, &entry);
+                uncounted.ended();
+                (value.map_err(|_| Due(false))?, Some(entry.meta))
+            }
+        };
+        cache.core.counters.at_once(Outcome::Hit);
+        Ok(cache.hit(value, meta.as_ref().filter(|_| R::TOLD)))
+    }
+
+    fn check_due(&self, meta: Option<&Meta>) -> Result<(), Due> {
+        let core = &self.cache.core;
+        let due = meta.is_some_and(|meta| is_due(core, &self.load, meta, core.clock.now()));
+        if due { Err(Due(true)) } else { Ok(()) }
     }
 
     fn check(&self) -> Result<()> {
@@ -70,7 +92,7 @@ where
         let job = || Job { cache: cache.clone(), address: address.clone(), loader, write, negative_ttl };
         match verdict {
             Verdict::Hit(fetched, entry) => {
-                if due.0 || is_due(core, &load, &entry, core.clock.now()) {
+                if due.0 || is_due(core, &load, &entry.meta, core.clock.now()) {
                     job().refresh_early(entry);
                 }
                 Ok(fetched)

@@ -1,0 +1,58 @@
+//! Hits that the near tier answers at once: no future, no box, no allocation.
+
+use std::sync::atomic::AtomicU64;
+
+use serde::de::DeserializeOwned;
+
+use super::{Cache, counters::Outcome, fetched::Fetched, load::Shape, read::ReadOptions};
+use crate::{
+    address::Parts,
+    entry::{Entry, Meta},
+    format::Format,
+    service::DecodedAs,
+};
+
+impl<F: Format> Cache<F> {
+    /// Asks the near tier for a value that it keeps decoded, as a shape wants it.
+    ///
+    /// By an upper bound of now: what is fresh then is fresh now, and what is not goes through the stack, which judges
+    /// to the tick.
+    pub(super) fn near_value<T, S: Shape<T>>(
+        &self,
+        parts: &Parts<'_>,
+        options: &ReadOptions,
+        told: Option<&mut Option<Meta>>,
+    ) -> Option<S::Value> {
+        let wanted = DecodedAs::new(S::kept()?, self.format.id(), self.core.settings.schema);
+        let (near, now) = (self.core.service.near()?, self.core.clock.upper_bound());
+        S::held(near.try_decoded(parts, &options.scope_until(&self.core, None), now, &wanted, told)?)
+    }
+
+    /// Asks the near tier for an entry, in the same way.
+    pub(super) fn near_entry(&self, parts: &Parts<'_>, options: &ReadOptions) -> Option<Entry> {
+        let (near, now) = (self.core.service.near()?, self.core.clock.upper_bound());
+        near.try_hit(parts, &options.scope_until(&self.core, None), now)
+    }
+
+    /// A hit, with what is known of its entry where the answer tells that.
+    pub(super) fn hit<V>(&self, value: V, told: Option<&Meta>) -> Fetched<V> {
+        match told {
+            Some(meta) => Fetched::cached(Some(value), Outcome::Hit, meta, self.core.clock.now()),
+            None => Fetched::value(value),
+        }
+    }
+
+    /// Opens what the near tier answered, and has it keep what is shared; the error is what would count it.
+    pub(super) fn open_near<T: DeserializeOwned, S: Shape<T>>(
+        &self,
+        parts: &Parts<'_>,
+        entry: &Entry,
+    ) -> Result<S::Value, &AtomicU64> {
+        let value = S::take(self.try_open(entry)?);
+        if let (Some(near), Some(shared)) = (self.core.service.near(), S::share(&value)) {
+            // What it takes in memory nobody can say: its own size, and what it refers to about as much as the bytes.
+            near.keep_decoded(parts, entry, shared, size_of::<T>().saturating_add(entry.value.len()));
+        }
+        Ok(value)
+    }
+}

@@ -37,7 +37,7 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
 
 /// Runs some things at the same time and waits for all.
 fn at_once<const N: usize>(things: [Box<dyn FnOnce() + Send>; N]) {
-    let running: Vec<_> = things.into_iter().map(|thing| thread::spawn(move || thing())).collect();
+    let running: Vec<_> = things.into_iter().map(thread::spawn).collect();
     running.into_iter().for_each(|thread| thread.join().unwrap());
 }
 

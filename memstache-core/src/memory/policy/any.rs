@@ -7,6 +7,7 @@ use super::{EvictionPolicy, Fifo, Lfu, Lru, Random, RemovalCause, S3Fifo, Sieve,
 /// A call costs a predictable branch more than one to the policy itself.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one for each shard, and a hit must not follow a pointer")]
 pub enum AnyPolicy {
     /// Least recently used.
     Lru(Lru),

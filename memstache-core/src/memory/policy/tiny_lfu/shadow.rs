@@ -34,7 +34,7 @@ impl Shadow {
             self.grow();
         }
         if self.split.len() < MOST {
-            let slot = self.free.pop().unwrap_or(self.split.queues.slots.end() as u16);
+            let slot = self.free.pop().unwrap_or_else(|| self.split.queues.slots.end() as u16);
             let at = self.find(print);
             self.table[at] = slot;
             self.split.queues.slots.set_print(slot.into(), print);
@@ -138,7 +138,7 @@ impl Shadow {
 
     fn home(&self, print: u32) -> usize {
         let spread = print.wrapping_mul(0x9e37_79b1);
-        (u64::from(spread) * self.table.len() as u64 >> 32) as usize
+        ((u64::from(spread) * self.table.len() as u64) >> 32) as usize
     }
 }
 

@@ -1,6 +1,10 @@
 //! The policy against a naive one, and its promises.
 
-use std::{collections::HashMap, sync::RwLock, thread};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::RwLock,
+    thread,
+};
 
 use proptest::prelude::*;
 
@@ -531,8 +535,8 @@ fn survives_many_readers() {
             let mut guard = shard.write().unwrap();
             let (policy, held) = &mut *guard;
             let slot = (hash(9 << 32 | n) % 256) as u32;
-            if !held.contains_key(&slot) {
-                held.insert(slot, slot.into());
+            if let Entry::Vacant(free) = held.entry(slot) {
+                free.insert(slot.into());
                 policy.record_insert(SlotId(slot), hash(slot.into()), 1 + n as usize % 100);
             } else {
                 evict(policy, held);

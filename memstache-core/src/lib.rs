@@ -80,6 +80,11 @@ pub use self::{
     version::{Sequence, Version},
 };
 
+/// How the policies of the memory store compare, and which one to take.
+#[cfg(feature = "memory")]
+#[doc = include_str!("memory/policy/choosing.md")]
+pub mod choosing_a_policy {}
+
 /// The workspace's README, so that its example is tested.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -200,11 +200,6 @@ impl Slot {
         self.blob.len() - self.name_len()
     }
 
-    /// Returns what is known of the content, less its plain length.
-    pub(crate) fn common(&self) -> &Content {
-        &self.class.content
-    }
-
     pub(crate) fn is_negative(&self) -> bool {
         self.class.content.negative
     }

@@ -200,6 +200,12 @@ impl Slot {
         self.blob.len() - self.name_len()
     }
 
+    /// Returns what is known of the content, less its plain length.
+    #[cfg(feature = "near")]
+    pub(crate) fn common(&self) -> &Content {
+        &self.class.content
+    }
+
     pub(crate) fn is_negative(&self) -> bool {
         self.class.content.negative
     }

@@ -9,8 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use memstache_core::{
-    Address, EvictionPolicy, Get, KeyspaceName, Lifetime, Lookup, Lru, MemoryStats, MemoryStore, NewEntry, Parts, Request,
-    Response, S3Fifo, Set, Sieve, Space, TinyLfu,
+    Address, EvictionPolicy, Get, KeyspaceName, Lifetime, Lookup, Lru, MemoryStats, MemoryStore, NewEntry, Parts,
+    Request, Response, S3Fifo, Set, Sieve, Space, TinyLfu,
 };
 use tower_service::Service as _;
 

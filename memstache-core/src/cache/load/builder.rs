@@ -44,18 +44,18 @@ impl<F: Format> Cache<F> {
     ///
     /// The loader returns a value, an `Option` of one (`None`: the source has no such key) or, by its
     /// [`LoadContext`], a [`Loaded`](super::Loaded) with a lifetime and tags of its own. Awaited for the value; a key
-    /// that the source does not have is [`NotFound`](ErrorKind::NotFound), or `None` with
+    /// that the source does not have is [`NotFound`](crate::ErrorKind::NotFound), or `None` with
     /// [`optional`](LoadBuilder::optional). The value itself is never an `Option`: that is
-    /// [`Invalid`](ErrorKind::Invalid), so that a forgotten `optional` does not store `None` like any value.
+    /// [`Invalid`](crate::ErrorKind::Invalid), so that a forgotten `optional` does not store `None` like any value.
     ///
     /// The loader runs as a task of its own, so it and its future are `Send + 'static`: clone what it needs and move it
     /// in, `let db = self.db.clone();` and `move |_| async move { db.find(id).await }`. It must not load its own key: it
     /// would wait for itself until the timeout. A value that is too large for the store is returned, not stored, and
     /// counted in [`fills_failed`](crate::CacheStats::fills_failed).
     ///
-    /// Errors: [`Invalid`](ErrorKind::Invalid) for options out of their limits, [`Load`](ErrorKind::Load) with the
-    /// loader's error as its source ([`Error::find_source`]), [`LoadPanicked`](ErrorKind::LoadPanicked),
-    /// [`Timeout`](ErrorKind::Timeout), [`Overloaded`](ErrorKind::Overloaded) when a limit refused the call. A store that
+    /// Errors: [`Invalid`](crate::ErrorKind::Invalid) for options out of their limits, [`Load`](crate::ErrorKind::Load) with the
+    /// loader's error as its source ([`Error::find_source`](crate::Error::find_source)), [`LoadPanicked`](crate::ErrorKind::LoadPanicked),
+    /// [`Timeout`](crate::ErrorKind::Timeout), [`Overloaded`](crate::ErrorKind::Overloaded) when a limit refused the call. A store that
     /// cannot be reached is no error: the value is loaded and not stored.
     ///
     /// # Panics

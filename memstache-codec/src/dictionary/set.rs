@@ -87,7 +87,13 @@ impl Dictionaries {
     /// Forgets a dictionary of one space; values that were written with it are misses from now on. Returns whether it
     /// was there.
     pub fn retire(&self, space: &Space, id: u32) -> bool {
-        self.0.sets.write().own.get_mut(space.key()).is_some_and(|set| set.retire(id))
+        let mut sets = self.0.sets.write();
+        let Some(set) = sets.own.get_mut(space.key()) else { return false };
+        let was_here = set.retire(id);
+        if set.readable.is_empty() {
+            sets.own.remove(space.key());
+        }
+        was_here
     }
 
     /// Forgets a dictionary of all tenants. Returns whether it was there.

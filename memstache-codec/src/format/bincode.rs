@@ -36,8 +36,9 @@ pub const BINCODE_LIMIT: usize = 64 << 20;
 #[expect(clippy::exhaustive_structs, reason = "a unit that is written as `Bincode`")]
 pub struct Bincode;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<BINCODE_LIMIT>> =
-    bincode::config::standard().with_limit::<BINCODE_LIMIT>();
+/// Counts integers at full width, up to sixteen bytes for one that is written as one: so much above the bytes' own limit.
+const CLAIMS: usize = 16 * BINCODE_LIMIT;
+const CONFIG: Configuration<LittleEndian, Varint, Limit<CLAIMS>> = bincode::config::standard().with_limit::<CLAIMS>();
 
 impl Format for Bincode {
     fn id(&self) -> FormatId {
@@ -55,6 +56,9 @@ impl Format for Bincode {
     }
 
     fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
+        if bytes.len() > BINCODE_LIMIT {
+            return Err(unreadable("the stored value is larger than any that is written as bincode"));
+        }
         let seed = Seed::<T>::new(bytes.len());
         match bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG) {
             Ok((value, read)) if read == bytes.len() => Ok(value),

@@ -3,10 +3,7 @@
 use bytes::Bytes;
 use memstache_core::{BufferPool, Format, FormatId, Result};
 use rmp_serde::decode;
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     errors::{unreadable, unwritable},
@@ -47,8 +44,8 @@ impl Format for MessagePack {
         let rejected = || unreadable("the stored value is not this MessagePack");
         let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
         let value = T::deserialize(Guarded::new(&mut reader, bytes.len())).map_err(|_| rejected())?;
-        // The reader does not say where it stands: at the end, it finds no marker.
-        match IgnoredAny::deserialize(&mut reader) {
+        // The reader does not say where it stands: at the end, and only there, it finds no marker of nothing.
+        match <()>::deserialize(&mut reader) {
             Err(decode::Error::InvalidMarkerRead(_)) => Ok(value),
             _ => Err(rejected()),
         }

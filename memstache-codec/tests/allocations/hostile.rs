@@ -76,6 +76,23 @@ fn damaged_values_of_every_format() {
     assert!(tried > 30_000, "{tried}");
 }
 
+/// A text and bytes of which only the length is there: nearly 64 MiB, in each format's way to say it.
+#[test]
+fn texts_that_claim_to_be_long() {
+    use memstache_codec::{Bincode, Blob, MessagePack, Postcard};
+
+    let check = |name: &str, allocated: usize| assert!(allocated <= SLACK, "{name}: {allocated} bytes");
+    let bincode = Bytes::from_static(&[0xfc, 0, 0, 0xf0, 0x03]);
+    let postcard = Bytes::from_static(&[0x80, 0x80, 0xc0, 0x1f]);
+    let message_pack = [[0xdb, 0x03, 0xf0, 0, 0], [0xc6, 0x03, 0xf0, 0, 0]].map(|bytes| Bytes::copy_from_slice(&bytes));
+    check("bincode text", counted(|| Bincode.decode::<String>(&bincode).unwrap_err()).1.bytes);
+    check("bincode bytes", counted(|| Bincode.decode::<Blob>(&bincode).unwrap_err()).1.bytes);
+    check("postcard text", counted(|| Postcard.decode::<String>(&postcard).unwrap_err()).1.bytes);
+    check("postcard bytes", counted(|| Postcard.decode::<Blob>(&postcard).unwrap_err()).1.bytes);
+    check("MessagePack text", counted(|| MessagePack.decode::<String>(&message_pack[0]).unwrap_err()).1.bytes);
+    check("MessagePack bytes", counted(|| MessagePack.decode::<Blob>(&message_pack[1]).unwrap_err()).1.bytes);
+}
+
 #[test]
 fn damaged_values_of_every_compressor() {
     let layer = || {

@@ -115,9 +115,12 @@ proptest! {
 #[test]
 fn bytes_that_are_left_over_belong_to_something_else() {
     for format in formats() {
-        let mut bytes = format.encode(&user(1)).unwrap().to_vec();
-        bytes.push(b'0');
-        assert_eq!(format.decode::<User>(&bytes).unwrap_err().kind(), ErrorKind::Rejected, "{format:?}");
+        // A number, the beginnings of lists and maps that are cut off, nothing.
+        for more in [b'0', 0x91, 0x81, 0xdc, 0xc0, 0x00, 0xff] {
+            let mut bytes = format.encode(&user(1)).unwrap().to_vec();
+            bytes.push(more);
+            assert_eq!(format.decode::<User>(&bytes).unwrap_err().kind(), ErrorKind::Rejected, "{format:?} {more:#x}");
+        }
     }
 }
 

@@ -105,7 +105,9 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 ///
 /// On Linux, in builds without debug assertions, [`upper_bound`](Clock::upper_bound) reads the kernel's coarse clock: at
 /// most about 25 ms ahead, for 4 ns instead of 36. Where interrupts come late (a virtual machine that was not scheduled)
-/// it may be behind by as much: a hit is then served that much after its deadline.
+/// it may be behind by as much: a hit is then served that much after its deadline. Time that is paused and turned is
+/// noticed there once it was turned by more than a second and somebody asked for [`now`](Clock::now): test expiry in
+/// builds with debug assertions, or with a clock of your own.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SystemClock;

@@ -220,12 +220,20 @@ impl Copies {
             self.forget_blind(&dead);
             dropped.push(dead);
         }
-        // After the dead: one of them may be an earlier copy of this very entry.
-        if address.is_blind() {
-            self.blind.insert(Arc::clone(address.stored()), address.clone());
-        }
         let mut old = table.find(draft.hash, address);
         self.make_room(&mut table, &mut old, |table, old| table.growth(&draft, old), &mut dropped);
+        // After all that went: one of them may have been an earlier copy of this very entry.
+        if address.is_blind() {
+            self.blind.insert(Arc::clone(address.stored()), address.clone());
+            // Once more: who changed it before the line above did not find the copy by its stored key.
+            if !self.tickets.stands(ticket) {
+                self.counters.overtaken.fetch_add(1, Relaxed);
+                if old.is_none() {
+                    self.blind.remove(address.stored());
+                }
+                return;
+            }
+        }
         let confirmed_at = draft.meta().confirmed_at;
         dropped.extend(table.insert(&mut draft, Beside { confirmed_at, ..Beside::default() }, old));
         drop(table);

@@ -2,7 +2,7 @@
 
 use std::sync::{
     OnceLock,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use rustix::time::{ClockId, clock_gettime};
@@ -23,9 +23,15 @@ pub(super) fn upper_bound(origin: impl FnOnce() -> Tick) -> Option<Tick> {
 }
 
 /// Takes note of a tick that the precise clock gave.
+#[inline]
 pub(super) fn compare(tick: Tick, origin: impl FnOnce() -> Tick) {
-    if tick.as_millis() > bound(origin).as_millis() + AHEAD {
-        TURNED.store(true, Relaxed);
+    // Time that is turned by more than `AHEAD` is more than this later than the last tick that was compared.
+    static COMPARED: AtomicU64 = AtomicU64::new(0);
+    if tick.as_millis() > COMPARED.load(Relaxed) + AHEAD / 4 {
+        COMPARED.store(tick.as_millis(), Relaxed);
+        if tick.as_millis() > bound(origin).as_millis() + AHEAD {
+            TURNED.store(true, Relaxed);
+        }
     }
 }
 

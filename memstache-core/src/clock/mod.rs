@@ -140,7 +140,8 @@ fn tokio_now() -> tokio::time::Instant {
 fn precise() -> Tick {
     let origin = origin();
     let since = tokio_now().saturating_duration_since(origin);
-    Tick(HEAD_START.0.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+    // Not `as_millis`: it multiplies 128 bits.
+    Tick(HEAD_START.0 + since.as_secs() * 1000 + u64::from(since.subsec_millis()))
 }
 
 impl Clock for SystemClock {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     class::{Class, Own},
@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::{
     accountant::Charge,
     clock::{Tick, millis},
-    entry::{Content, Entry, Meta, Tags},
+    entry::{Content, Entry, Meta, NewEntry, Tags},
     expiry,
     lifetime::Lifetime,
     version::{Sequence, Version},
@@ -68,10 +68,31 @@ pub(crate) struct Rest<X> {
     pub(crate) extra: X,
 }
 
+impl<X: Default> Rest<X> {
+    /// Keeps the deadline of an entry that went, in the place of its version.
+    pub(crate) fn left(deadline: Tick) -> Self {
+        Self { version: deadline.as_millis(), ..Self::default() }
+    }
+
+    /// Returns the deadline of the entry that was here before, if that is known.
+    pub(crate) fn deadline_left(&self) -> Option<Tick> {
+        (self.version > 0).then(|| Tick::from_millis(self.version))
+    }
+}
+
 /// An entry on its way in or out.
 pub(crate) struct Whole<X = ()> {
     pub(crate) slot: Slot,
     pub(crate) rest: Rest<X>,
+}
+
+/// What is left of an entry that was replaced, to be dropped once the lock is free.
+pub(crate) struct Replaced<X = ()> {
+    /// What the entry took.
+    pub(crate) bytes: usize,
+    _blob: Bytes,
+    _class: Option<Arc<Class>>,
+    _extra: X,
 }
 
 /// An entry where it is held.
@@ -83,19 +104,25 @@ pub(crate) struct Held<'a, X = ()> {
 /// A name and a value on their way into a slot, put together outside of all locks.
 pub(crate) struct Packed {
     blob: Bytes,
-    /// Zero if the name does not stand before the value.
-    name_len: u16,
+    /// Zero if the name does not stand before the value. As wide as a register: written by halves and read as a whole, it
+    /// would wait for all that was written before.
+    name_len: u64,
 }
 
 impl Packed {
+    /// Returns whether a value is kept together with its name.
+    pub(crate) fn joins(value: &Bytes) -> bool {
+        value.len() <= JOINED
+    }
+
     pub(crate) fn new(name: &[u8], value: Bytes) -> Self {
-        if value.len() > JOINED {
+        if !Self::joins(&value) {
             return Self { blob: value, name_len: 0 };
         }
-        let mut blob = BytesMut::with_capacity(name.len() + value.len());
-        blob.put_slice(name);
-        blob.put_slice(&value);
-        Self { blob: Vec::from(blob).into(), name_len: u16::try_from(name.len()).expect("names are short") }
+        let mut blob = Vec::with_capacity(name.len() + value.len());
+        blob.extend_from_slice(name);
+        blob.extend_from_slice(&value);
+        Self { blob: blob.into(), name_len: u16::try_from(name.len()).expect("names are short").into() }
     }
 
     /// Returns whether the name stands before the value.
@@ -105,6 +132,7 @@ impl Packed {
 }
 
 /// What a slot has room for of a [`Meta`].
+#[derive(Clone, Copy)]
 pub(crate) struct Small {
     version: u64,
     written: u64,
@@ -116,21 +144,47 @@ pub(crate) struct Small {
 impl Small {
     /// Returns `None` if something of it would be lost.
     pub(crate) fn new(meta: &Meta) -> Option<Self> {
-        let plain = meta.tags.is_empty() && meta.sliding.is_none() && meta.fresh_until == meta.hard_until;
-        let within = |number: u64, bits: u32| (number >> bits == 0).then_some(number);
+        if !meta.tags.is_empty() || meta.sliding.is_some() || meta.fresh_until != meta.hard_until {
+            return None;
+        }
         let life = match meta.fresh_until {
-            Tick::NEVER => Some(FOREVER),
-            until if until < meta.written_at => None,
-            until => u32::try_from(millis(until.since(meta.written_at))).ok().filter(|life| *life < OWN),
+            Tick::NEVER => None,
+            until => Some(until.as_millis().checked_sub(meta.written_at.as_millis())?),
         };
-        let stale_for = u32::try_from(millis(meta.stale_for)).ok()?;
-        (plain && Duration::from_millis(stale_for.into()) == meta.stale_for).then_some(())?;
+        let small = Self::from_parts(meta.written_at, life, meta.stale_for, meta.load_cost, &meta.content)?;
+        let version = within(meta.version.0, 48)? << 16 | small.version;
+        Some(Self { version, ..small })
+    }
+
+    /// Makes the same of a new entry without the detour; the version is to be stamped.
+    pub(crate) fn of_new(entry: &NewEntry, now: Tick) -> Option<Self> {
+        if !entry.tags.is_empty() || entry.lifetime.sliding().is_some() {
+            return None;
+        }
+        let (life, grace) = (entry.lifetime.ttl().map(millis), entry.lifetime.stale_for());
+        Self::from_parts(now, life, grace, entry.load_cost, &entry.content)
+    }
+
+    #[inline]
+    fn from_parts(
+        written_at: Tick,
+        life: Option<u64>,
+        stale_for: Duration,
+        load_cost: Duration,
+        content: &Content,
+    ) -> Option<Self> {
+        let life = match life {
+            None => FOREVER,
+            Some(life) => u32::try_from(life).ok().filter(|life| *life < OWN)?,
+        };
+        let grace = if stale_for.is_zero() { 0 } else { u32::try_from(millis(stale_for)).ok()? };
+        (grace == 0 || Duration::from_millis(grace.into()) == stale_for).then_some(())?;
         Some(Self {
-            version: within(meta.version.0, 48)? << 16 | u64::from(cost::to_bits(meta.load_cost)?),
-            written: within(meta.written_at.as_millis(), 48)? << 16,
-            life: life?,
-            stale_for,
-            plain_len: u32::try_from(meta.content.plain_len).ok()?,
+            version: if load_cost.is_zero() { 0 } else { cost::to_bits(load_cost)?.into() },
+            written: within(written_at.as_millis(), 48)? << 16,
+            life,
+            stale_for: grace,
+            plain_len: u32::try_from(content.plain_len).ok()?,
         })
     }
 
@@ -138,6 +192,10 @@ impl Small {
     pub(crate) fn stamp(&mut self, version: Version) {
         self.version = version.0 << 16 | self.version & 0xffff;
     }
+}
+
+fn within(number: u64, bits: u32) -> Option<u64> {
+    (number >> bits == 0).then_some(number)
 }
 
 /// Returns the part of a content that entries share.
@@ -260,7 +318,7 @@ impl<X> Whole<X> {
             blob: packed.blob,
             class,
             sequence: AtomicU64::new(sequence.0),
-            written: small.written | u64::from(packed.name_len),
+            written: small.written | packed.name_len,
             life: small.life,
             hash,
         };
@@ -286,6 +344,31 @@ impl<X> Whole<X> {
         X: Extra,
     {
         Charge::entry(self.bytes())
+    }
+}
+
+impl<X: Extra> Replaced<X> {
+    /// Puts a new value of the same class in the place of another.
+    #[inline]
+    pub(crate) fn refill(
+        (slot, rest): (&mut Slot, &mut Rest<X>),
+        (packed, small): (Packed, Small),
+        sequence: Sequence,
+        extra: X,
+    ) -> Self {
+        let bytes = Held::new(slot, rest).bytes();
+        let blob = std::mem::replace(&mut slot.blob, packed.blob);
+        (slot.written, slot.life) = (small.written | packed.name_len, small.life);
+        *slot.sequence.get_mut() = sequence.0;
+        (rest.version, rest.stale_for, rest.plain_len) = (small.version, small.stale_for, small.plain_len);
+        Self { bytes, _blob: blob, _class: None, _extra: std::mem::replace(&mut rest.extra, extra) }
+    }
+}
+
+impl<X: Extra> From<Whole<X>> for Replaced<X> {
+    fn from(old: Whole<X>) -> Self {
+        let bytes = old.bytes();
+        Self { bytes, _blob: old.slot.blob, _class: Some(old.slot.class), _extra: old.rest.extra }
     }
 }
 
@@ -367,8 +450,11 @@ impl<'a, X> Held<'a, X> {
     where
         X: Extra,
     {
-        let stored = self.blind().map_or(0, |stored| stored.len());
-        let entry = bytes_of::<X>(self.name().len(), stored, self.value_len(), self.tags(), self.own().is_some());
+        let Some(own) = self.own() else {
+            return self.blob.len() + Whole::<X>::OVERHEAD + self.rest.extra.bytes();
+        };
+        let stored = own.stored.as_ref().map_or(0, |stored| stored.len());
+        let entry = bytes_of::<X>(self.name().len(), stored, self.value_len(), &own.meta.tags, true);
         entry + self.rest.extra.bytes()
     }
 }

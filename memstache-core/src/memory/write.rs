@@ -61,7 +61,7 @@ impl<P: EvictionPolicy> Shared<P> {
     pub(super) fn set_one(&self, place: impl Place, entry: NewEntry, when: When, now: Tick) -> Result<Written> {
         let hash = self.hash(&place);
         let must_seal = entry.options.encrypt == Some(true) && !entry.content.sealed;
-        let draft = Draft::new::<()>(place, hash, entry.into_entry(now, Version(0), Sequence(0)));
+        let draft = Draft::of_new::<()>(place, hash, entry, now);
         let mut write = Write { draft, when, must_seal, now, held: 0, charged: false };
         let mut fruitless = 0;
         let written = loop {
@@ -120,17 +120,16 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Asks the condition of a write, with the sequence under which it may be stored.
     fn judge<K: Place>(&self, shard: &Shard<P>, write: &Write<K>, old: Option<SlotId>) -> Verdict {
         let live = || Self::is_live(shard, old, write.now, true);
-        let slot = old.and_then(|id| shard.table.get(id));
+        let version = || old.and_then(|id| shard.table.get(id)).map(Held::version);
         let holds = match write.when {
             When::Always => true,
             When::IfAbsent => !live(),
             When::IfPresent => live(),
-            When::IfVersion(version) => live() && slot.is_some_and(|slot| slot.version() == version),
+            When::IfVersion(expected) => live() && version() == Some(expected),
             When::IfLease(id) => {
                 return match self.standing(shard, write.draft.hash, &write.draft.place, id, write.now) {
                     Some(sequence) => Verdict::Go(Sequence(sequence)),
-                    None => slot
-                        .map(Held::version)
+                    None => version()
                         .filter(|version| shard.leases.filled(id) == Some(*version))
                         .map_or(Verdict::Refused, Verdict::Repeated),
                 };
@@ -284,25 +283,23 @@ impl<P: EvictionPolicy> Shared<P> {
         sequence: Sequence,
         after: &mut Afterwards,
     ) -> Written {
-        let version = self.next_version();
+        let version = shard.next_version();
         write.draft.stamp(version, sequence);
         let before = shard.table.bytes();
         let old = shard.table.insert(&mut write.draft, (), old);
         // What is held and was not needed, or what the old value gave back, is returned at the end.
         write.held = (write.held + before).saturating_sub(shard.table.bytes());
         write.charged = false;
-        old.iter().for_each(|old| self.release(old));
-        after.keep(old);
+        if let Some((accountant, old)) = self.accountant.as_ref().zip(old.as_ref()) {
+            accountant.release(write.draft.place.tenant(), Charge::entry(old.bytes));
+        }
+        after.replaced = old;
         if let When::IfLease(id) = write.when {
             shard.leases.fill(id, version);
         }
         after.lease = self.end_lease(shard, write.draft.hash, &write.draft.place);
         shard.counters.inserts += 1;
         Written::Stored(version)
-    }
-
-    fn next_version(&self) -> Version {
-        Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Treats an entry that the policy does not admit as stored and evicted at once.
@@ -318,7 +315,7 @@ impl<P: EvictionPolicy> Shared<P> {
         }
         after.lease = self.end_lease(shard, write.draft.hash, &write.draft.place);
         shard.counters.evicted += 1;
-        Written::Stored(self.next_version())
+        Written::Stored(shard.next_version())
     }
 }
 

@@ -147,10 +147,7 @@ impl Transform for Compress {
 
     #[inline]
     fn response(&self, asked: Asked, response: Response) -> Step<Response> {
-        match response {
-            Response::Found(found) => read::response(&self.0, asked, found),
-            other => Step::Now(Ok(other)),
-        }
+        read::response(&self.0, asked, response)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use memstache_core::{Address, Encoding, Entry, Error, ErrorKind, Found, Lookup, Response, Result, Step};
+use memstache_core::{Address, Encoding, Entry, Error, ErrorKind, Lookup, Response, Result, Step};
 
 use super::{
     Asked, Inner,
@@ -12,7 +12,9 @@ use super::{
 use crate::compressor::unsupported;
 
 /// Decompresses an answer: here, or from the item on that is too much for this thread elsewhere.
-pub(super) fn response(inner: &Arc<Inner>, asked: Asked, mut found: Found) -> Step<Response> {
+pub(super) fn response(inner: &Arc<Inner>, asked: Asked, mut response: Response) -> Step<Response> {
+    // Where it lies: an answer of one value is some hundred bytes that need not be moved.
+    let Response::Found(found) = &mut response else { return Step::Now(Ok(response)) };
     let (mut budget, most) = (Budget::new(inner), inner.settings.max_plain as u64);
     let mut allowance = Allowance::new(inner);
     let too_much = found.iter_mut().enumerate().position(|(at, item)| match packed(item) {
@@ -25,13 +27,15 @@ pub(super) fn response(inner: &Arc<Inner>, asked: Asked, mut found: Found) -> St
         }
     });
     let (Some(first), Some(runtime)) = (too_much, budget.elsewhere()) else {
-        return Step::Now(Ok(Response::Found(found)));
+        return Step::Now(Ok(response));
     };
     offload(inner, runtime, move |inner| {
-        for (at, item) in found.iter_mut().enumerate().skip(first) {
-            inner.open(asked.address(at), item, &mut allowance);
+        if let Response::Found(found) = &mut response {
+            for (at, item) in found.iter_mut().enumerate().skip(first) {
+                inner.open(asked.address(at), item, &mut allowance);
+            }
         }
-        Response::Found(found)
+        response
     })
 }
 

@@ -18,18 +18,21 @@ const MAX_DEPTH: u32 = 128;
 /// How many elements that take no bytes a value may have in all.
 const FREE_ELEMENTS: usize = 1 << 16;
 
-/// What one decode may spend, in all of its sequences together.
-struct Budget {
+/// What one decode may still spend, in all of its sequences together. Behind one reference, since it goes everywhere.
+struct Limits {
     /// The length of the input.
     len: usize,
     /// How many elements may still come.
     elements: Cell<usize>,
+    /// How many levels further down values may still nest.
+    depth: Cell<u32>,
 }
 
-impl Budget {
+impl Limits {
     /// Every element of a sequence has a byte of its own, but for those that take none.
     fn new(len: usize) -> Self {
-        Self { len, elements: Cell::new(len.saturating_add(FREE_ELEMENTS)) }
+        let elements = len.saturating_add(FREE_ELEMENTS);
+        Self { len, elements: Cell::new(elements), depth: Cell::new(MAX_DEPTH) }
     }
 
     #[inline]
@@ -38,27 +41,20 @@ impl Budget {
         self.elements.set(left);
         Ok(())
     }
-}
 
-/// What a value may still spend: how deep it nests, and what all share.
-#[derive(Clone, Copy)]
-struct Limits<'a> {
-    depth: u32,
-    budget: &'a Budget,
-}
-
-impl Limits<'_> {
+    /// Reads one level further down.
     #[inline]
-    fn deeper<E: Error>(self) -> Result<Self, E> {
-        match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth, ..self }),
-            None => Err(too_deep()),
-        }
+    fn deeper<T, E: Error>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let depth = self.depth.get();
+        self.depth.set(depth.checked_sub(1).ok_or_else(too_deep)?);
+        let value = read();
+        self.depth.set(depth);
+        value
     }
 
     #[inline]
-    fn hint(self, hint: Option<usize>) -> Option<usize> {
-        hint.map(|hint| hint.min(self.budget.len))
+    fn hint(&self, hint: Option<usize>) -> Option<usize> {
+        hint.map(|hint| hint.min(self.len))
     }
 }
 
@@ -86,15 +82,14 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Seed<T> {
 
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
-        let budget = Budget::new(self.0);
-        T::deserialize(Guarded { inner, limits: Limits { depth: MAX_DEPTH, budget: &budget } })
+        T::deserialize(Guarded { inner, limits: &Limits::new(self.0) })
     }
 }
 
 /// A deserializer within limits.
 struct Guarded<'a, D> {
     inner: D,
-    limits: Limits<'a>,
+    limits: &'a Limits,
 }
 
 /// Methods whose value cannot nest.
@@ -112,8 +107,8 @@ macro_rules! nested {
     ($by_bytes:literal: $($method:ident($($arg:ident: $type:ty),*))*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            let limits = self.limits.deeper()?;
-            self.inner.$method($($arg,)* Inside::<_, $by_bytes> { inner: visitor, limits })
+            let Self { inner, limits } = self;
+            limits.deeper(|| inner.$method($($arg,)* Inside::<_, $by_bytes> { inner: visitor, limits }))
         }
     )*};
 }
@@ -171,7 +166,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
 /// A visitor, or what it visits, one level further down. How many elements it has may be for the bytes to say.
 struct Inside<'a, T, const BY_BYTES: bool = false> {
     inner: T,
-    limits: Limits<'a>,
+    limits: &'a Limits,
 }
 
 /// Visits that hold nothing else.
@@ -223,7 +218,7 @@ impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<'_, V, 
         let Self { inner: visitor, limits } = self;
         if BY_BYTES {
             match inner.size_hint() {
-                Some(count) => limits.budget.take(count)?,
+                Some(count) => limits.take(count)?,
                 None => return visit_counted(visitor, inner, limits),
             }
         }
@@ -233,7 +228,7 @@ impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<'_, V, 
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         if BY_BYTES {
-            self.limits.budget.take(inner.size_hint().unwrap_or_default())?;
+            self.limits.take(inner.size_hint().unwrap_or_default())?;
         }
         self.inner.visit_map(Inside::<_> { inner, limits: self.limits })
     }
@@ -249,7 +244,7 @@ impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<'_, V, 
 fn visit_counted<'de, V: Visitor<'de>, A: SeqAccess<'de>>(
     visitor: V,
     inner: A,
-    limits: Limits<'_>,
+    limits: &Limits,
 ) -> Result<V::Value, A::Error> {
     visitor.visit_seq(Counted(Inside { inner, limits }))
 }
@@ -344,7 +339,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         let value = self.0.next_element_seed(seed)?;
-        self.0.limits.budget.take(value.is_some().into())?;
+        self.0.limits.take(value.is_some().into())?;
         Ok(value)
     }
 }

@@ -23,7 +23,7 @@ const CLASS: usize = size_of::<Class>() + 16 + 16 + 12;
 /// The space and the kind of content of entries; a few thousand entries share one.
 pub(crate) struct Class {
     pub(crate) space: Space,
-    /// With a `plain_len` of zero.
+    /// With a `plain_len` of one if the plain lengths stand behind the values, else of zero.
     pub(crate) content: Content,
     /// What an entry says that a slot has no room for; such an entry has its class for itself.
     pub(crate) own: Option<Own>,

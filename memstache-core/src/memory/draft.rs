@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{
     class::{Class, Classes, Own},
     key::{Hashed, Place},
-    slot::{Extra, Packed, Replaced, Rest, Slot, Small, Whole, bytes_of, common},
+    slot::{Extra, Packed, Replaced, Rest, Slot, Small, Whole, bytes_of},
 };
 use crate::{
     clock::Tick,
-    entry::{Content, Entry, Meta, NewEntry},
+    entry::{Content, Meta, NewEntry},
     version::{Sequence, Version},
 };
 
@@ -35,27 +35,23 @@ enum Known {
 }
 
 impl<K: Place> Draft<K> {
-    /// Takes in an entry that was written now.
-    pub(crate) fn of_new<X: Extra>(place: K, hash: Hashed, entry: NewEntry, now: Tick) -> Self {
-        if let Some(small) = Small::of_new(&entry, now).filter(|_| place.blind().is_none())
-            && Packed::joins(&entry.value)
-        {
-            let bytes = place.name().len() + entry.value.len() + Whole::<X>::OVERHEAD;
-            let packed = Some(Packed::new(place.name(), entry.value));
-            let (content, known) = (common(&entry.content), Known::Small(small));
-            return Self { place, hash, bytes, sequence: Sequence(0), content, known, packed };
+    /// Takes in an entry that is written now and whose value was packed already.
+    pub(crate) fn of_new<X: Extra>(place: K, hash: Hashed, packed: Packed, entry: NewEntry, now: Tick) -> Self {
+        if let Some(small) = Small::of_new(&entry, now).filter(|_| packed.is_joined() && place.blind().is_none()) {
+            let bytes = packed.len() + Whole::<X>::OVERHEAD;
+            let (content, known) = (packed.common(&entry.content), Known::Small(small));
+            return Self { place, hash, bytes, sequence: Sequence(0), content, known, packed: Some(packed) };
         }
-        Self::new::<X>(place, hash, entry.into_entry(now, Version(0), Sequence(0)))
+        Self::new::<X>(place, hash, packed, entry.into_entry(now, Version(0), Sequence(0)).meta)
     }
 
-    pub(crate) fn new<X: Extra>(place: K, hash: Hashed, entry: Entry) -> Self {
-        let Entry { value, meta } = entry;
-        let value_len = value.len();
-        let packed = Packed::new(place.name(), value);
+    pub(crate) fn new<X: Extra>(place: K, hash: Hashed, packed: Packed, meta: Meta) -> Self {
         let small = Small::new(&meta).filter(|_| packed.is_joined() && place.blind().is_none());
+        let name = place.name().len();
+        let value = if packed.is_joined() { packed.len() - name } else { packed.len() };
         let blind = place.blind().map_or(0, |stored| stored.len());
-        let bytes = bytes_of::<X>(place.name().len(), blind, value_len, &meta.tags, small.is_none());
-        let (content, sequence) = (common(&meta.content), meta.sequence);
+        let bytes = bytes_of::<X>(name, blind, value, &meta.tags, small.is_none());
+        let (content, sequence) = (packed.common(&meta.content), meta.sequence);
         let known = small.map_or_else(|| Known::Own(Box::new(meta)), Known::Small);
         Self { place, hash, bytes, sequence, content, known, packed: Some(packed) }
     }

@@ -175,20 +175,28 @@ impl<P: EvictionPolicy> Shared<P> {
         if !hidden && now < slot.dead_at() {
             return Some(id);
         }
+        self.retire(shard, id, hidden, after);
+        None
+    }
+
+    #[cold]
+    fn retire(&self, shard: &mut Shard<P>, id: SlotId, hidden: bool, after: &mut Afterwards) {
         let counter = if hidden { &mut shard.counters.hidden } else { &mut shard.counters.expired };
         *counter += 1;
         let cause = if hidden { RemovalCause::Removed } else { RemovalCause::Expired };
         after.keep(self.take_out(shard, id, cause));
-        None
     }
 
     /// Returns whether an invalidation hides the entry; remembers that none did.
+    #[inline]
     pub(super) fn is_hidden(&self, slot: &Slot) -> bool {
         // Read first: what comes during the check is not covered by it.
         let (current, sequence) = (self.lines.current(), slot.sequence());
-        if current <= sequence {
-            return false;
-        }
+        current > sequence && self.is_hidden_by(slot, current, sequence)
+    }
+
+    #[inline(never)]
+    fn is_hidden_by(&self, slot: &Slot, current: u64, sequence: u64) -> bool {
         let hidden = self.lines.hides(slot.space_key(), slot.tags(), sequence);
         if !hidden {
             slot.raise(current);
@@ -219,7 +227,13 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Ends the lease on a key, if there is one.
+    #[inline]
     pub(super) fn end_lease(&self, shard: &mut Shard<P>, hash: Hashed, key: &impl Key) -> Option<Standing> {
+        if shard.leases.len() == 0 { None } else { self.end_held(shard, hash, key) }
+    }
+
+    #[inline(never)]
+    fn end_held(&self, shard: &mut Shard<P>, hash: Hashed, key: &impl Key) -> Option<Standing> {
         let lease = shard.leases.end(hash, key)?;
         self.standing.fetch_sub(1, Ordering::Relaxed);
         Some(lease)

@@ -60,23 +60,30 @@ pub(crate) struct Slot {
 /// The rest of an entry; `X` is what its owner keeps beside it.
 #[derive(Default)]
 pub(crate) struct Rest<X> {
-    /// The version in the upper 48 bits, what it cost to load in the lower 16.
-    version: u64,
+    /// The version in the upper 48 bits, what it cost to load in the lower 16: in halves, so that nothing is padded.
+    version: [u32; 2],
     /// Milliseconds of grace.
     stale_for: u32,
-    plain_len: u32,
     pub(crate) extra: X,
+}
+
+fn halves(whole: u64) -> [u32; 2] {
+    [whole as u32, (whole >> 32) as u32]
+}
+
+fn whole([low, high]: [u32; 2]) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
 }
 
 impl<X: Default> Rest<X> {
     /// Keeps the deadline of an entry that went, in the place of its version.
     pub(crate) fn left(deadline: Tick) -> Self {
-        Self { version: deadline.as_millis(), ..Self::default() }
+        Self { version: halves(deadline.as_millis()), ..Self::default() }
     }
 
     /// Returns the deadline of the entry that was here before, if that is known.
     pub(crate) fn deadline_left(&self) -> Option<Tick> {
-        (self.version > 0).then(|| Tick::from_millis(self.version))
+        (self.version != [0, 0]).then(|| Tick::from_millis(whole(self.version)))
     }
 }
 
@@ -107,22 +114,35 @@ pub(crate) struct Packed {
     /// Zero if the name does not stand before the value. As wide as a register: written by halves and read as a whole, it
     /// would wait for all that was written before.
     name_len: u64,
+    /// Whether the plain length stands behind the value, in [`TAIL`] bytes: only where it is another.
+    tail: bool,
 }
 
-impl Packed {
-    /// Returns whether a value is kept together with its name.
-    pub(crate) fn joins(value: &Bytes) -> bool {
-        value.len() <= JOINED
-    }
+/// How many bytes a plain length takes that is not the value's.
+const TAIL: usize = size_of::<u32>();
 
-    pub(crate) fn new(name: &[u8], value: Bytes) -> Self {
-        if !Self::joins(&value) {
-            return Self { blob: value, name_len: 0 };
+impl Packed {
+    pub(crate) fn new(name: &[u8], value: Bytes, content: &Content) -> Self {
+        if value.len() > JOINED {
+            return Self { blob: value, name_len: 0, tail: false };
         }
-        let mut blob = Vec::with_capacity(name.len() + value.len());
+        let tail = u32::try_from(content.plain_len).ok().filter(|plain_len| *plain_len as usize != value.len());
+        let mut blob = Vec::with_capacity(name.len() + value.len() + tail.map_or(0, |_| TAIL));
         blob.extend_from_slice(name);
         blob.extend_from_slice(&value);
-        Self { blob: blob.into(), name_len: u16::try_from(name.len()).expect("names are short").into() }
+        blob.extend(tail.iter().flat_map(|plain_len| plain_len.to_ne_bytes()));
+        let name_len = u16::try_from(name.len()).expect("names are short").into();
+        Self { blob: blob.into(), name_len, tail: tail.is_some() }
+    }
+
+    /// Returns the part of a content that entries share.
+    pub(crate) fn common(&self, content: &Content) -> Content {
+        Content { plain_len: self.tail.into(), ..*content }
+    }
+
+    /// Returns how many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.blob.len()
     }
 
     /// Returns whether the name stands before the value.
@@ -138,7 +158,6 @@ pub(crate) struct Small {
     written: u64,
     life: u32,
     stale_for: u32,
-    plain_len: u32,
 }
 
 impl Small {
@@ -173,6 +192,8 @@ impl Small {
         load_cost: Duration,
         content: &Content,
     ) -> Option<Self> {
+        // What the tail has no room for.
+        u32::try_from(content.plain_len).ok()?;
         let life = match life {
             None => FOREVER,
             Some(life) => u32::try_from(life).ok().filter(|life| *life < OWN)?,
@@ -184,7 +205,6 @@ impl Small {
             written: within(written_at.as_millis(), 48)? << 16,
             life,
             stale_for: grace,
-            plain_len: u32::try_from(content.plain_len).ok()?,
         })
     }
 
@@ -196,11 +216,6 @@ impl Small {
 
 fn within(number: u64, bits: u32) -> Option<u64> {
     (number >> bits == 0).then_some(number)
-}
-
-/// Returns the part of a content that entries share.
-pub(crate) fn common(content: &Content) -> Content {
-    Content { plain_len: 0, ..*content }
 }
 
 impl Slot {
@@ -236,6 +251,7 @@ impl Slot {
     }
 
     /// Returns the key by which it is known below, if that is not the plain one.
+    #[cfg(feature = "near")]
     pub(crate) fn blind(&self) -> Option<&Arc<[u8]>> {
         self.own()?.stored.as_ref()
     }
@@ -251,14 +267,26 @@ impl Slot {
     }
 
     pub(crate) fn value(&self) -> Bytes {
-        self.blob.slice(self.name_len()..)
+        self.blob.slice(self.name_len()..self.value_end())
     }
 
-    fn value_len(&self) -> usize {
-        self.blob.len() - self.name_len()
+    fn value_end(&self) -> usize {
+        self.blob.len() - if self.has_tail() { TAIL } else { 0 }
     }
 
-    /// Returns what is known of the content, less its plain length.
+    fn has_tail(&self) -> bool {
+        self.class.content.plain_len != 0
+    }
+
+    fn plain_len(&self) -> u64 {
+        let value_end = self.value_end();
+        match self.blob[value_end..].try_into() {
+            Ok(tail) => u32::from_ne_bytes(tail).into(),
+            Err(_) => (value_end - self.name_len()) as u64,
+        }
+    }
+
+    /// Returns what is known of the content; what stands for its plain length only says whether the value has a tail.
     #[cfg(feature = "near")]
     pub(crate) fn common(&self) -> &Content {
         &self.class.content
@@ -313,7 +341,7 @@ impl<X> Whole<X> {
         sequence: Sequence,
         extra: X,
     ) -> Self {
-        let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0, plain_len: 0 });
+        let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0 });
         let slot = Slot {
             blob: packed.blob,
             class,
@@ -322,7 +350,7 @@ impl<X> Whole<X> {
             life: small.life,
             hash,
         };
-        let rest = Rest { version: small.version, stale_for: small.stale_for, plain_len: small.plain_len, extra };
+        let rest = Rest { version: halves(small.version), stale_for: small.stale_for, extra };
         Self { slot, rest }
     }
 
@@ -360,7 +388,7 @@ impl<X: Extra> Replaced<X> {
         let blob = std::mem::replace(&mut slot.blob, packed.blob);
         (slot.written, slot.life) = (small.written | packed.name_len, small.life);
         *slot.sequence.get_mut() = sequence.0;
-        (rest.version, rest.stale_for, rest.plain_len) = (small.version, small.stale_for, small.plain_len);
+        (rest.version, rest.stale_for) = (halves(small.version), small.stale_for);
         Self { bytes, _blob: blob, _class: None, _extra: std::mem::replace(&mut rest.extra, extra) }
     }
 }
@@ -401,12 +429,12 @@ impl<'a, X> Held<'a, X> {
     pub(crate) fn content(self) -> Content {
         match self.own() {
             Some(own) => own.meta.content,
-            None => Content { plain_len: self.rest.plain_len.into(), ..self.class.content },
+            None => Content { plain_len: self.plain_len(), ..self.class.content },
         }
     }
 
     pub(crate) fn version(self) -> Version {
-        self.own().map_or(Version(self.rest.version >> 16), |own| own.meta.version)
+        self.own().map_or(Version(whole(self.rest.version) >> 16), |own| own.meta.version)
     }
 
     /// Returns from when on nobody may be served it.
@@ -434,7 +462,7 @@ impl<'a, X> Held<'a, X> {
             hard_until: fresh_until,
             stale_for: Duration::from_millis(self.rest.stale_for.into()),
             sliding: None,
-            load_cost: cost::from_bits(self.rest.version as u16),
+            load_cost: cost::from_bits(self.rest.version[0] as u16),
             content: self.content(),
             tags: Tags::NONE,
         }
@@ -454,7 +482,8 @@ impl<'a, X> Held<'a, X> {
             return self.blob.len() + Whole::<X>::OVERHEAD + self.rest.extra.bytes();
         };
         let stored = own.stored.as_ref().map_or(0, |stored| stored.len());
-        let entry = bytes_of::<X>(self.name().len(), stored, self.value_len(), &own.meta.tags, true);
+        let value = self.blob.len() - self.name_len();
+        let entry = bytes_of::<X>(self.name().len(), stored, value, &own.meta.tags, true);
         entry + self.rest.extra.bytes()
     }
 }

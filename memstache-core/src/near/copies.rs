@@ -24,7 +24,7 @@ use crate::{
     coherence::Invalidation,
     entry::{Entry, Meta},
     expiry::{self, Freshness},
-    memory::{Draft, Extra, Hashed, Held, Key, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
+    memory::{Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
     request::{Consistency, Scope, Target},
     service::{DecodedAs, TryHit},
     striped::Striped,
@@ -209,7 +209,8 @@ impl Copies {
         if expiry::freshness(&entry.meta, now, None) != Freshness::Fresh {
             return;
         }
-        let mut draft = Draft::new::<Beside>(address, Hashed::new(&self.hasher, address), entry);
+        let packed = Packed::new(address.name(), entry.value, &entry.meta.content);
+        let mut draft = Draft::new::<Beside>(address, Hashed::new(&self.hasher, address), packed, entry.meta);
         if draft.bytes > self.largest {
             return;
         }

@@ -67,11 +67,11 @@ pub(crate) struct Rest<X> {
     pub(crate) extra: X,
 }
 
-fn halves(whole: u64) -> [u32; 2] {
+const fn halves(whole: u64) -> [u32; 2] {
     [whole as u32, (whole >> 32) as u32]
 }
 
-fn whole([low, high]: [u32; 2]) -> u64 {
+const fn whole([low, high]: [u32; 2]) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
@@ -434,7 +434,7 @@ impl<'a, X> Held<'a, X> {
     }
 
     pub(crate) fn version(self) -> Version {
-        self.own().map_or(Version(whole(self.rest.version) >> 16), |own| own.meta.version)
+        self.own().map_or_else(|| Version(whole(self.rest.version) >> 16), |own| own.meta.version)
     }
 
     /// Returns from when on nobody may be served it.

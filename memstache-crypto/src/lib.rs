@@ -2,17 +2,20 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[allow(dead_code, reason = "used by the layer that follows")]
 mod backend;
 mod derive;
-#[allow(dead_code, unused_imports, reason = "used by the layer that follows")]
+mod envelope;
 mod key;
+mod namer;
 mod random;
+mod seal;
 
 #[cfg(any(test, feature = "test-util"))]
 pub use self::random::SeededRandom;
 pub use self::{
     backend::Backend,
     key::{DataKey, DataKeys, FixedKeys, KeyFailure, KeyId, KeyLookup, NameKey, Secret},
+    namer::BlindNames,
     random::{Random, SystemRandom},
+    seal::{Pending, Seal, SealBuilder, SealStats, Subkeys},
 };

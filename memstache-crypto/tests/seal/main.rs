@@ -1,0 +1,8 @@
+//! The sealing layer, alone and in stacks.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod conformance;
+#[allow(dead_code, reason = "used by the tests that follow")]
+mod kit;
+mod stack;

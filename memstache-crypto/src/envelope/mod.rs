@@ -54,3 +54,6 @@ pub(crate) const SALT_LEN: usize = 16;
 
 /// The text was padded.
 pub(crate) const PADDED: u8 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! Values on their way up.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use memstache_core::{Address, Entry, Error, ErrorKind, Found, Lookup, OneOrMany, Response, Result, Step, Version};
+use memstache_core::{
+    Address, Entry, Error, ErrorKind, Found, Lookup, Meta, OneOrMany, Response, Result, Step, Version,
+};
 
 use super::{
     Layer,
@@ -97,21 +99,45 @@ impl Layer {
         let derive = || EntryKey::derive(self.settings.backend, &key, parsed.suite, parsed.salt);
         let open = |entry_key: &EntryKey| envelope::open(&parsed, entry_key, address);
         let (inner, value) = self.prepared.with(&parsed, derive, open)?;
-        self.check(&inner)?;
+        let now = self.judge(&inner)?;
+        self.bound(&mut entry.meta, &inner, now);
         bump(&self.counters.opened);
         entry.value = value;
         entry.meta.content = inner.content();
         Ok(())
     }
 
-    /// Judges what was authentic once.
-    fn check(&self, inner: &Inner) -> Result<(), Reason> {
+    /// Judges what was authentic once; returns the wall-clock time by which it was judged.
+    fn judge(&self, inner: &Inner) -> Result<u64, Reason> {
+        let now = millis_since_epoch(self.clock.wall());
         if inner.generation < self.settings.generation {
             return Err(Reason::Generation);
         }
-        let Some(deadline) = inner.deadline else { return Ok(()) };
-        let until = deadline.saturating_add(millis(self.settings.max_skew));
-        if millis_since_epoch(self.clock.wall()) < until { Ok(()) } else { Err(Reason::Expired) }
+        if self.end(inner).is_some_and(|end| end <= now) {
+            return Err(Reason::Expired);
+        }
+        Ok(now)
+    }
+
+    /// When a value is no longer opened.
+    fn end(&self, inner: &Inner) -> Option<u64> {
+        Some(inner.deadline?.saturating_add(millis(self.settings.max_skew)))
+    }
+
+    /// Takes back what the store says about a value's age and life as far as the value itself knows better: a copy must not
+    /// outlive it above.
+    fn bound(&self, meta: &mut Meta, inner: &Inner, now: u64) {
+        let tick = self.clock.upper_bound();
+        let age = Duration::from_millis(now.saturating_sub(inner.written_at));
+        if tick.since(meta.written_at).saturating_add(self.settings.max_skew) < age {
+            meta.written_at = tick.before(age);
+        }
+        if let Some(end) = self.end(inner) {
+            let end = tick.after(Duration::from_millis(end - now));
+            meta.hard_until = meta.hard_until.min(end);
+            meta.fresh_until = meta.fresh_until.min(end);
+            meta.stale_for = meta.stale_for.min(end.since(meta.fresh_until));
+        }
     }
 }
 

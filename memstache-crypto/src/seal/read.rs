@@ -1,0 +1,175 @@
+//! Values on their way up.
+
+use std::sync::Arc;
+
+use memstache_core::{
+    Address, Entry, Error, ErrorKind, Found, Lookup, Meta, OneOrMany, Response, Result, Step, Tick, Version,
+};
+
+use super::{
+    Layer,
+    keys::{Source, Waits, checked},
+    policy::Policy,
+    stats::bump,
+};
+use crate::{
+    envelope::{self, EntryKey, Inner, Reason},
+    key::KeyFailure,
+};
+
+/// Opens an answer; at once if every key is at hand.
+pub(super) fn response(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut response: Response) -> Step<Response> {
+    let Response::Found(found) = &mut response else { return Step::Now(Err(super::foreign())) };
+    if asked.len() != found.len() {
+        let error = Error::new(ErrorKind::Protocol, "the store answered another number of items");
+        return Step::Now(Err(error));
+    }
+    let mut waits = Waits::default();
+    layer.open_all(&asked, found, &mut Source::Ask(&*layer.keys, &mut waits));
+    if waits.is_empty() {
+        return Step::Now(Ok(response));
+    }
+    bump(&layer.counters.waited);
+    let layer = Arc::clone(layer);
+    Step::Wait(Box::pin(async move {
+        let got = waits.all().await;
+        if let Response::Found(found) = &mut response {
+            layer.open_all(&asked, found, &mut Source::Given(&got));
+        }
+        Ok(response)
+    }))
+}
+
+impl Layer {
+    /// Opens every item for whose key it does not have to wait.
+    fn open_all(&self, asked: &OneOrMany<Address>, found: &mut Found, source: &mut Source<'_>) {
+        let again = matches!(source, Source::Given(_));
+        for (address, item) in asked.iter().zip(found.iter_mut()) {
+            // The second time only what waited: everything else is no longer sealed.
+            if !again || is_sealed(item) {
+                self.open_item(address, item, source);
+            }
+        }
+    }
+
+    /// Opens an item in its place; what cannot be opened is an error there, or a lease where there is one.
+    fn open_item(&self, address: &Address, item: &mut Result<Lookup>, source: &mut Source<'_>) {
+        let (version, opened) = match item {
+            Ok(Lookup::Hit(entry) | Lookup::Stale(entry, _)) => (entry.meta.version, self.open(address, entry, source)),
+            Ok(Lookup::Negative(meta)) => {
+                let plain = self.spaces.with(address, |known| known.policy) == Policy::Plain && !meta.content.sealed;
+                if plain {
+                    bump(&self.counters.read_plain);
+                }
+                (meta.version, if plain { Ok(()) } else { Err(Reason::Downgrade) })
+            }
+            Ok(Lookup::Miss | Lookup::Leased(_) | Lookup::Busy(_)) | Err(_) => return,
+            Ok(_) => {
+                *item = Err(Error::new(ErrorKind::Unsupported, "the store answered what the seal does not know"));
+                return;
+            }
+        };
+        match opened {
+            Ok(()) => tell_negative(item),
+            Err(reason) => {
+                self.counters.rejected(reason);
+                *item = refused(item, version);
+            }
+        }
+    }
+
+    /// Opens an entry in its place, or leaves it as it is if its key must be waited for.
+    fn open(&self, address: &Address, entry: &mut Entry, source: &mut Source<'_>) -> Result<(), Reason> {
+        if !entry.meta.content.sealed {
+            if self.spaces.with(address, |known| known.policy) == Policy::Sealed {
+                return Err(Reason::Downgrade);
+            }
+            bump(&self.counters.read_plain);
+            return Ok(());
+        }
+        if entry.value.len() > self.settings.max_sealed {
+            return Err(Reason::Length);
+        }
+        let parsed = envelope::parse(&entry.value)?;
+        let got = self.spaces.with(address, |known| source.get(&known.space, Some(parsed.key_id)));
+        let Some(got) = got else { return Ok(()) };
+        let key = checked(got, parsed.key_id).map_err(reason_of)?;
+        if key.is_committing() && !parsed.suite.is_committing() {
+            return Err(Reason::Suite);
+        }
+        let derive = || EntryKey::derive(self.settings.backend, &key, parsed.suite, parsed.salt);
+        let open = |entry_key: &EntryKey| envelope::open(&parsed, entry_key, address);
+        let (inner, value) = self.prepared.with(&parsed, derive, open)?;
+        let (tick, now) = self.wall.now();
+        self.judge(&inner, now)?;
+        self.bound(&mut entry.meta, &inner, tick, now);
+        bump(&self.counters.opened);
+        entry.value = value;
+        entry.meta.content = inner.content();
+        Ok(())
+    }
+
+    /// Judges what was authentic once.
+    fn judge(&self, inner: &Inner, now: u64) -> Result<(), Reason> {
+        if inner.generation < self.settings.generation {
+            return Err(Reason::Generation);
+        }
+        if self.end(inner).is_some_and(|end| end <= now) {
+            return Err(Reason::Expired);
+        }
+        Ok(())
+    }
+
+    /// When a value is no longer opened.
+    fn end(&self, inner: &Inner) -> Option<u64> {
+        Some(inner.deadline?.saturating_add(self.settings.max_skew))
+    }
+
+    /// Takes back what the store says about a value's age and life as far as the value itself knows better: a copy must not
+    /// outlive it above.
+    fn bound(&self, meta: &mut Meta, inner: &Inner, tick: Tick, now: u64) {
+        let (age, tick) = (now.saturating_sub(inner.written_at), tick.as_millis());
+        let told = tick.saturating_sub(meta.written_at.as_millis());
+        if told.saturating_add(self.settings.max_skew) < age {
+            meta.written_at = Tick::from_millis(tick.saturating_sub(age));
+        }
+        let Some(end) = self.end(inner) else { return };
+        let end = Tick::from_millis(tick.saturating_add(end - now));
+        meta.hard_until = meta.hard_until.min(end);
+        meta.fresh_until = meta.fresh_until.min(end);
+        if !meta.stale_for.is_zero() {
+            meta.stale_for = meta.stale_for.min(end.since(meta.fresh_until));
+        }
+    }
+}
+
+fn is_sealed(item: &Result<Lookup>) -> bool {
+    matches!(item, Ok(Lookup::Hit(entry) | Lookup::Stale(entry, _)) if entry.meta.content.sealed)
+}
+
+/// Tells a negative record apart, now that it is open.
+fn tell_negative(item: &mut Result<Lookup>) {
+    if let Ok(Lookup::Hit(entry)) = item
+        && entry.meta.content.negative
+        && !entry.meta.content.sealed
+    {
+        *item = Ok(Lookup::Negative(entry.meta.clone()));
+    }
+}
+
+/// The answer for a value that cannot be opened: whoever was to refresh it is to load it.
+fn refused(item: &Result<Lookup>, version: Version) -> Result<Lookup> {
+    match item {
+        Ok(Lookup::Stale(_, Some(lease))) => Ok(Lookup::Leased(*lease)),
+        _ => Err(Error::rejected(version)),
+    }
+}
+
+fn reason_of(failure: KeyFailure) -> Reason {
+    match failure {
+        KeyFailure::Unknown => Reason::KeyUnknown,
+        KeyFailure::Retired => Reason::KeyRetired,
+        KeyFailure::Revoked => Reason::KeyRevoked,
+        KeyFailure::Unavailable { .. } => Reason::KeyUnavailable,
+    }
+}

@@ -1,0 +1,17 @@
+//! The sealing layer, alone and in stacks.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod auto_traits;
+mod conformance;
+mod contents;
+mod golden;
+mod kit;
+mod outage;
+mod policy;
+mod properties;
+mod secrets;
+mod stack;
+mod stored;
+mod tampering;
+mod waiting;

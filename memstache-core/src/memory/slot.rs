@@ -67,11 +67,11 @@ pub(crate) struct Rest<X> {
     pub(crate) extra: X,
 }
 
-const fn halves(whole: u64) -> [u32; 2] {
+fn halves(whole: u64) -> [u32; 2] {
     [whole as u32, (whole >> 32) as u32]
 }
 
-const fn whole([low, high]: [u32; 2]) -> u64 {
+fn whole([low, high]: [u32; 2]) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 

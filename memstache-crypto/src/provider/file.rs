@@ -1,0 +1,238 @@
+//! Master keys in a file that nobody else may read.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use data_encoding::BASE64;
+use memstache_core::{Clock, SystemClock};
+use zeroize::Zeroizing;
+
+use super::{
+    KeyProvider, MasterVersion, ProviderError, ProviderErrorKind, WrappedKey,
+    environment::secret,
+    invalid,
+    local::{LocalKey, LocalKeys},
+};
+use crate::{
+    key::Secret,
+    random::{Random, SystemRandom},
+};
+
+/// Longest file: 64 versions.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Master keys in a file of mode 0600: a line for each version, `NUMBER BASE64 CREATED`, the last in milliseconds since
+/// 1970.
+///
+/// A file that others may read or that is a link is refused. It is read again at every call, so that all
+/// processes see a rotation by any of them; `rotate` makes the file if there is none. Writers exclude each other by a lock
+/// on a second file, and replace the file as a whole: a crash leaves the old one or the new one. For development, and for
+/// machines whose disk is the vault. Needs a tokio runtime.
+///
+/// ```
+/// use memstache_crypto::{FileProvider, KeyProvider};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), memstache_crypto::ProviderError> {
+/// # let path = std::env::temp_dir().join(format!("memstache-doc-master-{}", std::process::id()));
+/// let provider = FileProvider::new(&path);
+/// assert_eq!(provider.rotate().await?.version(), "1");
+/// # std::fs::remove_file(&path).ok();
+/// # std::fs::remove_file(path.with_extension("lock")).ok();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct FileProvider(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileKeys").finish_non_exhaustive()
+    }
+}
+
+impl FileProvider {
+    /// Uses a file; nothing is read yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::with_clock(path, Arc::new(SystemClock::new()))
+    }
+
+    /// Like [`new`](Self::new), with the clock that says when a version was made.
+    pub fn with_clock(path: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner { path: path.into(), clock }))
+    }
+
+    async fn with_keys<T, F>(&self, work: F) -> Result<T, ProviderError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&LocalKeys) -> Result<T, ProviderError> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        blocking(move || work(&inner.read()?)).await
+    }
+}
+
+#[async_trait]
+impl KeyProvider for FileProvider {
+    fn id(&self) -> &str {
+        ID
+    }
+
+    async fn current(&self) -> Result<MasterVersion, ProviderError> {
+        self.with_keys(LocalKeys::current).await
+    }
+
+    async fn wrap(&self, master: &MasterVersion, key: &Secret, aad: &[u8]) -> Result<WrappedKey, ProviderError> {
+        let (master, key, aad) = (master.clone(), key.clone(), aad.to_vec());
+        self.with_keys(move |keys| keys.wrap(ID, &master, &key, &aad)).await
+    }
+
+    async fn unwrap(&self, wrapped: &WrappedKey, aad: &[u8]) -> Result<Secret, ProviderError> {
+        let (wrapped, aad) = (wrapped.clone(), aad.to_vec());
+        self.with_keys(move |keys| keys.unwrap(&wrapped, &aad)).await
+    }
+
+    async fn rotate(&self) -> Result<MasterVersion, ProviderError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.append()).await
+    }
+}
+
+const ID: &str = "file";
+
+impl Inner {
+    fn read(&self) -> Result<LocalKeys, ProviderError> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LocalKeys::default()),
+            Err(error) => return Err(failed(error)),
+        };
+        check_access(&self.path, &file)?;
+        let mut text = Zeroizing::new(String::new());
+        file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
+        if text.len() as u64 > MAX_FILE {
+            return Err(invalid("master key file", format_args!("at most {MAX_FILE} bytes long"), "more"));
+        }
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let keys = lines.map(|(at, line)| parse(line).ok_or_else(|| wrong_line(at + 1))).collect::<Result<_, _>>()?;
+        LocalKeys::new(keys)
+    }
+
+    fn append(&self) -> Result<MasterVersion, ProviderError> {
+        let lock = private(OpenOptions::new().read(true).write(true).create(true).truncate(false))
+            .open(self.path.with_extension("lock"))
+            .map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let keys = self.read()?;
+        let secret = Secret::random(&SystemRandom::new() as &dyn Random).map_err(|error| {
+            ProviderError::new(ProviderErrorKind::Unavailable, "there is no randomness").with_source(error)
+        })?;
+        let number = keys.all().last().map_or(1, |key| key.number + 1);
+        let mut all = keys.all().to_vec();
+        all.push(LocalKey { number, secret, created_at: Some(self.clock.wall()) });
+        let keys = LocalKeys::new(all)?;
+        self.replace(&keys)?;
+        keys.current()
+    }
+
+    fn replace(&self, keys: &LocalKeys) -> Result<(), ProviderError> {
+        // Only the holder of the lock writes: one name is enough, and what a crash left is overwritten.
+        let beside = self.path.with_extension("new");
+        let mut text = Zeroizing::new(String::with_capacity(80 * keys.all().len()));
+        keys.all().iter().for_each(|key| text.push_str(&print(key)));
+        let write = || {
+            let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&beside)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&beside, &self.path)?;
+            let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
+        };
+        write().map_err(failed)
+    }
+}
+
+/// Reads `number base64 created`.
+fn parse(line: &str) -> Option<LocalKey> {
+    let mut words = line.split_ascii_whitespace();
+    let number = words.next()?.parse().ok()?;
+    let secret = secret(words.next()?)?;
+    let created = Duration::from_millis(words.next()?.parse().ok()?);
+    let known = words.next().is_none();
+    known.then_some(LocalKey { number, secret, created_at: UNIX_EPOCH.checked_add(created) })
+}
+
+fn print(key: &LocalKey) -> Zeroizing<String> {
+    let created = key.created_at.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
+    let encoded = Zeroizing::new(BASE64.encode(key.secret.expose()));
+    Zeroizing::new(format!("{} {} {}\n", key.number, *encoded, created.as_millis()))
+}
+
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+/// Refuses what others could read or have put there. The open file is asked, not the path: it cannot be swapped between.
+#[cfg(unix)]
+fn check_access(path: &Path, file: &File) -> Result<(), ProviderError> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let of_link = fs::symlink_metadata(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if of_link.file_type().is_symlink() || !meta.is_file() {
+        return Err(invalid("master key file", "a regular file", "something else"));
+    }
+    let mode = meta.mode() & 0o777;
+    if mode & 0o177 != 0 {
+        return Err(invalid("mode of the master key file", "0600 or 0400", format_args!("{mode:04o}")));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_access(_: &Path, file: &File) -> Result<(), ProviderError> {
+    let meta = file.metadata().map_err(failed)?;
+    if !meta.is_file() {
+        return Err(invalid("master key file", "a regular file", "something else"));
+    }
+    Ok(())
+}
+
+fn wrong_line(line: usize) -> ProviderError {
+    invalid("master key file", "lines of NUMBER BASE64 CREATED", format_args!("something else in line {line}"))
+}
+
+fn failed(error: io::Error) -> ProviderError {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied => ProviderErrorKind::Forbidden,
+        io::ErrorKind::InvalidData => ProviderErrorKind::Invalid,
+        _ => ProviderErrorKind::Unavailable,
+    };
+    ProviderError::new(kind, "the master key file").with_source(error)
+}
+
+/// Runs work on tokio's blocking threads; once begun, it runs to its end.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
+) -> Result<T, ProviderError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(ProviderError::new(ProviderErrorKind::Unavailable, "the work on the file was torn down").with_source(error))
+    })
+}

@@ -1,0 +1,8 @@
+//! The key hierarchy: made, shared, rotated, taken away.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod hierarchy;
+mod hostile;
+mod kit;
+mod outage;
+mod rotation;

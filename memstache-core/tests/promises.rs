@@ -21,7 +21,7 @@ use memstache_core::{
     InvalidationStream, Json, KeyspaceName, LeaseId, Lifetime, Lookup, MemoryStore, Namer, NearConfig, NewEntry,
     OnMiss, OneOrMany, Outcome, Parts, Remove, Request, Response, Result, Scope, Set, SetItem, Space, Stack, Step,
     Store, Tag, Tags, Target, Transform, When, Written,
-    testing::{Fault, Faults, Gate, ManualClock},
+    testing::{Fault, Faults, Gate, ManualClock, Recorder},
 };
 use tokio::sync::mpsc as queue;
 use tower::{Layer, Service, limit::ConcurrencyLimitLayer, timeout::TimeoutLayer};
@@ -117,8 +117,8 @@ impl Service<Request> for Told {
 struct Blind;
 
 impl Namer for Blind {
-    fn stored(&self, parts: &Parts<'_>) -> Option<Arc<[u8]>> {
-        Some(parts.name().iter().rev().copied().collect())
+    fn stored(&self, parts: &Parts<'_>) -> Result<Option<Arc<[u8]>>> {
+        Ok(Some(parts.name().iter().rev().copied().collect()))
     }
 }
 
@@ -140,6 +140,31 @@ async fn a_blind_copy_that_was_fetched_again_goes_when_its_stored_key_changes() 
     there.set("name", &3).await.unwrap();
     leaf.tell(Invalidation::Stored(b"eman".as_slice().into())).await;
     assert_eq!(here.get::<u8>("name").await.unwrap(), Some(3));
+}
+
+/// Has no key for its names.
+#[derive(Debug)]
+struct Nameless;
+
+impl Namer for Nameless {
+    fn stored(&self, _: &Parts<'_>) -> Result<Option<Arc<[u8]>>> {
+        Err(Error::new(ErrorKind::Unavailable, "no key for names"))
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_made_fails_every_call_and_reaches_no_store() {
+    let clock = ManualClock::new();
+    let recorder = Recorder::new();
+    let stack = ErasedService::new(recorder.layer(Told::new(&clock).store));
+    let cache = Cache::builder(stack).keyspace("k").format(Json).clock(clock).namer(Nameless).build().unwrap();
+    let failed = |kind: Option<ErrorKind>| assert_eq!(kind, Some(ErrorKind::Unavailable));
+    failed(cache.get::<u8>("a").await.err().map(|error| error.kind()));
+    failed(cache.set("a", &1).await.err().map(|error| error.kind()));
+    failed(cache.remove("a").await.err().map(|error| error.kind()));
+    failed(cache.get_many::<u8>(["a"]).await.unwrap().remove(0).err().map(|error| error.kind()));
+    failed(cache.get_or_load("a", |_| async { Ok::<u8, Error>(1) }).await.err().map(|error| error.kind()));
+    recorder.assert_quiet();
 }
 
 #[tokio::test]

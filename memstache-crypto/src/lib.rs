@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[allow(dead_code, reason = "used by the layer that follows")]
 mod backend;
 mod derive;
-#[allow(dead_code, unused_imports, reason = "used by the layer that follows")]
+mod envelope;
 mod key;
 mod keyring;
+mod namer;
 mod provider;
 mod random;
+mod seal;
 
 #[cfg(any(test, feature = "test-util"))]
 pub use self::random::SeededRandom;
@@ -20,9 +21,11 @@ pub use self::{
         BranchKeyInfo, DerivedKey, KeyClass, KeyManagement, KeyOwner, KeyState, Keyring, KeyringBuilder, KeyringStats,
         KeyringTask, MAX_KEY_LABEL, MasterKey,
     },
+    namer::BlindNames,
     provider::{
         EnvironmentProvider, FileProvider, KeyProvider, MAX_PROVIDER_LABEL, MasterVersion, ProviderError,
         ProviderErrorKind, StaticProvider, WrappedKey,
     },
     random::{Random, SystemRandom},
+    seal::{Pending, Seal, SealBuilder, SealStats, Subkeys},
 };

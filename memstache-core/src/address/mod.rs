@@ -41,7 +41,7 @@ impl Address {
     ///
     /// The name is any 1 to 1,024 bytes; else the error is [`Invalid`](crate::ErrorKind::Invalid).
     pub fn plain(space: &Space, name: impl AsRef<[u8]>) -> Result<Self> {
-        Ok(Parts::new(space, name.as_ref())?.to_address(&PlainNamer))
+        Ok(Parts::new(space, name.as_ref())?.address(None))
     }
 
     /// Puts an address together again from its parts.
@@ -149,10 +149,16 @@ impl<'a> Parts<'a> {
     }
 
     /// Builds the address; one allocation under a plain namer.
-    pub fn to_address(&self, namer: &(impl Namer + ?Sized)) -> Address {
+    ///
+    /// Errors: the namer's.
+    pub fn to_address(&self, namer: &(impl Namer + ?Sized)) -> Result<Address> {
+        Ok(self.address(namer.stored(self)?))
+    }
+
+    fn address(&self, stored: Option<Arc<[u8]>>) -> Address {
         Address {
             parts: join(self.space.key(), self.name),
-            stored: namer.stored(self),
+            stored,
             space_hash: self.space.hash_part(),
             space_len: u8::try_from(self.space.key().len()).expect("two labels of at most 64 bytes"),
             tenant_len: self.space.tenant_len(),
@@ -248,7 +254,7 @@ mod tests {
         fn borrowed_parts_hash_and_match_alike(name in prop::collection::vec(any::<u8>(), 1..400)) {
             let space = space("t", "k");
             let parts = Parts::new(&space, &name).unwrap();
-            let address = parts.to_address(&PlainNamer);
+            let address = parts.to_address(&PlainNamer).unwrap();
             let state = foldhash::fast::FixedState::default();
             prop_assert_eq!(state.hash_one(parts), state.hash_one(&address));
             prop_assert!(parts.matches(&address));

@@ -71,7 +71,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn address(&self, parts: &Parts<'_>) -> Address {
+    pub(crate) fn address(&self, parts: &Parts<'_>) -> Result<Address> {
         match &self.namer {
             None => parts.to_address(&PlainNamer),
             Some(namer) => parts.to_address(namer),

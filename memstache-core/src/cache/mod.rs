@@ -127,7 +127,7 @@ impl<F: Format> Cache<F> {
 
     /// Builds the address of a key, as this handle names it: for [`run`](Self::run).
     pub fn address(&self, key: impl AsRef<[u8]>) -> Result<Address> {
-        Ok(self.core.address(&Parts::new(&self.state.space, key.as_ref())?))
+        self.core.address(&Parts::new(&self.state.space, key.as_ref())?)
     }
 
     /// Returns the tenant and keyspace that the handle reads and writes.

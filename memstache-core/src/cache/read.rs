@@ -271,7 +271,7 @@ impl<'a, F: Format> Read<'a, F> {
     async fn look_up<T: DeserializeOwned>(&self, name: &[u8]) -> Result<Fetched<T>> {
         self.options.check()?;
         let core = &self.cache.core;
-        let address = core.address(&Parts::new(self.cache.space(), name)?);
+        let address = core.address(&Parts::new(self.cache.space(), name)?)?;
         let scope = self.options.scope(core, core.clock.now());
         let found = core.look_up(Get { items: OneOrMany::One(address.into()), on_miss: OnMiss::Report, scope }).await;
         self.arrived(found, core.clock.now())

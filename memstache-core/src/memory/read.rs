@@ -42,7 +42,7 @@ impl<P: EvictionPolicy> Shared<P> {
         }
         let item = Address::from_parts(parts.space(), parts.name(), None).into();
         match self.look(&item, OnMiss::Report, &Scope::default(), self.clock.now()) {
-            Ok(Lookup::Hit(entry)) => Some(entry.value),
+            Ok(Lookup::Hit(entry)) if !entry.meta.content.negative => Some(entry.value),
             _ => None,
         }
     }
@@ -90,13 +90,8 @@ impl<P: EvictionPolicy> Shared<P> {
         self.fresh(shard, id, now)?;
         let slot = shard.table.get(id).filter(|slot| item.unless != Some(Held::version(*slot)))?;
         shard.table.record_access(id, hash);
-        Some(if slot.is_negative() {
-            count(&shard.reads.negative);
-            Lookup::Negative(slot.entry(now).meta)
-        } else {
-            count(&shard.reads.hits);
-            Lookup::Hit(slot.entry(now))
-        })
+        count(if slot.is_negative() { &shard.reads.negative } else { &shard.reads.hits });
+        Some(Lookup::fresh(slot.entry(now)))
     }
 
     /// Returns an entry that may be answered with as it is: fresh, not hidden, nothing to extend.
@@ -119,13 +114,10 @@ impl<P: EvictionPolicy> Shared<P> {
         let id = self.settle(shard, hash, &item.address, now, after);
         if let Some((freshness, entry)) = id.and_then(|id| served(shard, id, hash, item, scope, now)) {
             return Ok(match freshness {
-                Freshness::Fresh if entry.meta.content.negative => {
-                    count(&shard.reads.negative);
-                    Lookup::Negative(entry.meta)
-                }
                 Freshness::Fresh => {
-                    count(&shard.reads.hits);
-                    Lookup::Hit(entry)
+                    let negative = entry.meta.content.negative;
+                    count(if negative { &shard.reads.negative } else { &shard.reads.hits });
+                    Lookup::fresh(entry)
                 }
                 Freshness::Stale | Freshness::Expired => {
                     count(&shard.reads.stale);

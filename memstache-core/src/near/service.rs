@@ -78,7 +78,7 @@ impl<S: CacheService> Near<S> {
     fn read(&self, get: Get) -> NearFuture {
         let now = self.copies.clock.now();
         let found = get.items.map_ref(|item| match item.unless {
-            None => self.copies.find(&item.address, &get.scope, now).map(answer),
+            None => self.copies.find(&item.address, &get.scope, now).map(Lookup::fresh),
             Some(_) => None,
         });
         if found.iter().all(Option::is_some) {
@@ -154,10 +154,6 @@ fn fall_back(copies: &Copies, address: &Address, scope: &crate::request::Scope, 
         Some(entry) => Ok(Lookup::Stale(entry, None)),
         None => Err(error),
     }
-}
-
-fn answer(entry: Entry) -> Lookup {
-    if entry.meta.content.negative { Lookup::Negative(entry.meta) } else { Lookup::Hit(entry) }
 }
 
 /// Hides what was invalidated below; `false` if some of it is unknown.

@@ -154,8 +154,8 @@ async fn blind_names_are_found_by_their_stored_key() {
     #[derive(Debug)]
     struct Reversed;
     impl Namer for Reversed {
-        fn stored(&self, parts: &Parts<'_>) -> Option<Arc<[u8]>> {
-            Some(parts.name().iter().rev().copied().collect())
+        fn stored(&self, parts: &Parts<'_>) -> Result<Option<Arc<[u8]>>> {
+            Ok(Some(parts.name().iter().rev().copied().collect()))
         }
     }
     let clock = ManualClock::new();
@@ -211,7 +211,7 @@ async fn an_answer_that_was_overtaken_is_not_kept() {
     let clock = ManualClock::new();
     let (copies, _touches) = Copies::new(near(&clock));
     let space = crate::Space::new(None, &crate::KeyspaceName::new("k").unwrap());
-    let address = Parts::new(&space, b"a").unwrap().to_address(&PlainNamer);
+    let address = Parts::new(&space, b"a").unwrap().to_address(&PlainNamer).unwrap();
     let entry = crate::NewEntry::new("v", crate::Lifetime::UNLIMITED).into_entry(
         clock.now(),
         crate::Version(1),
@@ -239,7 +239,7 @@ async fn a_near_cache_stays_within_its_bytes() {
     let (copies, _touches) = Copies::new(config);
     let space = crate::Space::new(None, &crate::KeyspaceName::new("k").unwrap());
     for n in 0..2000u32 {
-        let address = Parts::new(&space, &n.to_be_bytes()).unwrap().to_address(&PlainNamer);
+        let address = Parts::new(&space, &n.to_be_bytes()).unwrap().to_address(&PlainNamer).unwrap();
         let value = vec![0; (n as usize * 37) % 600];
         let entry = crate::NewEntry::new(value, crate::Lifetime::UNLIMITED).into_entry(
             clock.now(),
@@ -263,7 +263,8 @@ async fn the_follower_ends_with_the_near_cache() {
         .dispatch(crate::Get::one(
             Parts::new(&crate::Space::new(None, &crate::KeyspaceName::new("k").unwrap()), b"a")
                 .unwrap()
-                .to_address(&PlainNamer),
+                .to_address(&PlainNamer)
+                .unwrap(),
         ))
         .await
         .unwrap();
@@ -356,7 +357,7 @@ async fn decoded_values_are_charged_and_make_room() {
     for n in 0..2000u32 {
         let name = n.to_be_bytes();
         let parts = Parts::new(&space, &name).unwrap();
-        let address = parts.to_address(&PlainNamer);
+        let address = parts.to_address(&PlainNamer).unwrap();
         let value = vec![0; (n as usize * 37) % 600];
         let entry = crate::NewEntry::new(value, crate::Lifetime::UNLIMITED).into_entry(
             now,

@@ -64,6 +64,8 @@ pub enum Lookup {
     /// A value in its grace; with a lease, this caller is to refresh it.
     Stale(Entry, Option<Lease>),
     /// The source is known to have no such key.
+    ///
+    /// A record of that which is sealed is answered as a hit, with its bytes: only who opens it can say so.
     Negative(Meta),
     /// Nothing, and no lease was asked for.
     Miss,
@@ -74,6 +76,16 @@ pub enum Lookup {
     /// With the id of its lease, if what that load brings is good enough for a caller who asks now: no tag or clear
     /// of the space came since the load began.
     Busy(Option<LeaseId>),
+}
+
+impl Lookup {
+    /// Makes the answer of an entry that is fresh: what every store answers with.
+    ///
+    /// A negative record is told apart, unless it is sealed.
+    pub fn fresh(entry: Entry) -> Self {
+        let content = &entry.meta.content;
+        if content.negative && !content.sealed { Self::Negative(entry.meta) } else { Self::Hit(entry) }
+    }
 }
 
 /// The right to fill one missing key.

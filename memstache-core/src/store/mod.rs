@@ -17,6 +17,8 @@ use crate::{
 ///
 /// - `get` never answers an expired, removed or invalidated entry. A missing key is leased to one caller at a time when
 ///   leases are asked for; a stale one is answered with a lease to one caller and without to the others.
+/// - A fresh entry is answered as [`Lookup::fresh`](crate::Lookup::fresh) says: a negative record that is sealed comes
+///   with its bytes.
 /// - A store that is its own authority sets `meta.confirmed_at` to
 ///   [`expiry::confirmed_by_authority`](crate::expiry::confirmed_by_authority), and then judges by
 ///   [`expiry::freshness`](crate::expiry::freshness) with the scope's `max_staleness`; a hit extends a sliding entry by

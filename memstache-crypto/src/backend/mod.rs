@@ -144,3 +144,6 @@ impl fmt::Debug for Cipher {
         f.write_str("Cipher(..)")
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

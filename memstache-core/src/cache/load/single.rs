@@ -82,7 +82,7 @@ where
     async fn look_and_load(self, due: Due) -> Result<Fetched<T>> {
         self.check()?;
         let core = &self.cache.core;
-        let address = core.address(&Parts::new(self.cache.space(), self.name.as_ref())?);
+        let address = core.address(&Parts::new(self.cache.space(), self.name.as_ref())?)?;
         let give_up = self.give_up(core.clock.now());
         let mut look = Look::new(self.cache, &address, self.ask, give_up);
         let verdict = look.verdict().await?;

@@ -75,6 +75,25 @@ async fn negative_records_are_told_apart_and_have_no_grace() {
 }
 
 #[tokio::test]
+async fn a_sealed_negative_record_comes_with_its_bytes_and_is_no_value() {
+    let bed = bed();
+    let mut entry = NewEntry::negative(Lifetime::UNLIMITED);
+    entry.value = "sealed".into();
+    entry.content.sealed = true;
+    bed.set("a", entry.clone()).await;
+    let negative =
+        |found| matches!(found, Lookup::Hit(entry) if entry.meta.content.negative && entry.value == "sealed");
+    assert!(negative(bed.get("a").await));
+    assert!(!bed.touch("a", TouchKind::Probe).await);
+    // The way of reads that change something is another one.
+    entry.lifetime = entry.lifetime.with_sliding(secs(10)).unwrap();
+    bed.set("a", entry).await;
+    bed.clock.advance(secs(9));
+    assert!(negative(bed.get("a").await));
+    assert_eq!(bed.store.get_now(&Parts::new(&space("", "test"), b"a").unwrap()), None);
+}
+
+#[tokio::test]
 async fn conditions_hold_or_refuse() {
     let bed = bed();
     let write = |when| bed.write(key("a"), forever("v"), when);

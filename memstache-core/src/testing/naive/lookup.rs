@@ -47,10 +47,8 @@ impl State {
                 let lease = (on_miss != OnMiss::Report).then(|| self.grant_stale(address, now)).flatten();
                 Lookup::Stale(entry, lease)
             }
-            Some((entry, _)) if entry.meta.content.negative && !self.is(Sabotage::TakesNegativeForValue) => {
-                Lookup::Negative(entry.meta)
-            }
-            Some((entry, _)) => Lookup::Hit(entry),
+            Some((entry, _)) if self.is(Sabotage::TakesNegativeForValue) => Lookup::Hit(entry),
+            Some((entry, _)) => Lookup::fresh(entry),
             None if on_miss == OnMiss::Report => Lookup::Miss,
             None => self.grant(address, now).map_or_else(Lookup::Busy, Lookup::Leased),
         }

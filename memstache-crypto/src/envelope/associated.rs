@@ -1,0 +1,57 @@
+//! What is authenticated beside the text: the header, and where the value belongs.
+
+use memstache_core::{Address, MAX_LABEL, MAX_NAME};
+
+use super::{COMMITMENT_LEN, HEADER_LEN};
+
+const LABEL: &[u8] = b"mst1/aad";
+
+/// The most that associated data can take.
+const LONGEST: usize = LABEL.len() + HEADER_LEN + COMMITMENT_LEN + 3 * size_of::<u32>() + 2 * MAX_LABEL + MAX_NAME;
+/// What it takes for most names: less to clear.
+const SHORT: usize = 256;
+
+/// Hands over `label ‖ header ‖ lp(tenant) ‖ lp(keyspace) ‖ lp(name)`, where `lp` puts a length of four bytes first.
+///
+/// Injective: the label is fixed, the header says its own length by its suite, everything else has its length before it.
+/// The shared space has an empty tenant, which no tenant has.
+pub(crate) fn with<R>(header: &[u8], address: &Address, use_it: impl FnOnce(&[u8]) -> R) -> R {
+    let parts = Parts::of(address);
+    let len = LABEL.len() + header.len() + parts.len();
+    if len <= SHORT {
+        let mut room = [0; SHORT];
+        use_it(parts.write(header, &mut room[..len]))
+    } else {
+        let mut room = [0; LONGEST];
+        use_it(parts.write(header, &mut room[..len]))
+    }
+}
+
+/// Where a value belongs.
+struct Parts<'a>([&'a [u8]; 3]);
+
+impl<'a> Parts<'a> {
+    fn of(address: &'a Address) -> Self {
+        Self([address.tenant().unwrap_or_default().as_bytes(), address.keyspace().as_bytes(), address.name()])
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|part| size_of::<u32>() + part.len()).sum()
+    }
+
+    fn write<'r>(&self, header: &[u8], room: &'r mut [u8]) -> &'r [u8] {
+        let mut rest = put(put(&mut *room, LABEL), header);
+        for part in self.0 {
+            let len = u32::try_from(part.len()).expect("names and labels are short");
+            rest = put(put(rest, &len.to_be_bytes()), part);
+        }
+        debug_assert!(rest.is_empty(), "another length than was reckoned with");
+        room
+    }
+}
+
+fn put<'r>(room: &'r mut [u8], bytes: &[u8]) -> &'r mut [u8] {
+    let (place, rest) = room.split_at_mut(bytes.len());
+    place.copy_from_slice(bytes);
+    rest
+}

@@ -1,0 +1,88 @@
+//! The keys that one call needs: at hand, or to be waited for.
+
+use std::{collections::HashMap, future::poll_fn, sync::Arc, task::Poll};
+
+use memstache_core::{BoxFuture, Space};
+
+use crate::key::{DataKey, DataKeys, KeyFailure, KeyId, KeyLookup};
+
+/// What came of looking for a key.
+pub(super) type Got = Result<Arc<DataKey>, KeyFailure>;
+
+/// A key that an item needs: that which seals in a space, or the one of an id.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Wanted {
+    pub(super) space: Space,
+    pub(super) id: Option<KeyId>,
+}
+
+/// Where the items of a call get their keys.
+pub(super) enum Source<'a> {
+    /// From the keys; what is not at hand is put down to be waited for.
+    Ask(&'a dyn DataKeys, &'a mut Waits),
+    /// From what was waited for.
+    Given(&'a HashMap<Wanted, Got>),
+}
+
+impl Source<'_> {
+    /// Returns the key, or `None` if it must be waited for.
+    pub(super) fn get(&mut self, wanted: Wanted) -> Option<Got> {
+        match self {
+            Self::Ask(keys, waits) => waits.ask(*keys, wanted),
+            Self::Given(got) => Some(got.get(&wanted).cloned().unwrap_or(Err(KeyFailure::Unknown))),
+        }
+    }
+}
+
+/// The keys that a call waits for, each once.
+#[derive(Default)]
+pub(super) struct Waits(HashMap<Wanted, BoxFuture<'static, Got>>);
+
+impl Waits {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn ask(&mut self, keys: &dyn DataKeys, wanted: Wanted) -> Option<Got> {
+        if self.0.contains_key(&wanted) {
+            return None;
+        }
+        let lookup = match wanted.id {
+            None => keys.sealing(&wanted.space),
+            Some(id) => keys.opening(&wanted.space, id),
+        };
+        match lookup {
+            KeyLookup::Ready(key) => Some(Ok(key)),
+            KeyLookup::Failed(failure) => Some(Err(failure)),
+            KeyLookup::Wait(wait) => {
+                self.0.insert(wanted, wait);
+                None
+            }
+        }
+    }
+
+    /// Waits for all of them, side by side.
+    ///
+    /// # Cancellation
+    /// Dropping it drops what is waited for.
+    pub(super) async fn all(self) -> HashMap<Wanted, Got> {
+        let mut waiting: Vec<_> = self.0.into_iter().collect();
+        let mut got = HashMap::with_capacity(waiting.len());
+        poll_fn(move |cx| {
+            waiting.retain_mut(|(wanted, wait)| match wait.as_mut().poll(cx) {
+                Poll::Pending => true,
+                Poll::Ready(key) => {
+                    got.insert(wanted.clone(), key);
+                    false
+                }
+            });
+            if waiting.is_empty() { Poll::Ready(std::mem::take(&mut got)) } else { Poll::Pending }
+        })
+        .await
+    }
+}
+
+/// Makes sure that a key is the one that was asked for: the id commits to it.
+pub(super) fn checked(got: Got, wanted: Option<KeyId>) -> Got {
+    got.and_then(|key| if wanted.is_none_or(|id| key.id() == id) { Ok(key) } else { Err(KeyFailure::Unknown) })
+}

@@ -1,0 +1,206 @@
+//! Values on their way down.
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, SystemTime},
+};
+
+use memstache_core::{
+    Address, Content, Error, ErrorKind, Lifetime, NewEntry, OneOrMany, Request, Response, Result, Set, SetItem, Step,
+    Stored,
+};
+
+use super::{
+    Layer, Pending,
+    keys::{Source, Waits, Wanted, checked},
+    policy::Way,
+    stats::{add, bump},
+};
+use crate::{
+    envelope::{self, Inner, Opening, Suite},
+    key::{DataKey, KeyFailure},
+};
+
+/// Seals what a call writes; at once if every key is at hand.
+pub(super) fn request(layer: &Arc<Layer>, mut set: Set) -> Step<(Request, Pending)> {
+    let (mut failed, mut waits) = (Vec::new(), Waits::default());
+    layer.seal_all(&mut set, &mut Source::Ask(&*layer.keys, &mut waits), &mut failed);
+    if waits.is_empty() {
+        return below(set, failed);
+    }
+    bump(&layer.counters.waited);
+    let layer = Arc::clone(layer);
+    Step::Wait(Box::pin(async move {
+        let got = waits.all().await;
+        layer.seal_all(&mut set, &mut Source::Given(&got), &mut failed);
+        // Items that failed at once are among those that failed later.
+        failed.sort_by_key(|(at, _)| *at);
+        match below(set, failed) {
+            Step::Now(result) => result,
+            // Nothing was attempted, so the whole call may fail.
+            Step::Answer(Response::Stored(answers)) => match answers.into_iter().next() {
+                Some(Err(error)) => Err(error),
+                _ => Err(Error::new(ErrorKind::Protocol, "nothing is left to be written")),
+            },
+            _ => Err(Error::new(ErrorKind::Protocol, "a write became something else")),
+        }
+    }))
+}
+
+/// Puts the answers of the items that were not sent back into their places.
+pub(super) fn response(failed: Failed, stored: Stored) -> Step<Response> {
+    if failed.is_empty() {
+        return Step::Now(Ok(Response::Stored(stored)));
+    }
+    let count = stored.len() + failed.len();
+    let (mut stored, mut failed) = (stored.into_iter(), failed.into_iter().peekable());
+    let answers = (0..count).filter_map(|at| match failed.next_if(|(place, _)| *place == at) {
+        Some((_, error)) => Some(Err(error)),
+        None => stored.next(),
+    });
+    Step::Now(Ok(Response::Stored(OneOrMany::Many(answers.collect()))))
+}
+
+/// Items that are not sent down, by their places.
+pub(super) type Failed = Vec<(usize, Error)>;
+
+/// What goes down: everything but what failed.
+fn below(mut set: Set, failed: Failed) -> Step<(Request, Pending)> {
+    if failed.is_empty() {
+        return Step::Now(Ok((Request::Set(set), Pending::set(failed))));
+    }
+    if failed.len() == set.items.len() {
+        let mut errors = failed.into_iter().map(|(_, error)| error);
+        let next = |_: SetItem| Err(errors.next().expect("one for each item"));
+        return Step::Answer(Response::Stored(set.items.map(next)));
+    }
+    let mut places = failed.iter().map(|(at, _)| *at).peekable();
+    let sent = set.items.into_iter().enumerate().filter(|(at, _)| places.next_if_eq(at).is_none());
+    set.items = OneOrMany::Many(sent.map(|(_, item)| item).collect());
+    Step::Now(Ok((Request::Set(set), Pending::set(failed))))
+}
+
+impl Layer {
+    /// Seals every item that is to be sealed and is not yet, and for whose key it does not have to wait.
+    fn seal_all(&self, set: &mut Set, source: &mut Source<'_>, failed: &mut Failed) {
+        let again = matches!(source, Source::Given(_));
+        for (at, item) in set.items.iter_mut().enumerate() {
+            // The second time only what waited: it is neither done nor refused.
+            if again && (item.entry.content.sealed || failed.iter().any(|(place, _)| *place == at)) {
+                continue;
+            }
+            if let Err((counter, error)) = self.seal_item(&item.address, &mut item.entry, source, again) {
+                bump(counter);
+                failed.push((at, error));
+            }
+        }
+    }
+
+    fn seal_item(
+        &self,
+        address: &Address,
+        entry: &mut NewEntry,
+        source: &mut Source<'_>,
+        again: bool,
+    ) -> Result<(), (&AtomicU64, Error)> {
+        let counters = &self.counters;
+        if entry.content.sealed {
+            return Err((&counters.refused_policy, Error::invalid("entry", "not sealed yet", "a sealed one")));
+        }
+        let (space, policy) = self.spaces.of(address);
+        match policy.way(entry.options) {
+            Way::Seal => {}
+            Way::Leave => {
+                if !again {
+                    bump(&counters.left_plain);
+                }
+                return Ok(());
+            }
+            Way::Refuse => {
+                let error = Error::invalid("encrypt", "true or unset in a keyspace that is sealed", "false");
+                return Err((&counters.refused_policy, error));
+            }
+        }
+        let (len, most) = (entry.value.len(), self.settings.max_value);
+        if len > most {
+            let text = format!("a value must be at most {most} bytes long to be sealed, but {len} was given");
+            return Err((&counters.refused_too_large, Error::new(ErrorKind::TooLarge, text)));
+        }
+        match source.get(Wanted { space, id: None }).map(|got| checked(got, None)) {
+            None => Ok(()),
+            Some(Ok(key)) => self.seal(&key, address, entry).map_err(|error| (&counters.refused_failed, error)),
+            Some(Err(failure)) => Err(self.no_key(failure)),
+        }
+    }
+
+    fn no_key(&self, failure: KeyFailure) -> (&AtomicU64, Error) {
+        match failure {
+            KeyFailure::Unavailable { retry_after } => {
+                let error = Error::new(ErrorKind::Unavailable, "the key to seal with cannot be fetched");
+                let error = match retry_after {
+                    Some(after) => error.with_retry_after(after),
+                    None => error,
+                };
+                (&self.counters.refused_key_unavailable, error)
+            }
+            _ => {
+                let error = Error::new(ErrorKind::Unavailable, "there is no key to seal with");
+                (&self.counters.refused_no_key, error.with_retryable(false))
+            }
+        }
+    }
+
+    fn seal(&self, key: &DataKey, address: &Address, entry: &mut NewEntry) -> Result<()> {
+        let settings = &self.settings;
+        let suite = Suite::new(settings.aead, settings.committing || key.is_committing());
+        let inner = self.inner(entry)?;
+        let sealed = self.writer.with(&*self.clock, key, suite, |fresh, entry_key| {
+            let (salt, nonce) = (fresh.salt, fresh.nonce);
+            let opening = Opening { suite, padded: settings.padded, key_id: key.id(), salt, nonce };
+            envelope::seal(&opening, entry_key, address, &inner, &entry.value)
+        })?;
+        let sealed = sealed.map_err(|_| Error::new(ErrorKind::TooLarge, "the cipher refused the value"))?;
+        bump(&self.counters.sealed);
+        add(&self.counters.bytes_plain, entry.value.len() as u64);
+        add(&self.counters.bytes_sealed, sealed.len() as u64);
+        entry.value = sealed;
+        // What it is is said inside; only what stores go by is said outside.
+        entry.content = Content { sealed: true, negative: entry.content.negative, ..Content::default() };
+        Ok(())
+    }
+
+    fn inner(&self, entry: &NewEntry) -> Result<Inner> {
+        let content = &entry.content;
+        if content.negative && !entry.value.is_empty() {
+            return Err(Error::invalid("negative entry", "without a value", "one with a value"));
+        }
+        let written_at = millis_since_epoch(self.clock.wall());
+        Ok(Inner {
+            format: content.format,
+            encoding: content.encoding,
+            negative: content.negative,
+            schema: content.schema,
+            generation: self.settings.generation,
+            len: u32::try_from(entry.value.len()).expect("not longer than the longest that may be set"),
+            plain_len: content.plain_len,
+            written_at,
+            deadline: life(&entry.lifetime, content.negative).map(|life| written_at.saturating_add(millis(life))),
+        })
+    }
+}
+
+/// For how long a value may be served at most, its grace included.
+fn life(lifetime: &Lifetime, negative: bool) -> Option<Duration> {
+    let grace = if negative { Duration::ZERO } else { lifetime.stale_for() };
+    lifetime.ttl().map(|ttl| ttl.saturating_add(grace))
+}
+
+/// Wall-clock time in milliseconds; zero before the epoch.
+pub(super) fn millis_since_epoch(wall: SystemTime) -> u64 {
+    wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, millis)
+}
+
+/// Whole milliseconds, rounded up.
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}

@@ -19,7 +19,7 @@ pub use self::{
     key::{DataKey, DataKeys, FixedKeys, KeyFailure, KeyId, KeyLookup, NameKey, Secret},
     keyring::{
         BranchKeyInfo, DerivedKey, KeyClass, KeyManagement, KeyOwner, KeyState, Keyring, KeyringBuilder, KeyringStats,
-        KeyringTask, MAX_KEY_LABEL, MasterKey,
+        KeyringTask, MAX_KEY_LABEL, MasterKey, Shredder,
     },
     namer::BlindNames,
     provider::{

@@ -12,6 +12,7 @@ mod record;
 mod refresh;
 mod rotate;
 mod settings;
+mod shred;
 mod state;
 mod stats;
 mod table;
@@ -44,6 +45,7 @@ pub use self::{
     manage::KeyManagement,
     owner::{KeyClass, KeyOwner, MAX_KEY_LABEL},
     refresh::KeyringTask,
+    shred::Shredder,
     stats::KeyringStats,
 };
 use crate::{

@@ -205,7 +205,6 @@ impl Environment {
     }
 
     /// All lines of one tenant.
-    #[cfg(test)]
     pub(super) fn tenant_prefix(&self, tenant: Option<&str>) -> RecordPrefix {
         record_key(&self.tenant_path(tenant)).into()
     }

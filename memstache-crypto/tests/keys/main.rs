@@ -6,3 +6,4 @@ mod hostile;
 mod kit;
 mod outage;
 mod rotation;
+mod shredding;

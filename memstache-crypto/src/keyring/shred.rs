@@ -101,7 +101,9 @@ impl Inner {
                 let now = self.wall();
                 let change = self.change(purpose, place, 0, |image, _| {
                     ended = image.line.live().map(|version| version.id).collect();
-                    ended.iter().for_each(|id| drop(image.line.revoke(*id, now)));
+                    for id in &ended {
+                        image.line.revoke(*id, now);
+                    }
                     Ok(!ended.is_empty())
                 });
                 change.await.map(drop)

@@ -5,5 +5,6 @@ mod hierarchy;
 mod hostile;
 mod kit;
 mod outage;
+mod processes;
 mod rotation;
 mod shredding;

@@ -10,6 +10,8 @@ mod keyring;
 mod namer;
 mod provider;
 mod random;
+#[cfg(feature = "rsa")]
+mod rsa;
 mod seal;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -28,4 +30,9 @@ pub use self::{
     },
     random::{Random, SystemRandom},
     seal::{Pending, Seal, SealBuilder, SealStats, Subkeys},
+};
+#[cfg(feature = "rsa")]
+pub use self::{
+    provider::RsaProvider,
+    rsa::{CryptoService, MAX_HYBRID_DATA, RsaPrivateKey, RsaPublicKey},
 };

@@ -6,5 +6,7 @@ mod hostile;
 mod kit;
 mod outage;
 mod processes;
+mod providers;
 mod rotation;
+mod secrets;
 mod shredding;

@@ -18,8 +18,8 @@ const VERSION: u8 = 1;
 pub(crate) const MAX_WRAPPED: usize = 1_024;
 /// Bytes of a message authentication code.
 pub(crate) const MAC: usize = 32;
-/// What a record store takes at least.
-const MAX_RECORD: usize = 60 * 1024;
+/// Longest body, in bytes: with a code for each of 64 versions, less than what a record store takes by default.
+const MAX_BODY: usize = 58 * 1024;
 
 /// What a record says, before anybody checked that it may.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(crate) struct Authenticated {
 impl KeyRecord {
     /// Writes everything that the codes are over.
     ///
-    /// Errors: [`TooLarge`](ErrorKind::TooLarge) for a record over 60 KiB, or a wrapped key over 1,024 bytes.
+    /// Errors: [`TooLarge`](ErrorKind::TooLarge) for a record over 58 KiB, or a wrapped key over 1,024 bytes.
     pub(crate) fn body(&self) -> Result<Bytes> {
         let mut out = BytesMut::with_capacity(256);
         out.put_slice(&MAGIC);
@@ -77,9 +77,8 @@ impl KeyRecord {
         for version in versions {
             put_version(&mut out, version)?;
         }
-        let len = out.len() + 1 + MAC * versions.len();
-        if len > MAX_RECORD {
-            return Err(too_large("key record", MAX_RECORD, len));
+        if out.len() > MAX_BODY {
+            return Err(too_large("key record", MAX_BODY, out.len()));
         }
         Ok(out.freeze())
     }
@@ -103,6 +102,9 @@ impl KeyRecord {
         let versions = reader.count()?;
         let versions = (0..versions).map(|_| reader.version()).collect::<Result<_>>()?;
         let line = Line::from_versions(versions).ok_or_else(|| damaged("its versions contradict each other"))?;
+        if reader.at > MAX_BODY {
+            return Err(damaged("it is longer than it can be"));
+        }
         let body = bytes.slice(..reader.at);
         let macs = reader.count()?;
         let macs = (0..macs).map(|_| reader.array()).collect::<Result<_>>()?;

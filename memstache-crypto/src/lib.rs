@@ -36,3 +36,7 @@ pub use self::{
     provider::RsaProvider,
     rsa::{CryptoService, MAX_HYBRID_DATA, RsaPrivateKey, RsaPublicKey},
 };
+
+/// What lives where, what rotates, a runbook, and what happens when something is down.
+#[doc = include_str!("../docs/rotation.md")]
+pub mod rotation {}

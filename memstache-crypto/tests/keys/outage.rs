@@ -123,6 +123,11 @@ async fn a_disabled_master_key_takes_all_keys_away_at_the_next_look() {
     pass_while_broken(&world, 65 * MINUTE, &node).await;
     assert!(matches!(sealing(&node, &space).await, Err(KeyFailure::Unavailable { .. })));
     assert!(matches!(opening(&node, &space, id).await, Err(KeyFailure::Unavailable { .. })));
+
+    world.vault.fail(None);
+    world.clock.advance(MINUTE);
+    node.refresh().await.unwrap();
+    assert_eq!(opening(&node, &space, id).await, Ok(id), "and gives them back when it is enabled");
 }
 
 /// A record store that is not there when it is told so.

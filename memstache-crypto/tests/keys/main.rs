@@ -10,3 +10,4 @@ mod providers;
 mod rotation;
 mod secrets;
 mod shredding;
+mod stack;

@@ -5,6 +5,9 @@
 mod backend;
 mod derive;
 mod envelope;
+#[cfg(any(test, fuzzing, feature = "test-util"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key;
 mod keyring;
 mod namer;

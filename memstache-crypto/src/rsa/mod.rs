@@ -23,7 +23,16 @@ const BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
 
 /// A public RSA key of 2048 to 4096 bits. `Debug` shows its size and fingerprint.
 ///
-/// Of RSA-3072 there is 128 bits of security; it is none against a quantum computer.
+/// RSA-3072 gives about 128 bits of security (NIST SP 800-57), and none against a quantum computer.
+///
+/// ```
+/// use memstache_crypto::{RsaPrivateKey, RsaPublicKey};
+///
+/// let key = RsaPrivateKey::generate(2048)?;
+/// let public = RsaPublicKey::from_pem(&key.public_pem()?)?;
+/// assert_eq!(public.fingerprint(), key.public().fingerprint());
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
 pub struct RsaPublicKey {
     key: OaepPublicEncryptingKey,
     fingerprint: [u8; 16],
@@ -73,6 +82,15 @@ impl fmt::Debug for RsaPublicKey {
 }
 
 /// A private RSA key of 2048 to 4096 bits. `Debug` shows its size and fingerprint.
+///
+/// ```
+/// use memstache_crypto::RsaPrivateKey;
+///
+/// let pem = RsaPrivateKey::generate(2048)?.dangerous_to_pem()?;
+/// assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"));
+/// RsaPrivateKey::from_pem(&pem)?;
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
 pub struct RsaPrivateKey {
     key: OaepPrivateDecryptingKey,
     public: RsaPublicKey,

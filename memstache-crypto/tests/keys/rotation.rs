@@ -317,3 +317,25 @@ async fn nodes_that_change_the_same_keys_at_once_lose_nothing() {
     }
     assert_eq!(opening(&node, &space, first).await, Ok(first));
 }
+
+#[tokio::test]
+async fn a_line_that_is_full_goes_on_with_its_last_version_and_rotates_again_once_there_is_room() {
+    let world = World::new();
+    let space = space("acme", "products");
+    let node = world.builder().with_derived_rotation(HOUR).open().await.unwrap();
+    let first = sealing(&node, &space).await.unwrap();
+    for _ in 0..80 {
+        world.pass(HOUR, &[&node]).await;
+        assert!(is_ready(&node.sealing(&space)));
+    }
+    assert_eq!(states(&node).await.len(), 64);
+    let error = node.rotate_derived(&acme()).await.unwrap_err();
+    assert_eq!(error.to_string(), "a key has at most 64 versions: retire the oldest first");
+    assert_eq!(opening(&node, &space, first).await, Ok(first));
+    let last = sealing(&node, &space).await.unwrap();
+    assert!(node.retire(&acme(), first).await.unwrap());
+    world.pass(15 * MINUTE, &[&node]).await;
+    assert_ne!(sealing(&node, &space).await.unwrap(), last);
+    assert_eq!(states(&node).await.len(), 64);
+    assert_eq!(opening(&node, &space, first).await, Err(KeyFailure::Unknown), "forgotten");
+}

@@ -9,8 +9,12 @@ mod envelope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key;
+mod keyring;
 mod namer;
+mod provider;
 mod random;
+#[cfg(feature = "rsa")]
+mod rsa;
 mod seal;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -18,7 +22,24 @@ pub use self::random::SeededRandom;
 pub use self::{
     backend::Backend,
     key::{DataKey, DataKeys, FixedKeys, KeyFailure, KeyId, KeyLookup, NameKey, Secret},
+    keyring::{
+        BranchKeyInfo, DerivedKey, KeyClass, KeyManagement, KeyOwner, KeyState, Keyring, KeyringBuilder, KeyringStats,
+        KeyringTask, MAX_KEY_LABEL, MasterKey, Shredder,
+    },
     namer::BlindNames,
+    provider::{
+        EnvironmentProvider, FileProvider, KeyProvider, MAX_PROVIDER_LABEL, MasterVersion, ProviderError,
+        ProviderErrorKind, StaticProvider, WrappedKey,
+    },
     random::{Random, SystemRandom},
     seal::{Pending, Seal, SealBuilder, SealStats, Subkeys},
 };
+#[cfg(feature = "rsa")]
+pub use self::{
+    provider::RsaProvider,
+    rsa::{CryptoService, MAX_HYBRID_DATA, RsaPrivateKey, RsaPublicKey},
+};
+
+/// What lives where, what rotates, a runbook, and what happens when something is down.
+#[doc = include_str!("../docs/rotation.md")]
+pub mod rotation {}

@@ -25,4 +25,4 @@ macro_rules! replays {
     )*};
 }
 
-replays!(associated_data, envelope, inner_header);
+replays!(associated_data, envelope, inner_header, key_record);

@@ -1,0 +1,276 @@
+//! How a keyring is built: every setting is checked.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use memstache_core::{Clock, Coalesce, Error, KeyspaceName, MAX_TTL, RecordStore, Result, SystemClock};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{
+    Inner, Keyring,
+    owner::{Environment, KeyClass},
+    settings::Settings,
+    stats::Counters,
+    table::Table,
+    vault::Vault,
+};
+use crate::{
+    key::KeyId,
+    provider::KeyProvider,
+    random::{Random, SystemRandom},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The most lines that a keyring can be told to hold.
+const MOST_LINES: usize = 1 << 20;
+
+/// Builds a [`Keyring`].
+///
+/// Nothing is checked before [`open`](Self::open), whose error names the first wrong setting.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use memstache_core::MemoryRecords;
+/// use memstache_crypto::{KeyClass, Keyring, Secret, StaticProvider, SystemRandom};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let provider = StaticProvider::dangerous_from_secrets([Secret::random(&SystemRandom::new())?])?;
+/// let keyring = Keyring::builder("prod-eu", Arc::new(MemoryRecords::new()), Arc::new(provider))
+///     .with_max_entry_ttl(Duration::from_secs(24 * 3600))
+///     .with_max_stale(Duration::from_secs(8 * 3600))
+///     .with_class("cards".try_into()?, KeyClass::new("payments")?)
+///     .with_blind_names()
+///     .open()
+///     .await?;
+/// # let _ = keyring;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is built before `open`"]
+pub struct KeyringBuilder {
+    environment: String,
+    records: Arc<dyn RecordStore>,
+    provider: Arc<dyn KeyProvider>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    refresh: Duration,
+    max_age: Duration,
+    max_stale: Duration,
+    derived_rotation: Option<Duration>,
+    master_rotation: Option<Duration>,
+    max_entry_ttl: Option<Duration>,
+    max_lines: usize,
+    blind_names: bool,
+    keys_at_start: bool,
+    pin: Option<KeyId>,
+    classes: Vec<(KeyspaceName, KeyClass)>,
+}
+
+impl KeyringBuilder {
+    pub(super) fn new(environment: &str, records: Arc<dyn RecordStore>, provider: Arc<dyn KeyProvider>) -> Self {
+        Self {
+            environment: environment.to_owned(),
+            records,
+            provider,
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom::new()),
+            refresh: 5 * MINUTE,
+            max_age: HOUR,
+            max_stale: DAY,
+            derived_rotation: Some(30 * DAY),
+            master_rotation: Some(365 * DAY),
+            max_entry_ttl: None,
+            max_lines: 10_000,
+            blind_names: false,
+            keys_at_start: true,
+            pin: None,
+            classes: Vec::new(),
+        }
+    }
+
+    /// Sets the clock. Default: the system's.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets the source of new keys. Default: the system's.
+    pub fn with_random(mut self, random: Arc<dyn Random>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// Sets how often records are read again, 1 s to 1 h. A new version is used after twice as long. Default: 5 min.
+    ///
+    /// All nodes of an environment need the same.
+    pub fn with_refresh(mut self, interval: Duration) -> Self {
+        self.refresh = interval;
+        self
+    }
+
+    /// Sets after how long at most the provider has to unwrap the branch keys again, from two refresh intervals to a day; it
+    /// is asked an interval earlier. Default: 60 min.
+    pub fn with_max_age(mut self, age: Duration) -> Self {
+        self.max_age = age;
+        self
+    }
+
+    /// Sets how long keys at hand are used while the provider or the record store is down, up to 7 days. Zero is strict:
+    /// they are used for the maximal age. Default: 24 h.
+    pub fn with_max_stale(mut self, age: Duration) -> Self {
+        self.max_stale = age;
+        self
+    }
+
+    /// Sets at which age a derived key is followed by a new one, from an hour on; `None`: by hand only. Default: 30 days.
+    pub fn with_derived_rotation(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.derived_rotation = age.into();
+        self
+    }
+
+    /// Sets at which age the master key is followed by a new one, from a day on; `None`: by hand only. Default: 365 days.
+    ///
+    /// Only where the provider says how old its key is, and can make one.
+    pub fn with_master_rotation(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.master_rotation = age.into();
+        self
+    }
+
+    /// Says how long an entry can live at most, up to ten years: after that and some slack, a key that was followed by
+    /// another retires by itself. Default: unknown, and keys retire by hand only.
+    ///
+    /// What lives longer is lost when its key retires.
+    pub fn with_max_entry_ttl(mut self, ttl: Duration) -> Self {
+        self.max_entry_ttl = Some(ttl);
+        self
+    }
+
+    /// Sets how many lines are kept at hand, 16 to 1,048,576: one for each tenant and class, and one for each tenant's
+    /// names. Those used longest ago go first. Default: 10,000.
+    pub fn with_max_lines(mut self, lines: usize) -> Self {
+        self.max_lines = lines;
+        self
+    }
+
+    /// Makes a key for each tenant's blind names. Default: none are made.
+    pub fn with_blind_names(mut self) -> Self {
+        self.blind_names = true;
+        self
+    }
+
+    /// Says whether opening fails without branch keys. If not, they come later, and nothing is sealed or opened until
+    /// then. Default: it does.
+    pub fn with_keys_at_start(mut self, required: bool) -> Self {
+        self.keys_at_start = required;
+        self
+    }
+
+    /// Accepts branch records only if this branch key is in them and vouches for them.
+    ///
+    /// A vault that wraps with a public key does so for everybody. A node that runs refuses what its own keys do not vouch
+    /// for; one that starts has none, and this is how it tells. Default: the first record is trusted.
+    pub fn with_pinned_branch(mut self, id: KeyId) -> Self {
+        self.pin = Some(id);
+        self
+    }
+
+    /// Gives a keyspace's entries the keys of a class. Default: all keyspaces share those of `default`.
+    ///
+    /// All nodes of an environment need the same, and a keyspace that moves to another class is missed anew.
+    pub fn with_class(mut self, keyspace: KeyspaceName, class: KeyClass) -> Self {
+        self.classes.push((keyspace, class));
+        self
+    }
+
+    /// Checks the settings and reads the branch keys: a call to the provider for each, and makes the first one if the
+    /// environment has none. Needs a tokio runtime.
+    ///
+    /// Errors: [`Invalid`](memstache_core::ErrorKind::Invalid) for a setting, those of the store and of the provider,
+    /// [`Rejected`](memstache_core::ErrorKind::Rejected) for a branch record that is damaged or was not vouched for.
+    ///
+    /// # Cancellation
+    /// What was begun may be done; opening again finds it.
+    pub async fn open(self) -> Result<Keyring> {
+        let required = self.keys_at_start;
+        let keyring = Keyring(Arc::new(self.build()?));
+        match keyring.0.refresh_branches().await {
+            Err(error) if required => Err(error),
+            Err(_) => {
+                keyring.0.nudge.notify_one();
+                Ok(keyring)
+            }
+            Ok(()) => Ok(keyring),
+        }
+    }
+
+    fn build(self) -> Result<Inner> {
+        self.check()?;
+        let mut settings = Settings {
+            environment: Environment::new(&self.environment)?,
+            refresh: self.refresh,
+            max_age: self.max_age,
+            max_stale: self.max_stale,
+            derived_rotation: self.derived_rotation,
+            master_rotation: self.master_rotation,
+            max_entry_ttl: self.max_entry_ttl,
+            blind_names: self.blind_names,
+            classes: HashMap::default(),
+            default_class: KeyClass::default(),
+        };
+        for (keyspace, class) in self.classes {
+            settings.map_class(&keyspace, class);
+        }
+        let now = self.clock.now().as_millis();
+        Ok(Inner {
+            settings,
+            records: self.records,
+            vault: Vault::new(self.provider, Arc::clone(&self.clock)),
+            clock: self.clock,
+            random: self.random,
+            pin: self.pin,
+            branches: ArcSwapOption::empty(),
+            branch_flights: Coalesce::new(),
+            data: Table::new(self.max_lines),
+            names: Table::new(self.max_lines),
+            wanted: Mutex::default(),
+            master_seen: AtomicU64::new(now),
+            nudge: Arc::new(Notify::new()),
+            counters: Counters::default(),
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let within = |field: &str, given: Duration, least: Duration, most: Duration| {
+            let limit = format!("{least:?} to {most:?}");
+            if given < least || given > most { Err(Error::invalid(field, limit, format!("{given:?}"))) } else { Ok(()) }
+        };
+        within("refresh", self.refresh, Duration::from_secs(1), HOUR)?;
+        within("max_age", self.max_age, 2 * self.refresh, DAY)?;
+        within("max_stale", self.max_stale, Duration::ZERO, 7 * DAY)?;
+        self.derived_rotation.map_or(Ok(()), |age| within("derived_rotation", age, HOUR, MAX_TTL))?;
+        self.master_rotation.map_or(Ok(()), |age| within("master_rotation", age, DAY, MAX_TTL))?;
+        self.max_entry_ttl.map_or(Ok(()), |ttl| within("max_entry_ttl", ttl, Duration::from_millis(1), MAX_TTL))?;
+        if !(16..=MOST_LINES).contains(&self.max_lines) {
+            return Err(Error::invalid("max_lines", format_args!("16 to {MOST_LINES}"), self.max_lines));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KeyringBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("KeyringBuilder");
+        out.field("refresh", &self.refresh).field("max_age", &self.max_age).field("max_stale", &self.max_stale);
+        out.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,331 @@
+//! Whom keys are for, and under which record they are kept.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
+
+use hashbrown::Equivalent;
+use memstache_core::{Error, KeyspaceName, RecordKey, RecordPrefix, Result, TenantId};
+use ring::digest::{SHA256, digest};
+
+/// Longest name of a class or an environment, in bytes.
+pub const MAX_KEY_LABEL: usize = 32;
+
+/// A family of keyspaces that share derived keys: 1 to 32 bytes of `[A-Za-z0-9._-]`.
+///
+/// Default: `default`, the class of every keyspace that was not given another.
+///
+/// ```
+/// use memstache_crypto::KeyClass;
+///
+/// let class: KeyClass = "payments".parse()?;
+/// assert_eq!(class.as_str(), "payments");
+/// assert!("pay ments".parse::<KeyClass>().is_err());
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyClass(KeyspaceName);
+
+impl KeyClass {
+    /// Parses a name; anything else is [`Invalid`](memstache_core::ErrorKind::Invalid).
+    pub fn new(text: impl AsRef<str>) -> Result<Self> {
+        label("key class", text.as_ref()).map(Self)
+    }
+
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// The class of what was not given another.
+pub(super) const DEFAULT_CLASS: &str = "default";
+
+impl Default for KeyClass {
+    fn default() -> Self {
+        Self::new(DEFAULT_CLASS).expect("a good name")
+    }
+}
+
+impl FromStr for KeyClass {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for KeyClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyClass({} bytes)", self.as_str().len())
+    }
+}
+
+/// Checks a name that becomes a segment of a record's key.
+pub(super) fn label(field: &str, text: &str) -> Result<KeyspaceName> {
+    let wrong = |given: &dyn fmt::Display| {
+        Error::invalid(field, format_args!("1 to {MAX_KEY_LABEL} bytes of A-Z a-z 0-9 . _ -, not only dots"), given)
+    };
+    if text.is_empty() || text.len() > MAX_KEY_LABEL {
+        return Err(wrong(&format_args!("{} bytes", text.len())));
+    }
+    if text.bytes().all(|byte| byte == b'.') {
+        return Err(wrong(&"nothing but dots"));
+    }
+    KeyspaceName::new(text).map_err(|_| wrong(&"another character"))
+}
+
+/// Whom derived keys belong to: a tenant (or the shared space) and a class of keyspaces.
+///
+/// ```
+/// use memstache_core::TenantId;
+/// use memstache_crypto::{KeyClass, KeyOwner};
+///
+/// let shared = KeyOwner::shared();
+/// let acme = KeyOwner::tenant(TenantId::new("acme")?).with_class(KeyClass::new("payments")?);
+/// assert_ne!(shared, acme);
+/// # Ok::<(), memstache_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyOwner {
+    tenant: Option<TenantId>,
+    class: KeyClass,
+}
+
+impl KeyOwner {
+    /// Creates the owner of what belongs to no tenant, in the default class.
+    pub fn shared() -> Self {
+        Self { tenant: None, class: KeyClass::default() }
+    }
+
+    /// Creates a tenant as an owner, in the default class.
+    pub fn tenant(tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant), class: KeyClass::default() }
+    }
+
+    /// Says which class of keyspaces is meant.
+    #[must_use]
+    pub fn with_class(mut self, class: KeyClass) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// Returns the tenant's name; `None` for the shared space.
+    pub fn tenant_name(&self) -> Option<&str> {
+        self.tenant.as_ref().map(TenantId::as_str)
+    }
+
+    /// Returns the class.
+    pub fn class(&self) -> &KeyClass {
+        &self.class
+    }
+
+    pub(super) fn borrowed(&self) -> OwnerRef<'_> {
+        OwnerRef { tenant: self.tenant_name(), class: self.class.as_str() }
+    }
+}
+
+impl Hash for KeyOwner {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.borrowed().hash(state);
+    }
+}
+
+/// An owner by borrowed parts, so that a lookup allocates nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct OwnerRef<'a> {
+    pub(super) tenant: Option<&'a str>,
+    pub(super) class: &'a str,
+}
+
+impl<'a> OwnerRef<'a> {
+    /// Whose a tenant's name key is: names are a tenant's, whatever the class.
+    pub(super) fn of_names(tenant: Option<&'a str>) -> Self {
+        Self { tenant, class: DEFAULT_CLASS }
+    }
+
+    pub(super) fn to_owner(self) -> KeyOwner {
+        let name = |text| TenantId::new(text).expect("a space's tenant was checked");
+        let class = KeyClass::new(self.class).expect("a class was checked");
+        KeyOwner { tenant: self.tenant.map(name), class }
+    }
+}
+
+impl Equivalent<KeyOwner> for OwnerRef<'_> {
+    fn equivalent(&self, owner: &KeyOwner) -> bool {
+        *self == owner.borrowed()
+    }
+}
+
+/// What the keys of a line do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Purpose {
+    /// Wrap derived and name keys.
+    Branch,
+    /// Seal values.
+    Data,
+    /// Make blind names.
+    Name,
+}
+
+impl Purpose {
+    pub(crate) const fn to_byte(self) -> u8 {
+        match self {
+            Self::Branch => 0,
+            Self::Data => 1,
+            Self::Name => 2,
+        }
+    }
+
+    pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Branch),
+            1 => Some(Self::Data),
+            2 => Some(Self::Name),
+            _ => None,
+        }
+    }
+}
+
+/// The environment whose keys are meant: records of different ones never meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Environment(KeyspaceName);
+
+impl Environment {
+    pub(super) fn new(text: &str) -> Result<Self> {
+        label("environment", text).map(Self)
+    }
+
+    fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Everything of the environment.
+    pub(super) fn prefix(&self) -> RecordPrefix {
+        record_key(&format!("mst1/{}", self.as_str())).into()
+    }
+
+    /// All lines of all tenants.
+    pub(super) fn tenants_prefix(&self) -> RecordPrefix {
+        record_key(&format!("mst1/{}/tenants", self.as_str())).into()
+    }
+
+    /// All lines of one tenant.
+    pub(super) fn tenant_prefix(&self, tenant: Option<&str>) -> RecordPrefix {
+        record_key(&self.tenant_path(tenant)).into()
+    }
+
+    pub(super) fn branch_key(&self) -> RecordKey {
+        record_key(&format!("mst1/{}/branch", self.as_str()))
+    }
+
+    pub(super) fn line_key(&self, purpose: Purpose, owner: OwnerRef<'_>) -> RecordKey {
+        let tenant = self.tenant_path(owner.tenant);
+        match purpose {
+            Purpose::Branch => self.branch_key(),
+            Purpose::Data => record_key(&format!("{tenant}/data/{}", owner.class)),
+            Purpose::Name => record_key(&format!("{tenant}/name")),
+        }
+    }
+
+    /// The identity of a line, of which its record is an image: a record at another place is refused.
+    pub(super) fn tag(&self, key: &RecordKey) -> [u8; 16] {
+        tag(&[b"mst1/line", self.as_str().as_bytes(), key.as_str().as_bytes()])
+    }
+
+    /// Tenants are hashed: a listing of the records does not name them. Who guesses a name can check the guess.
+    fn tenant_path(&self, tenant: Option<&str>) -> String {
+        let kind: &[u8] = if tenant.is_some() { b"tenant" } else { b"shared" };
+        let name = tenant.unwrap_or_default();
+        let tag = tag(&[b"mst1/tenant", self.as_str().as_bytes(), kind, name.as_bytes()]);
+        format!("mst1/{}/tenants/{}", self.as_str(), hex(&tag))
+    }
+}
+
+fn record_key(text: &str) -> RecordKey {
+    RecordKey::new(text).expect("made of checked labels, and shorter than 200 bytes")
+}
+
+/// SHA-256 over the parts with their lengths, cut to 16 bytes.
+fn tag(parts: &[&[u8]]) -> [u8; 16] {
+    let mut text = Vec::new();
+    for part in parts {
+        let len = u32::try_from(part.len()).expect("labels are short");
+        text.extend_from_slice(&len.to_be_bytes());
+        text.extend_from_slice(part);
+    }
+    let mut out = [0; 16];
+    out.copy_from_slice(&digest(&SHA256, &text).as_ref()[..16]);
+    out
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    fn acme() -> KeyOwner {
+        KeyOwner::tenant(TenantId::new("acme").unwrap())
+    }
+
+    #[test]
+    fn limits_are_named_and_the_text_is_not() {
+        for (text, given) in [("", "0 bytes"), (&"x".repeat(33), "33 bytes"), ("..", "nothing but dots")] {
+            let error = KeyClass::new(text).unwrap_err().to_string();
+            let limit = "1 to 32 bytes of A-Z a-z 0-9 . _ -, not only dots";
+            assert_eq!(error, format!("key class must be {limit}, but {given} was given"));
+        }
+        let error = Environment::new("se cret").unwrap_err().to_string();
+        assert!(error.ends_with("but another character was given") && !error.contains("cret"));
+        assert!(!format!("{:?}", acme()).contains("acme"));
+    }
+
+    #[test]
+    fn an_owner_is_found_by_its_parts() {
+        let owner = acme();
+        let parts = OwnerRef { tenant: Some("acme"), class: "default" };
+        let hasher = foldhash::fast::FixedState::with_seed(7);
+        assert!(parts.equivalent(&owner) && hasher.hash_one(parts) == hasher.hash_one(&owner));
+        assert!(!parts.equivalent(&KeyOwner::shared()));
+        assert_eq!(parts.to_owner(), owner);
+    }
+
+    #[test]
+    fn every_line_has_a_record_of_its_own() {
+        let (prod, test) = (Environment::new("prod").unwrap(), Environment::new("test").unwrap());
+        let (shared, acme) = (KeyOwner::shared(), acme());
+        // A tenant may have any name, also one that looks like the shared space.
+        let odd = KeyOwner::tenant(TenantId::new("shared").unwrap());
+        let mut keys = vec![prod.branch_key(), test.branch_key()];
+        for environment in [&prod, &test] {
+            for owner in [&shared, &acme, &odd, &acme.clone().with_class(KeyClass::new("name").unwrap())] {
+                let key = environment.line_key(Purpose::Data, owner.borrowed());
+                assert!(environment.tenant_prefix(owner.tenant_name()).covers(&key));
+                assert!(environment.tenants_prefix().covers(&key) && environment.prefix().covers(&key));
+                keys.push(key);
+            }
+            keys.push(environment.line_key(Purpose::Name, acme.borrowed()));
+        }
+        assert!(keys.iter().all(|key| !key.as_str().contains("acme")));
+        let all = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+        assert_ne!(prod.tag(&keys[0]), prod.tag(&keys[1]));
+    }
+
+    #[test]
+    fn places_never_change() {
+        let prod = Environment::new("prod").unwrap();
+        let key = prod.line_key(Purpose::Data, acme().borrowed());
+        assert_eq!(key.as_str(), "mst1/prod/tenants/05b479b5c047923a76357efe63876eb3/data/default");
+        assert_eq!(hex(&prod.tag(&prod.branch_key())), "e4f56f4512d7aabda327ddf07604a317");
+    }
+}

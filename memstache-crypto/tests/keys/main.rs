@@ -1,0 +1,13 @@
+//! The key hierarchy: made, shared, rotated, taken away.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod hierarchy;
+mod hostile;
+mod kit;
+mod outage;
+mod processes;
+mod providers;
+mod rotation;
+mod secrets;
+mod shredding;
+mod stack;

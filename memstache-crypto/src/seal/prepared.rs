@@ -2,19 +2,18 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use parking_lot::Mutex;
+use arc_swap::ArcSwapOption;
 
 use crate::{
     envelope::{EntryKey, Parsed, SALT_LEN, Suite},
     key::KeyId,
 };
 
-const SHARDS: usize = 16;
-/// Keys of a shard.
-const KEPT: usize = 16;
+/// Keys that are kept, each in the place that its salt gives it.
+const PLACES: usize = 256;
 /// Salts of which it is remembered that they were seen.
 const SEEN: usize = 1_024;
 
@@ -25,26 +24,27 @@ const ADMITS: u32 = 8;
 /// The salt first: it tells most keys apart.
 type Name = ([u8; SALT_LEN], KeyId, Suite);
 
-/// The entry keys of salts that were seen more than once, the least recently used going first.
+/// The entry keys of salts that were seen more than once.
 ///
-/// It is asked only for keys whose data key was just given out: one that was withdrawn opens nothing here.
+/// Found without a lock, and without counting references. It is asked only for keys whose data key was just given out: one
+/// that was withdrawn opens nothing here.
 pub(super) struct Prepared {
     seen: Box<[AtomicU64]>,
-    shards: Box<[Mutex<Shard>]>,
+    places: Box<[ArcSwapOption<Kept>]>,
+    misses: AtomicU32,
 }
 
-#[derive(Default)]
-struct Shard {
-    /// The most recently used is the last.
-    keys: Vec<(Name, Arc<EntryKey>)>,
-    misses: u32,
+struct Kept {
+    name: Name,
+    key: EntryKey,
 }
 
 impl Prepared {
     pub(super) fn new() -> Self {
         Self {
             seen: (0..SEEN).map(|_| AtomicU64::new(0)).collect(),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            places: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
+            misses: AtomicU32::new(0),
         }
     }
 
@@ -58,58 +58,28 @@ impl Prepared {
     ) -> R {
         let salt = u64::from_ne_bytes(*parsed.salt.first_chunk().expect("a salt is longer"));
         let place = |count: usize| usize::try_from(salt % count as u64).expect("less than a count");
-        // Salts are random: a value whose salt was not seen is not worth a lock and an allocation.
+        // Salts are random: a value whose salt was not seen is not worth an allocation.
         let seen = &self.seen[place(SEEN)];
         if seen.load(Relaxed) != salt {
             seen.store(salt, Relaxed);
             return use_it(&derive());
         }
-        let name = (*parsed.salt, parsed.key_id, parsed.suite);
-        let shard = &self.shards[place(SHARDS)];
-        // Apart from the match, which would hold the lock to its end: nobody decrypts under it.
-        let found = shard.lock().find(&name);
-        match found {
-            Found::Kept(key) => return use_it(&key),
-            Found::Passed => return use_it(&derive()),
-            Found::Admitted => {}
+        let place = &self.places[place(PLACES)];
+        let held = place.load();
+        let is_named = |name: &Name| name.0 == *parsed.salt && name.1 == parsed.key_id && name.2 == parsed.suite;
+        match held.as_deref() {
+            Some(kept) if is_named(&kept.name) => return use_it(&kept.key),
+            Some(_) if !self.misses.fetch_add(1, Relaxed).is_multiple_of(ADMITS) => return use_it(&derive()),
+            _ => {}
         }
-        let key = Arc::new(derive());
-        let dropped = shard.lock().keep(name, Arc::clone(&key));
-        drop(dropped);
-        use_it(&key)
+        let kept = Arc::new(Kept { name: (*parsed.salt, parsed.key_id, parsed.suite), key: derive() });
+        place.store(Some(Arc::clone(&kept)));
+        use_it(&kept.key)
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().keys.len()).sum()
-    }
-}
-
-enum Found {
-    Kept(Arc<EntryKey>),
-    /// Not here, and not to be kept.
-    Passed,
-    /// Not here, and to be kept.
-    Admitted,
-}
-
-impl Shard {
-    fn find(&mut self, name: &Name) -> Found {
-        let Some(at) = self.keys.iter().rposition(|(kept, _)| kept == name) else {
-            self.misses = self.misses.wrapping_add(1);
-            let admitted = self.keys.len() < KEPT || self.misses.is_multiple_of(ADMITS);
-            return if admitted { Found::Admitted } else { Found::Passed };
-        };
-        let key = Arc::clone(&self.keys[at].1);
-        self.keys[at..].rotate_left(1);
-        Found::Kept(key)
-    }
-
-    /// Returns what had to go for it.
-    fn keep(&mut self, name: Name, key: Arc<EntryKey>) -> Option<(Name, Arc<EntryKey>)> {
-        let gone = if self.keys.len() == KEPT { Some(self.keys.remove(0)) } else { None };
-        self.keys.push((name, key));
-        gone
+        self.places.iter().filter(|place| place.load().is_some()).count()
     }
 }
 
@@ -158,24 +128,31 @@ mod tests {
             use_it(salt);
             use_it(salt);
         }
-        assert_eq!(prepared.len(), SHARDS * KEPT);
+        assert_eq!(prepared.len(), PLACES);
     }
 
     #[test]
-    fn the_least_recently_used_goes_and_not_every_miss_takes_its_place() {
+    fn of_two_at_one_place_both_open_and_not_every_miss_takes_it() {
+        let prepared = Prepared::new();
         let key = DataKey::new(Secret::from_bytes([1; 32]));
-        let name = |n: u8| ([n; SALT_LEN], key.id(), Suite::Aes256Gcm);
-        let entry_key = || Arc::new(EntryKey::derive(Backend::ring(), &key, Suite::Aes256Gcm, &[0; SALT_LEN]));
-        let mut shard = Shard::default();
-        for n in 0..16 {
-            assert!(matches!(shard.find(&name(n)), Found::Admitted));
-            assert!(shard.keep(name(n), entry_key()).is_none());
-        }
-        assert!(matches!(shard.find(&name(0)), Found::Kept(_)));
-        let admitted = (0..80).filter(|_| matches!(shard.find(&name(99)), Found::Admitted)).count();
-        assert_eq!(admitted, 10);
-        assert_eq!(shard.keep(name(99), entry_key()).unwrap().0, name(1));
-        assert!(matches!(shard.find(&name(0)), Found::Kept(_)));
-        assert!(!matches!(shard.find(&name(1)), Found::Kept(_)));
+        let derived = Cell::new(0);
+        // Both words of a salt are the same number here, so that these two meet at every place.
+        let (one, two) = (envelope(1), envelope(1 + SEEN as u32 * PLACES as u32));
+        let use_it = |bytes: &[u8]| {
+            let parsed = parse(bytes).unwrap();
+            let derive = || {
+                derived.set(derived.get() + 1);
+                EntryKey::derive(Backend::ring(), &key, parsed.suite, parsed.salt)
+            };
+            prepared.with(&parsed, derive, |_| ());
+        };
+        (0..3).for_each(|_| use_it(&one));
+        assert_eq!((derived.get(), prepared.len()), (2, 1), "seen, then kept");
+        use_it(&two);
+        (0..80).for_each(|_| use_it(&two));
+        assert!((3..=11).contains(&derived.get()), "{}", derived.get());
+        derived.set(0);
+        use_it(&one);
+        assert_eq!((derived.get(), prepared.len()), (1, 1), "its place was taken");
     }
 }

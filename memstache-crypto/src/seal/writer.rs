@@ -1,7 +1,16 @@
 //! How often a writer derives a key: for each entry, or for many.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use arc_swap::ArcSwapOption;
 use foldhash::quality::RandomState;
 use memstache_core::{Error, Result, Tick};
 use parking_lot::Mutex;
@@ -70,20 +79,23 @@ pub(super) struct Writer {
     subkeys: Subkeys,
     backend: Backend,
     random: Arc<dyn Random>,
-    epochs: Mutex<HashMap<(KeyId, Suite), Epoch, RandomState>>,
+    epochs: Mutex<HashMap<(KeyId, Suite), Arc<Epoch>, RandomState>>,
+    /// The one that was asked for last, mostly the next one too: found without the lock.
+    last: ArcSwapOption<Epoch>,
 }
 
 /// One salt for many entries.
 struct Epoch {
+    name: (KeyId, Suite),
     salt: [u8; SALT_LEN],
-    key: Arc<EntryKey>,
-    left: u64,
+    key: EntryKey,
+    left: AtomicU64,
     until: Tick,
 }
 
 impl Writer {
     pub(super) fn new(subkeys: Subkeys, backend: Backend, random: Arc<dyn Random>) -> Self {
-        Self { subkeys, backend, random, epochs: Mutex::default() }
+        Self { subkeys, backend, random, epochs: Mutex::default(), last: ArcSwapOption::empty() }
     }
 
     /// Seals by a key, with a nonce that it was never used with.
@@ -102,10 +114,15 @@ impl Writer {
                 Ok(seal(&fresh, &EntryKey::derive(self.backend, key, suite, &fresh.salt)))
             }
             Subkeys::PerWriter { max_messages, max_age } => {
-                let (salt, entry_key) = self.epoch(now, key, suite, max_messages, max_age)?;
                 let mut nonce = [0; NONCE_LEN];
                 self.random.fill(&mut nonce)?;
-                Ok(seal(&Fresh { salt, nonce }, &entry_key))
+                let name = (key.id(), suite);
+                if let Some(epoch) = self.last.load().as_deref().filter(|epoch| epoch.name == name && epoch.take(now)) {
+                    return Ok(seal(&Fresh { salt: epoch.salt, nonce }, &epoch.key));
+                }
+                let epoch = self.epoch(now, key, suite, max_messages, max_age)?;
+                self.last.store(Some(Arc::clone(&epoch)));
+                Ok(seal(&Fresh { salt: epoch.salt, nonce }, &epoch.key))
             }
         }
     }
@@ -118,23 +135,24 @@ impl Writer {
         suite: Suite,
         max_messages: u64,
         max_age: Duration,
-    ) -> Result<([u8; SALT_LEN], Arc<EntryKey>)> {
+    ) -> Result<Arc<Epoch>> {
         let name = (key.id(), suite);
-        if let Some(found) = self.epochs.lock().get_mut(&name).and_then(|epoch| epoch.take(now)) {
-            return Ok(found);
+        if let Some(found) = self.epochs.lock().get(&name).filter(|epoch| epoch.take(now)) {
+            return Ok(Arc::clone(found));
         }
         let salt = self.salt_and_nonce()?.salt;
-        let entry_key = Arc::new(EntryKey::derive(self.backend, key, suite, &salt));
-        let epoch = Epoch { salt, key: Arc::clone(&entry_key), left: max_messages - 1, until: now.after(max_age) };
+        let entry_key = EntryKey::derive(self.backend, key, suite, &salt);
+        let (left, until) = (AtomicU64::new(max_messages - 1), now.after(max_age));
+        let epoch = Arc::new(Epoch { name, salt, key: entry_key, left, until });
         // Two writers at once begin two: the one that is replaced has sealed what it has sealed.
         let mut epochs = self.epochs.lock();
         if epochs.len() >= MOST_KEYS {
             epochs.retain(|_, epoch| epoch.stands(now));
         }
         if epochs.len() < MOST_KEYS || epochs.contains_key(&name) {
-            epochs.insert(name, epoch);
+            epochs.insert(name, Arc::clone(&epoch));
         }
-        Ok((salt, entry_key))
+        Ok(epoch)
     }
 
     /// One call of the system for both.
@@ -148,15 +166,12 @@ impl Writer {
 
 impl Epoch {
     fn stands(&self, now: Tick) -> bool {
-        self.left > 0 && now < self.until
+        self.left.load(Relaxed) > 0 && now < self.until
     }
 
-    fn take(&mut self, now: Tick) -> Option<([u8; SALT_LEN], Arc<EntryKey>)> {
-        if !self.stands(now) {
-            return None;
-        }
-        self.left -= 1;
-        Some((self.salt, Arc::clone(&self.key)))
+    /// Counts a message; `false` if there may be no more.
+    fn take(&self, now: Tick) -> bool {
+        now < self.until && self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 }
 

@@ -3,9 +3,9 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use memstache_core::{ErrorKind, MemoryRecords, RecordStore};
-use memstache_crypto::{EnvironmentProvider, FileProvider, KeyManagement, KeyProvider, Keyring};
 #[cfg(feature = "rsa")]
-use memstache_crypto::{ProviderError, ProviderErrorKind};
+use memstache_crypto::ProviderErrorKind;
+use memstache_crypto::{EnvironmentProvider, FileProvider, KeyManagement, KeyProvider, Keyring, ProviderError};
 
 use crate::kit::{World, opening, sealing, space};
 

@@ -4,6 +4,9 @@
 
 mod backend;
 mod derive;
+#[cfg(feature = "emulator")]
+#[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
+pub mod emulator;
 mod envelope;
 mod key;
 mod keyring;

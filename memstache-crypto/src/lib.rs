@@ -8,6 +8,9 @@ mod derive;
 #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
 pub mod emulator;
 mod envelope;
+#[cfg(any(test, fuzzing, feature = "test-util"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key;
 mod keyring;
 mod namer;

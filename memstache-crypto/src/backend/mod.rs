@@ -84,6 +84,7 @@ impl Prks {
     }
 
     /// Expands the key for the parts of an info, one after the other.
+    #[inline]
     pub(crate) fn expand(&self, backend: Backend, info: &[&[u8]], out: &mut [u8]) {
         match backend.0 {
             Library::Ring => self.ring.expand(info, out),
@@ -106,6 +107,7 @@ pub(crate) enum Cipher {
 pub(crate) struct Refused;
 
 impl Cipher {
+    #[inline]
     pub(crate) fn new(backend: Backend, aead: Aead, key: &[u8; 32]) -> Self {
         match backend.0 {
             Library::Ring => Self::Ring(with_ring::Cipher::new(aead, key)),
@@ -115,6 +117,7 @@ impl Cipher {
     }
 
     /// Encrypts in place and returns the tag. A nonce is used once.
+    #[inline]
     pub(crate) fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], text: &mut [u8]) -> Result<[u8; TAG_LEN], Refused> {
         match self {
             Self::Ring(cipher) => cipher.seal(nonce, aad, text).map_err(|_| Refused),
@@ -124,6 +127,7 @@ impl Cipher {
     }
 
     /// Checks the tag and decrypts in place; after a failure the buffer must not be looked at.
+    #[inline]
     pub(crate) fn open(
         &self,
         nonce: [u8; NONCE_LEN],

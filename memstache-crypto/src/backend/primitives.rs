@@ -16,10 +16,12 @@ macro_rules! primitives {
             pub(crate) struct Prk(hkdf::Prk);
 
             impl Prk {
+                #[inline]
                 pub(crate) fn new(secret: &[u8; 32]) -> Self {
                     Self(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret))
                 }
 
+                #[inline]
                 pub(crate) fn expand(&self, info: &[&[u8]], out: &mut [u8]) {
                     let filled = self.0.expand(info, Len(out.len())).and_then(|okm| okm.fill(out));
                     filled.expect("a few bytes are within what HKDF gives");
@@ -38,6 +40,7 @@ macro_rules! primitives {
             pub(crate) struct Cipher(LessSafeKey);
 
             impl Cipher {
+                #[inline]
                 pub(crate) fn new(aead: Aead, key: &[u8; 32]) -> Self {
                     let algorithm = match aead {
                         Aead::Aes256Gcm => &AES_256_GCM,
@@ -47,6 +50,7 @@ macro_rules! primitives {
                 }
 
                 /// Encrypts in place and returns the tag.
+                #[inline]
                 pub(crate) fn seal(
                     &self,
                     nonce: [u8; NONCE_LEN],
@@ -59,6 +63,7 @@ macro_rules! primitives {
                 }
 
                 /// Checks the tag and decrypts in place; what is in the buffer after a failure is nothing.
+                #[inline]
                 pub(crate) fn open(
                     &self,
                     nonce: [u8; NONCE_LEN],

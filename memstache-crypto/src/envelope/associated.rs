@@ -32,7 +32,10 @@ struct Parts<'a>([&'a [u8]; 3]);
 
 impl<'a> Parts<'a> {
     fn of(address: &'a Address) -> Self {
-        Self([address.tenant().unwrap_or_default().as_bytes(), address.keyspace().as_bytes(), address.name()])
+        // `tenant:keyspace:`, and no colon in either.
+        let space = address.space_key();
+        let tenant = space.iter().position(|byte| *byte == b':').expect("it has two");
+        Self([&space[..tenant], &space[tenant + 1..space.len() - 1], address.name()])
     }
 
     fn len(&self) -> usize {

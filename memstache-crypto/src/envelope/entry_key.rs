@@ -19,15 +19,24 @@ pub(crate) struct EntryKey {
 
 impl EntryKey {
     /// Derives the key of a salt.
+    #[inline]
     pub(crate) fn derive(backend: Backend, key: &DataKey, suite: Suite, salt: &[u8; SALT_LEN]) -> Self {
-        let (id, suite_byte) = (key.id(), [suite.byte()]);
-        let info: [&[u8]; 4] = [label::ENTRY, &suite_byte, id.as_bytes(), salt];
+        let suite_byte = [suite.byte()];
+        let info: [&[u8]; 4] = [label::ENTRY, &suite_byte, key.id_bytes(), salt];
+        if suite.is_committing() {
+            return Self::committing(backend, key, suite, &info);
+        }
+        let mut secret = Zeroizing::new([0; 32]);
+        key.prks().expand(backend, &info, &mut *secret);
+        Self { cipher: Cipher::new(backend, suite.aead(), &secret), commitment: None }
+    }
+
+    fn committing(backend: Backend, key: &DataKey, suite: Suite, info: &[&[u8]]) -> Self {
         let mut bytes = Zeroizing::new([0; 32 + COMMITMENT_LEN]);
-        let len = if suite.is_committing() { bytes.len() } else { 32 };
-        key.prks().expand(backend, &info, &mut bytes[..len]);
+        key.prks().expand(backend, info, &mut *bytes);
         let (secret, commitment) = bytes.split_first_chunk().expect("it is longer");
-        let commitment = suite.is_committing().then(|| commitment.try_into().expect("the rest of it"));
-        Self { cipher: Cipher::new(backend, suite.aead(), secret), commitment }
+        let commitment = commitment.try_into().expect("the rest of it");
+        Self { cipher: Cipher::new(backend, suite.aead(), secret), commitment: Some(commitment) }
     }
 
     /// What is written before the text; empty under a suite without a commitment.

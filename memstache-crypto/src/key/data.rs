@@ -36,6 +36,10 @@ impl DataKey {
         self.id
     }
 
+    pub(crate) fn id_bytes(&self) -> &[u8; KeyId::LEN] {
+        self.id.as_bytes()
+    }
+
     /// Returns whether only committing suites may be used.
     pub fn is_committing(&self) -> bool {
         self.committing

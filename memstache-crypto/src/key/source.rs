@@ -9,6 +9,56 @@ use super::{DataKey, KeyId, NameKey};
 /// Gives out the keys of tenants and keyspaces.
 ///
 /// It is asked on every read and write: what is at hand must be answered at once, from memory.
+///
+/// A source of your own, with one key that is fetched when it is first needed:
+///
+/// ```
+/// use std::sync::{Arc, OnceLock};
+/// use memstache_core::Space;
+/// use memstache_crypto::{DataKey, DataKeys, KeyFailure, KeyId, KeyLookup, NameKey, Secret};
+///
+/// #[derive(Clone, Debug, Default)]
+/// struct Fetched(Arc<OnceLock<Arc<DataKey>>>);
+///
+/// async fn fetch() -> Option<Secret> {
+///     Some(Secret::from_bytes([7; 32])) // Yours comes from a vault.
+/// }
+///
+/// impl DataKeys for Fetched {
+///     fn sealing(&self, _: &Space) -> KeyLookup {
+///         if let Some(key) = self.0.get() {
+///             return KeyLookup::Ready(Arc::clone(key));
+///         }
+///         let held = Arc::clone(&self.0);
+///         KeyLookup::Wait(Box::pin(async move {
+///             let secret = fetch().await.ok_or(KeyFailure::Unavailable { retry_after: None })?;
+///             Ok(Arc::clone(held.get_or_init(|| Arc::new(DataKey::new(secret)))))
+///         }))
+///     }
+///
+///     fn opening(&self, space: &Space, id: KeyId) -> KeyLookup {
+///         match self.sealing(space) {
+///             KeyLookup::Ready(key) if key.id() != id => KeyLookup::Failed(KeyFailure::Unknown),
+///             lookup => lookup, // Of a key that had to be fetched, the layer checks the id.
+///         }
+///     }
+///
+///     fn naming(&self, _: &Space) -> Option<Arc<NameKey>> {
+///         None // Names stay plain: do not use `BlindNames`.
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> memstache_core::Result<()> {
+/// # use memstache_core::{Cache, Json, MemoryStore, Stack};
+/// # let seal = memstache_crypto::Seal::builder(Fetched::default()).build()?;
+/// # let stack = Stack::over(MemoryStore::builder().build()?).seal(seal.clone()).build();
+/// # let cache = Cache::builder(stack).keyspace("k").format(Json).build()?;
+/// # cache.set("a", &1).await?;
+/// # assert_eq!(cache.get::<u8>("a").await?, Some(1));
+/// # assert_eq!(seal.stats().waited, 1);
+/// # Ok(())
+/// # }
+/// ```
 pub trait DataKeys: fmt::Debug + Send + Sync + 'static {
     /// Returns the key that new values of a space are sealed with.
     fn sealing(&self, space: &Space) -> KeyLookup;

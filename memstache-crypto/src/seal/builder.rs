@@ -9,6 +9,7 @@ use super::{
     policy::{Policies, Spaces},
     prepared::Prepared,
     stats::Counters,
+    wall::{Wall, millis},
     writer::Writer,
 };
 use crate::{
@@ -49,6 +50,7 @@ pub struct SealBuilder {
     settings: Settings,
     policies: Policies,
     subkeys: Subkeys,
+    max_skew: Duration,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
 }
@@ -63,12 +65,13 @@ impl SealBuilder {
                 committing: false,
                 padded: false,
                 generation: 0,
-                max_skew: DEFAULT_MAX_SKEW,
+                max_skew: 0,
                 max_value: DEFAULT_MAX_VALUE,
                 max_sealed: 0,
             },
             policies: Policies::default(),
             subkeys: Subkeys::PerEntry,
+            max_skew: DEFAULT_MAX_SKEW,
             random: Arc::new(SystemRandom::new()),
             clock: Arc::new(SystemClock::new()),
         }
@@ -139,7 +142,7 @@ impl SealBuilder {
     /// Sets how far the clocks of writers and readers may differ, at most a day: so long after its deadline a value is
     /// still opened. Default: 5 minutes.
     pub fn max_skew(mut self, skew: Duration) -> Self {
-        self.settings.max_skew = skew;
+        self.max_skew = skew;
         self
     }
 
@@ -175,7 +178,8 @@ impl SealBuilder {
                 return Err(Error::new(ErrorKind::Invalid, lines.join("; ")));
             }
         }
-        let Self { keys, mut settings, policies, subkeys, random, clock } = self;
+        let Self { keys, mut settings, policies, subkeys, max_skew, random, clock } = self;
+        settings.max_skew = millis(max_skew);
         settings.max_sealed = HEADER_LEN + COMMITMENT_LEN + padme(INNER_LEN + settings.max_value) + TAG_LEN;
         Ok(Seal(Arc::new(Layer {
             keys,
@@ -183,13 +187,13 @@ impl SealBuilder {
             writer: Writer::new(subkeys, settings.backend, random),
             prepared: Prepared::new(),
             settings,
-            clock,
+            wall: Wall::new(clock),
             counters: Counters::default(),
         })))
     }
 
     fn wrong(&self) -> Vec<Error> {
-        let Settings { max_skew, max_value, .. } = self.settings;
+        let (max_skew, max_value) = (self.max_skew, self.settings.max_value);
         let mut wrong: Vec<_> = self.subkeys.wrong().collect();
         if max_skew > MOST_SKEW {
             wrong.push(Error::invalid("max_skew", "at most 24 h", format_args!("{max_skew:?}")));
@@ -207,6 +211,7 @@ impl fmt::Debug for SealBuilder {
             .field("settings", &self.settings)
             .field("policies", &self.policies)
             .field("subkeys", &self.subkeys)
+            .field("max_skew", &self.max_skew)
             .finish_non_exhaustive()
     }
 }

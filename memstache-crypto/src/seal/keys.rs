@@ -12,8 +12,8 @@ pub(super) type Got = Result<Arc<DataKey>, KeyFailure>;
 /// A key that an item needs: that which seals in a space, or the one of an id.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wanted {
-    pub(super) space: Space,
-    pub(super) id: Option<KeyId>,
+    space: Space,
+    id: Option<KeyId>,
 }
 
 /// Where the items of a call get their keys.
@@ -25,37 +25,41 @@ pub(super) enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// Returns the key, or `None` if it must be waited for.
-    pub(super) fn get(&mut self, wanted: Wanted) -> Option<Got> {
+    /// Returns the key that seals in a space, or the one of an id; `None` if it must be waited for.
+    pub(super) fn get(&mut self, space: &Space, id: Option<KeyId>) -> Option<Got> {
         match self {
-            Self::Ask(keys, waits) => waits.ask(*keys, wanted),
-            Self::Given(got) => Some(got.get(&wanted).cloned().unwrap_or(Err(KeyFailure::Unknown))),
+            Self::Ask(keys, waits) => waits.ask(*keys, space, id),
+            Self::Given(got) => {
+                let wanted = Wanted { space: space.clone(), id };
+                Some(got.get(&wanted).cloned().unwrap_or(Err(KeyFailure::Unknown)))
+            }
         }
     }
 }
 
 /// The keys that a call waits for, each once.
 #[derive(Default)]
-pub(super) struct Waits(HashMap<Wanted, BoxFuture<'static, Got>>);
+pub(super) struct Waits(Option<HashMap<Wanted, BoxFuture<'static, Got>>>);
 
 impl Waits {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
-    fn ask(&mut self, keys: &dyn DataKeys, wanted: Wanted) -> Option<Got> {
-        if self.0.contains_key(&wanted) {
+    fn ask(&mut self, keys: &dyn DataKeys, space: &Space, id: Option<KeyId>) -> Option<Got> {
+        let wanted = || Wanted { space: space.clone(), id };
+        if self.0.as_ref().is_some_and(|waits| waits.contains_key(&wanted())) {
             return None;
         }
-        let lookup = match wanted.id {
-            None => keys.sealing(&wanted.space),
-            Some(id) => keys.opening(&wanted.space, id),
+        let lookup = match id {
+            None => keys.sealing(space),
+            Some(id) => keys.opening(space, id),
         };
         match lookup {
             KeyLookup::Ready(key) => Some(Ok(key)),
             KeyLookup::Failed(failure) => Some(Err(failure)),
             KeyLookup::Wait(wait) => {
-                self.0.insert(wanted, wait);
+                self.0.get_or_insert_default().insert(wanted(), wait);
                 None
             }
         }
@@ -66,7 +70,7 @@ impl Waits {
     /// # Cancellation
     /// Dropping it drops what is waited for.
     pub(super) async fn all(self) -> HashMap<Wanted, Got> {
-        let mut waiting: Vec<_> = self.0.into_iter().collect();
+        let mut waiting: Vec<_> = self.0.into_iter().flatten().collect();
         let mut got = HashMap::with_capacity(waiting.len());
         poll_fn(move |cx| {
             waiting.retain_mut(|(wanted, wait)| match wait.as_mut().poll(cx) {
@@ -83,6 +87,6 @@ impl Waits {
 }
 
 /// Makes sure that a key is the one that was asked for: the id commits to it.
-pub(super) fn checked(got: Got, wanted: Option<KeyId>) -> Got {
-    got.and_then(|key| if wanted.is_none_or(|id| key.id() == id) { Ok(key) } else { Err(KeyFailure::Unknown) })
+pub(super) fn checked(got: Got, wanted: KeyId) -> Got {
+    got.and_then(|key| if key.id() == wanted { Ok(key) } else { Err(KeyFailure::Unknown) })
 }

@@ -6,15 +6,16 @@ mod policy;
 mod prepared;
 mod read;
 mod stats;
+mod wall;
 mod write;
 mod writer;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use memstache_core::{Address, Clock, Error, ErrorKind, OneOrMany, Request, Response, Step, Transform};
+use memstache_core::{Address, Error, ErrorKind, OneOrMany, Request, Response, Step, Transform};
 
 pub use self::{builder::SealBuilder, stats::SealStats, writer::Subkeys};
-use self::{policy::Spaces, prepared::Prepared, stats::Counters, write::Failed, writer::Writer};
+use self::{policy::Spaces, prepared::Prepared, stats::Counters, wall::Wall, write::Failed, writer::Writer};
 use crate::{
     backend::{Aead, Backend},
     key::DataKeys,
@@ -76,7 +77,7 @@ struct Layer {
     spaces: Spaces,
     writer: Writer,
     prepared: Prepared,
-    clock: Arc<dyn Clock>,
+    wall: Wall,
     counters: Counters,
 }
 
@@ -87,7 +88,8 @@ struct Settings {
     committing: bool,
     padded: bool,
     generation: u32,
-    max_skew: Duration,
+    /// In milliseconds.
+    max_skew: u64,
     max_value: usize,
     /// The longest envelope that can have such a value.
     max_sealed: usize,
@@ -127,31 +129,31 @@ impl Transform for Seal {
     type Pending = Pending;
 
     fn request(&self, request: Request) -> Step<(Request, Pending)> {
-        match request {
-            Request::Get(get) => {
-                let asked = Pending(Asked::Get(get.items.map_ref(|item| item.address.clone())));
-                Step::Now(Ok((Request::Get(get), asked)))
-            }
-            Request::Set(set) => write::request(&self.0, set),
-            request @ (Request::Remove(_) | Request::Touch(_) | Request::Invalidate(_)) => {
-                Step::Now(Ok((request, Pending(Asked::NoValue))))
-            }
+        let asked = match &request {
+            Request::Get(get) => Asked::Get(get.items.map_ref(|item| item.address.clone())),
+            Request::Set(_) => return write::request(&self.0, request),
+            Request::Remove(_) | Request::Touch(_) | Request::Invalidate(_) => Asked::NoValue,
             // It may carry values that would go down bare.
-            _ => Step::Now(Err(Error::new(ErrorKind::Unsupported, "the seal does not know this operation"))),
-        }
+            _ => return Step::Now(Err(Error::new(ErrorKind::Unsupported, "the seal does not know this operation"))),
+        };
+        Step::Now(Ok((request, Pending(asked))))
     }
 
     fn response(&self, pending: Pending, response: Response) -> Step<Response> {
-        match (pending.0, response) {
-            (Asked::Get(asked), Response::Found(found)) => read::response(&self.0, asked, found),
-            (Asked::Set(failed), Response::Stored(stored)) => write::response(failed, stored),
-            (Asked::NoValue, response @ (Response::Removed(_) | Response::Touched(_) | Response::Invalidated(_))) => {
-                Step::Now(Ok(response))
-            }
-            // Values that nobody asked for belong nowhere.
-            _ => Step::Now(Err(Error::new(ErrorKind::Protocol, "the store answered something else"))),
+        match pending.0 {
+            Asked::Get(asked) => read::response(&self.0, asked, response),
+            Asked::Set(failed) => write::response(failed, response),
+            Asked::NoValue => match response {
+                Response::Removed(_) | Response::Touched(_) | Response::Invalidated(_) => Step::Now(Ok(response)),
+                // Values that nobody asked for belong nowhere.
+                _ => Step::Now(Err(foreign())),
+            },
         }
     }
+}
+
+fn foreign() -> Error {
+    Error::new(ErrorKind::Protocol, "the store answered something else")
 }
 
 impl fmt::Debug for Seal {

@@ -1,12 +1,14 @@
 //! Which keyspaces are sealed, and the spaces that were seen.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, hash::BuildHasher as _, sync::OnceLock};
 
+use foldhash::quality::RandomState;
 use memstache_core::{Address, EntryOptions, KeyspaceName, Space};
-use parking_lot::RwLock;
 
-/// Spaces that are remembered; others are made anew for each call.
-const MAX_SPACES: usize = 4_096;
+/// Spaces that are remembered at most; others are made anew for each call.
+const PLACES: usize = 4_096;
+/// Places of which a space may have one.
+const PROBES: usize = 4;
 
 /// Whether a keyspace is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,28 +56,52 @@ impl Policies {
     }
 }
 
-/// The spaces of addresses, with their policies: an address has no space that could be borrowed.
-#[derive(Debug)]
+/// A space, and whether it is sealed.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) space: Space,
+    pub(super) policy: Policy,
+}
+
+/// The spaces of addresses: an address has none that could be borrowed.
+///
+/// Places are filled once and never emptied, so that who looks takes no lock and counts no reference.
 pub(super) struct Spaces {
     policies: Policies,
-    seen: RwLock<HashMap<Box<[u8]>, (Space, Policy)>>,
+    hasher: RandomState,
+    places: Box<[OnceLock<Known>]>,
 }
 
 impl Spaces {
     pub(super) fn new(policies: Policies) -> Self {
-        Self { policies, seen: RwLock::default() }
+        let places = (0..PLACES).map(|_| OnceLock::new()).collect();
+        Self { policies, hasher: RandomState::default(), places }
     }
 
-    pub(super) fn of(&self, address: &Address) -> (Space, Policy) {
-        if let Some(known) = self.seen.read().get(address.space_key()) {
-            return known.clone();
+    /// Uses what is known of an address's space.
+    #[inline]
+    pub(super) fn with<R>(&self, address: &Address, use_it: impl FnOnce(&Known) -> R) -> R {
+        let key = address.space_key();
+        // The remainder is below the number of places.
+        let first = self.hasher.hash_one(key) as usize % PLACES;
+        for at in first..first + PROBES {
+            let known = self.places[at % PLACES].get_or_init(|| self.make(address));
+            if known.space.key() == key {
+                return use_it(known);
+            }
         }
-        let made = (address.space(), self.policies.of(address.keyspace()));
-        let mut seen = self.seen.write();
-        if seen.len() < MAX_SPACES {
-            seen.insert(address.space_key().into(), made.clone());
-        }
-        made
+        use_it(&self.make(address))
+    }
+
+    #[cold]
+    fn make(&self, address: &Address) -> Known {
+        Known { space: address.space(), policy: self.policies.of(address.keyspace()) }
+    }
+}
+
+impl fmt::Debug for Spaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spaces").field("policies", &self.policies).finish_non_exhaustive()
     }
 }
 
@@ -96,7 +122,7 @@ mod tests {
             let spaces = Spaces::new(policies);
             let of = |name: &str| {
                 let space = Space::new(None, &keyspace(name));
-                spaces.of(&Address::plain(&space, "k").unwrap()).1
+                spaces.with(&Address::plain(&space, "k").unwrap(), |known| known.policy)
             };
             assert_eq!(
                 [of("any"), of("plain"), of("sealed"), of("any")],
@@ -116,12 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn no_more_spaces_are_remembered_than_there_is_room_for() {
+    fn every_space_is_found_also_beyond_what_is_remembered() {
         let spaces = Spaces::new(Policies::default());
-        for n in 0..MAX_SPACES + 10 {
-            let space = Space::new(None, &keyspace(&format!("k{n}")));
-            assert_eq!(spaces.of(&Address::plain(&space, "k").unwrap()).0, space);
+        for round in 0..2 {
+            for n in 0..2 * PLACES {
+                let space = Space::new(None, &keyspace(&format!("k{n}")));
+                let found = spaces.with(&Address::plain(&space, "k").unwrap(), |known| known.space.clone());
+                assert_eq!(found, space, "{round}");
+            }
         }
-        assert_eq!(spaces.seen.read().len(), MAX_SPACES);
+        assert!(spaces.places.iter().filter(|place| place.get().is_some()).count() > PLACES / 2);
     }
 }

@@ -18,14 +18,26 @@ const KEPT: usize = 16;
 /// Salts of which it is remembered that they were seen.
 const SEEN: usize = 1_024;
 
-type Name = (KeyId, Suite, [u8; SALT_LEN]);
+/// One of so many misses takes the place of another key: where more values are hot than there is room for, taking each in
+/// would cost more than it brings.
+const ADMITS: u32 = 8;
+
+/// The salt first: it tells most keys apart.
+type Name = ([u8; SALT_LEN], KeyId, Suite);
 
 /// The entry keys of salts that were seen more than once, the least recently used going first.
 ///
 /// It is asked only for keys whose data key was just given out: one that was withdrawn opens nothing here.
 pub(super) struct Prepared {
     seen: Box<[AtomicU64]>,
-    shards: Box<[Mutex<Vec<(Name, Arc<EntryKey>)>>]>,
+    shards: Box<[Mutex<Shard>]>,
+}
+
+#[derive(Default)]
+struct Shard {
+    /// The most recently used is the last.
+    keys: Vec<(Name, Arc<EntryKey>)>,
+    misses: u32,
 }
 
 impl Prepared {
@@ -36,7 +48,8 @@ impl Prepared {
         }
     }
 
-    /// Uses the key of an envelope: a kept one, or one that is derived and kept if its salt is not new.
+    /// Uses the key of an envelope: a kept one, or one that is derived, and maybe kept if its salt is not new.
+    #[inline]
     pub(super) fn with<R>(
         &self,
         parsed: &Parsed<'_>,
@@ -46,39 +59,56 @@ impl Prepared {
         let salt = u64::from_ne_bytes(*parsed.salt.first_chunk().expect("a salt is longer"));
         let place = |count: usize| usize::try_from(salt % count as u64).expect("less than a count");
         // Salts are random: a value whose salt was not seen is not worth a lock and an allocation.
-        if self.seen[place(SEEN)].swap(salt, Relaxed) != salt {
+        let seen = &self.seen[place(SEEN)];
+        if seen.load(Relaxed) != salt {
+            seen.store(salt, Relaxed);
             return use_it(&derive());
         }
-        let name = (parsed.key_id, parsed.suite, *parsed.salt);
+        let name = (*parsed.salt, parsed.key_id, parsed.suite);
         let shard = &self.shards[place(SHARDS)];
-        if let Some(key) = find(&mut shard.lock(), &name) {
-            return use_it(&key);
+        match shard.lock().find(&name) {
+            Found::Kept(key) => return use_it(&key),
+            Found::Passed => return use_it(&derive()),
+            Found::Admitted => {}
         }
         let key = Arc::new(derive());
-        let dropped = keep(&mut shard.lock(), name, Arc::clone(&key));
+        let dropped = shard.lock().keep(name, Arc::clone(&key));
         drop(dropped);
         use_it(&key)
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().keys.len()).sum()
     }
 }
 
-fn find(shard: &mut Vec<(Name, Arc<EntryKey>)>, name: &Name) -> Option<Arc<EntryKey>> {
-    let at = shard.iter().rposition(|(kept, _)| kept == name)?;
-    let found = shard.remove(at);
-    let key = Arc::clone(&found.1);
-    shard.push(found);
-    Some(key)
+enum Found {
+    Kept(Arc<EntryKey>),
+    /// Not here, and not to be kept.
+    Passed,
+    /// Not here, and to be kept.
+    Admitted,
 }
 
-/// Returns what had to go for it.
-fn keep(shard: &mut Vec<(Name, Arc<EntryKey>)>, name: Name, key: Arc<EntryKey>) -> Option<(Name, Arc<EntryKey>)> {
-    let gone = if shard.len() == KEPT { Some(shard.remove(0)) } else { None };
-    shard.push((name, key));
-    gone
+impl Shard {
+    fn find(&mut self, name: &Name) -> Found {
+        let Some(at) = self.keys.iter().rposition(|(kept, _)| kept == name) else {
+            self.misses = self.misses.wrapping_add(1);
+            let admitted = self.keys.len() < KEPT || self.misses.is_multiple_of(ADMITS);
+            return if admitted { Found::Admitted } else { Found::Passed };
+        };
+        let key = Arc::clone(&self.keys[at].1);
+        self.keys[at..].rotate_left(1);
+        Found::Kept(key)
+    }
+
+    /// Returns what had to go for it.
+    fn keep(&mut self, name: Name, key: Arc<EntryKey>) -> Option<(Name, Arc<EntryKey>)> {
+        let gone = if self.keys.len() == KEPT { Some(self.keys.remove(0)) } else { None };
+        self.keys.push((name, key));
+        gone
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +152,7 @@ mod tests {
             use_it(salt);
         }
         assert_eq!(prepared.len(), 1, "salts that come once are not kept");
-        for salt in 10..2_000 {
+        for salt in 10..4_000 {
             use_it(salt);
             use_it(salt);
         }
@@ -130,16 +160,20 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_goes() {
+    fn the_least_recently_used_goes_and_not_every_miss_takes_its_place() {
         let key = DataKey::new(Secret::from_bytes([1; 32]));
-        let name = |n: u8| (key.id(), Suite::Aes256Gcm, [n; SALT_LEN]);
+        let name = |n: u8| ([n; SALT_LEN], key.id(), Suite::Aes256Gcm);
         let entry_key = || Arc::new(EntryKey::derive(Backend::ring(), &key, Suite::Aes256Gcm, &[0; SALT_LEN]));
-        let mut shard = Vec::new();
+        let mut shard = Shard::default();
         for n in 0..16 {
-            assert!(keep(&mut shard, name(n), entry_key()).is_none());
+            assert!(matches!(shard.find(&name(n)), Found::Admitted));
+            assert!(shard.keep(name(n), entry_key()).is_none());
         }
-        assert!(find(&mut shard, &name(0)).is_some());
-        assert_eq!(keep(&mut shard, name(99), entry_key()).unwrap().0, name(1));
-        assert!(find(&mut shard, &name(0)).is_some() && find(&mut shard, &name(1)).is_none());
+        assert!(matches!(shard.find(&name(0)), Found::Kept(_)));
+        let admitted = (0..80).filter(|_| matches!(shard.find(&name(99)), Found::Admitted)).count();
+        assert_eq!(admitted, 10);
+        assert_eq!(shard.keep(name(99), entry_key()).unwrap().0, name(1));
+        assert!(matches!(shard.find(&name(0)), Found::Kept(_)));
+        assert!(!matches!(shard.find(&name(1)), Found::Kept(_)));
     }
 }

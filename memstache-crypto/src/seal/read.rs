@@ -1,17 +1,16 @@
 //! Values on their way up.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use memstache_core::{
-    Address, Entry, Error, ErrorKind, Found, Lookup, Meta, OneOrMany, Response, Result, Step, Version,
+    Address, Entry, Error, ErrorKind, Found, Lookup, Meta, OneOrMany, Response, Result, Step, Tick, Version,
 };
 
 use super::{
     Layer,
-    keys::{Source, Waits, Wanted, checked},
+    keys::{Source, Waits, checked},
     policy::Policy,
     stats::bump,
-    write::{millis, millis_since_epoch},
 };
 use crate::{
     envelope::{self, EntryKey, Inner, Reason},
@@ -19,22 +18,25 @@ use crate::{
 };
 
 /// Opens an answer; at once if every key is at hand.
-pub(super) fn response(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut found: Found) -> Step<Response> {
+pub(super) fn response(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut response: Response) -> Step<Response> {
+    let Response::Found(found) = &mut response else { return Step::Now(Err(super::foreign())) };
     if asked.len() != found.len() {
         let error = Error::new(ErrorKind::Protocol, "the store answered another number of items");
         return Step::Now(Err(error));
     }
     let mut waits = Waits::default();
-    layer.open_all(&asked, &mut found, &mut Source::Ask(&*layer.keys, &mut waits));
+    layer.open_all(&asked, found, &mut Source::Ask(&*layer.keys, &mut waits));
     if waits.is_empty() {
-        return Step::Now(Ok(Response::Found(found)));
+        return Step::Now(Ok(response));
     }
     bump(&layer.counters.waited);
     let layer = Arc::clone(layer);
     Step::Wait(Box::pin(async move {
         let got = waits.all().await;
-        layer.open_all(&asked, &mut found, &mut Source::Given(&got));
-        Ok(Response::Found(found))
+        if let Response::Found(found) = &mut response {
+            layer.open_all(&asked, found, &mut Source::Given(&got));
+        }
+        Ok(response)
     }))
 }
 
@@ -55,7 +57,7 @@ impl Layer {
         let (version, opened) = match item {
             Ok(Lookup::Hit(entry) | Lookup::Stale(entry, _)) => (entry.meta.version, self.open(address, entry, source)),
             Ok(Lookup::Negative(meta)) => {
-                let plain = self.spaces.of(address).1 == Policy::Plain && !meta.content.sealed;
+                let plain = self.spaces.with(address, |known| known.policy) == Policy::Plain && !meta.content.sealed;
                 if plain {
                     bump(&self.counters.read_plain);
                 }
@@ -78,9 +80,8 @@ impl Layer {
 
     /// Opens an entry in its place, or leaves it as it is if its key must be waited for.
     fn open(&self, address: &Address, entry: &mut Entry, source: &mut Source<'_>) -> Result<(), Reason> {
-        let (space, policy) = self.spaces.of(address);
         if !entry.meta.content.sealed {
-            if policy == Policy::Sealed {
+            if self.spaces.with(address, |known| known.policy) == Policy::Sealed {
                 return Err(Reason::Downgrade);
             }
             bump(&self.counters.read_plain);
@@ -90,52 +91,53 @@ impl Layer {
             return Err(Reason::Length);
         }
         let parsed = envelope::parse(&entry.value)?;
-        let wanted = Wanted { space, id: Some(parsed.key_id) };
-        let Some(got) = source.get(wanted) else { return Ok(()) };
-        let key = checked(got, Some(parsed.key_id)).map_err(reason_of)?;
+        let got = self.spaces.with(address, |known| source.get(&known.space, Some(parsed.key_id)));
+        let Some(got) = got else { return Ok(()) };
+        let key = checked(got, parsed.key_id).map_err(reason_of)?;
         if key.is_committing() && !parsed.suite.is_committing() {
             return Err(Reason::Suite);
         }
         let derive = || EntryKey::derive(self.settings.backend, &key, parsed.suite, parsed.salt);
         let open = |entry_key: &EntryKey| envelope::open(&parsed, entry_key, address);
         let (inner, value) = self.prepared.with(&parsed, derive, open)?;
-        let now = self.judge(&inner)?;
-        self.bound(&mut entry.meta, &inner, now);
+        let (tick, now) = self.wall.now();
+        self.judge(&inner, now)?;
+        self.bound(&mut entry.meta, &inner, tick, now);
         bump(&self.counters.opened);
         entry.value = value;
         entry.meta.content = inner.content();
         Ok(())
     }
 
-    /// Judges what was authentic once; returns the wall-clock time by which it was judged.
-    fn judge(&self, inner: &Inner) -> Result<u64, Reason> {
-        let now = millis_since_epoch(self.clock.wall());
+    /// Judges what was authentic once.
+    fn judge(&self, inner: &Inner, now: u64) -> Result<(), Reason> {
         if inner.generation < self.settings.generation {
             return Err(Reason::Generation);
         }
         if self.end(inner).is_some_and(|end| end <= now) {
             return Err(Reason::Expired);
         }
-        Ok(now)
+        Ok(())
     }
 
     /// When a value is no longer opened.
     fn end(&self, inner: &Inner) -> Option<u64> {
-        Some(inner.deadline?.saturating_add(millis(self.settings.max_skew)))
+        Some(inner.deadline?.saturating_add(self.settings.max_skew))
     }
 
     /// Takes back what the store says about a value's age and life as far as the value itself knows better: a copy must not
     /// outlive it above.
-    fn bound(&self, meta: &mut Meta, inner: &Inner, now: u64) {
-        let tick = self.clock.upper_bound();
-        let age = Duration::from_millis(now.saturating_sub(inner.written_at));
-        if tick.since(meta.written_at).saturating_add(self.settings.max_skew) < age {
-            meta.written_at = tick.before(age);
+    fn bound(&self, meta: &mut Meta, inner: &Inner, tick: Tick, now: u64) {
+        let (age, tick) = (now.saturating_sub(inner.written_at), tick.as_millis());
+        let told = tick.saturating_sub(meta.written_at.as_millis());
+        if told.saturating_add(self.settings.max_skew) < age {
+            meta.written_at = Tick::from_millis(tick.saturating_sub(age));
         }
-        if let Some(end) = self.end(inner) {
-            let end = tick.after(Duration::from_millis(end - now));
-            meta.hard_until = meta.hard_until.min(end);
-            meta.fresh_until = meta.fresh_until.min(end);
+        let Some(end) = self.end(inner) else { return };
+        let end = Tick::from_millis(tick.saturating_add(end - now));
+        meta.hard_until = meta.hard_until.min(end);
+        meta.fresh_until = meta.fresh_until.min(end);
+        if !meta.stale_for.is_zero() {
             meta.stale_for = meta.stale_for.min(end.since(meta.fresh_until));
         }
     }

@@ -46,10 +46,6 @@ counters!(
     counts {
         /// Values written sealed.
         sealed,
-        /// Their bytes before.
-        bytes_plain,
-        /// Their bytes after.
-        bytes_sealed,
         /// Values written as they were: their keyspace is plain, and they did not ask to be sealed.
         left_plain,
         /// Values read and opened.
@@ -111,12 +107,8 @@ impl Counters {
     }
 }
 
-pub(super) fn add(counter: &AtomicU64, count: u64) {
-    counter.fetch_add(count, Relaxed);
-}
-
 pub(super) fn bump(counter: &AtomicU64) {
-    add(counter, 1);
+    counter.fetch_add(1, Relaxed);
 }
 
 #[cfg(test)]

@@ -2,19 +2,19 @@
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use memstache_core::{
     Address, Content, Error, ErrorKind, Lifetime, NewEntry, OneOrMany, Request, Response, Result, Set, SetItem, Step,
-    Stored,
 };
 
 use super::{
     Layer, Pending,
-    keys::{Source, Waits, Wanted, checked},
+    keys::{Got, Source, Waits},
     policy::Way,
-    stats::{add, bump},
+    stats::bump,
+    wall::millis,
 };
 use crate::{
     envelope::{self, Inner, Opening, Suite},
@@ -22,20 +22,24 @@ use crate::{
 };
 
 /// Seals what a call writes; at once if every key is at hand.
-pub(super) fn request(layer: &Arc<Layer>, mut set: Set) -> Step<(Request, Pending)> {
+pub(super) fn request(layer: &Arc<Layer>, mut request: Request) -> Step<(Request, Pending)> {
     let (mut failed, mut waits) = (Vec::new(), Waits::default());
-    layer.seal_all(&mut set, &mut Source::Ask(&*layer.keys, &mut waits), &mut failed);
+    if let Request::Set(set) = &mut request {
+        layer.seal_all(set, &mut Source::Ask(&*layer.keys, &mut waits), &mut failed);
+    }
     if waits.is_empty() {
-        return below(set, failed);
+        return below(request, failed);
     }
     bump(&layer.counters.waited);
     let layer = Arc::clone(layer);
     Step::Wait(Box::pin(async move {
         let got = waits.all().await;
-        layer.seal_all(&mut set, &mut Source::Given(&got), &mut failed);
+        if let Request::Set(set) = &mut request {
+            layer.seal_all(set, &mut Source::Given(&got), &mut failed);
+        }
         // Items that failed at once are among those that failed later.
         failed.sort_by_key(|(at, _)| *at);
-        match below(set, failed) {
+        match below(request, failed) {
             Step::Now(result) => result,
             // Nothing was attempted, so the whole call may fail.
             Step::Answer(Response::Stored(answers)) => match answers.into_iter().next() {
@@ -48,10 +52,12 @@ pub(super) fn request(layer: &Arc<Layer>, mut set: Set) -> Step<(Request, Pendin
 }
 
 /// Puts the answers of the items that were not sent back into their places.
-pub(super) fn response(failed: Failed, stored: Stored) -> Step<Response> {
-    if failed.is_empty() {
-        return Step::Now(Ok(Response::Stored(stored)));
-    }
+pub(super) fn response(failed: Failed, response: Response) -> Step<Response> {
+    let stored = match response {
+        Response::Stored(stored) if !failed.is_empty() => stored,
+        Response::Stored(_) => return Step::Now(Ok(response)),
+        _ => return Step::Now(Err(super::foreign())),
+    };
     let count = stored.len() + failed.len();
     let (mut stored, mut failed) = (stored.into_iter(), failed.into_iter().peekable());
     let answers = (0..count).filter_map(|at| match failed.next_if(|(place, _)| *place == at) {
@@ -65,10 +71,11 @@ pub(super) fn response(failed: Failed, stored: Stored) -> Step<Response> {
 pub(super) type Failed = Vec<(usize, Error)>;
 
 /// What goes down: everything but what failed.
-fn below(mut set: Set, failed: Failed) -> Step<(Request, Pending)> {
-    if failed.is_empty() {
-        return Step::Now(Ok((Request::Set(set), Pending::set(failed))));
-    }
+fn below(request: Request, failed: Failed) -> Step<(Request, Pending)> {
+    let mut set = match request {
+        Request::Set(set) if !failed.is_empty() => set,
+        request => return Step::Now(Ok((request, Pending::set(failed)))),
+    };
     if failed.len() == set.items.len() {
         let mut errors = failed.into_iter().map(|(_, error)| error);
         let next = |_: SetItem| Err(errors.next().expect("one for each item"));
@@ -107,29 +114,33 @@ impl Layer {
         if entry.content.sealed {
             return Err((&counters.refused_policy, Error::invalid("entry", "not sealed yet", "a sealed one")));
         }
-        let (space, policy) = self.spaces.of(address);
-        match policy.way(entry.options) {
-            Way::Seal => {}
-            Way::Leave => {
+        let (len, most) = (entry.value.len(), self.settings.max_value);
+        let plan = self.spaces.with(address, |known| match known.policy.way(entry.options) {
+            Way::Seal if len <= most => Plan::Seal(source.get(&known.space, None)),
+            Way::Seal => Plan::TooLong,
+            Way::Leave => Plan::Leave,
+            Way::Refuse => Plan::Refuse,
+        });
+        match plan {
+            Plan::Seal(None) => Ok(()),
+            Plan::Seal(Some(Ok(key))) => {
+                self.seal(&key, address, entry).map_err(|error| (&counters.refused_failed, error))
+            }
+            Plan::Seal(Some(Err(failure))) => Err(self.no_key(failure)),
+            Plan::TooLong => {
+                let text = format!("a value must be at most {most} bytes long to be sealed, but {len} was given");
+                Err((&counters.refused_too_large, Error::new(ErrorKind::TooLarge, text)))
+            }
+            Plan::Leave => {
                 if !again {
                     bump(&counters.left_plain);
                 }
-                return Ok(());
+                Ok(())
             }
-            Way::Refuse => {
+            Plan::Refuse => {
                 let error = Error::invalid("encrypt", "true or unset in a keyspace that is sealed", "false");
-                return Err((&counters.refused_policy, error));
+                Err((&counters.refused_policy, error))
             }
-        }
-        let (len, most) = (entry.value.len(), self.settings.max_value);
-        if len > most {
-            let text = format!("a value must be at most {most} bytes long to be sealed, but {len} was given");
-            return Err((&counters.refused_too_large, Error::new(ErrorKind::TooLarge, text)));
-        }
-        match source.get(Wanted { space, id: None }).map(|got| checked(got, None)) {
-            None => Ok(()),
-            Some(Ok(key)) => self.seal(&key, address, entry).map_err(|error| (&counters.refused_failed, error)),
-            Some(Err(failure)) => Err(self.no_key(failure)),
         }
     }
 
@@ -153,28 +164,26 @@ impl Layer {
     fn seal(&self, key: &DataKey, address: &Address, entry: &mut NewEntry) -> Result<()> {
         let settings = &self.settings;
         let suite = Suite::new(settings.aead, settings.committing || key.is_committing());
-        let inner = self.inner(entry)?;
-        let sealed = self.writer.with(&*self.clock, key, suite, |fresh, entry_key| {
+        let (tick, wall) = self.wall.now();
+        let inner = self.inner(entry, wall)?;
+        let sealed = self.writer.with(tick, key, suite, |fresh, entry_key| {
             let (salt, nonce) = (fresh.salt, fresh.nonce);
             let opening = Opening { suite, padded: settings.padded, key_id: key.id(), salt, nonce };
             envelope::seal(&opening, entry_key, address, &inner, &entry.value)
         })?;
         let sealed = sealed.map_err(|_| Error::new(ErrorKind::TooLarge, "the cipher refused the value"))?;
         bump(&self.counters.sealed);
-        add(&self.counters.bytes_plain, entry.value.len() as u64);
-        add(&self.counters.bytes_sealed, sealed.len() as u64);
         entry.value = sealed;
         // What it is is said inside; only what stores go by is said outside.
         entry.content = Content { sealed: true, negative: entry.content.negative, ..Content::default() };
         Ok(())
     }
 
-    fn inner(&self, entry: &NewEntry) -> Result<Inner> {
+    fn inner(&self, entry: &NewEntry, written_at: u64) -> Result<Inner> {
         let content = &entry.content;
         if content.negative && !entry.value.is_empty() {
             return Err(Error::invalid("negative entry", "without a value", "one with a value"));
         }
-        let written_at = millis_since_epoch(self.clock.wall());
         Ok(Inner {
             format: content.format,
             encoding: content.encoding,
@@ -189,18 +198,17 @@ impl Layer {
     }
 }
 
+/// What becomes of an item.
+enum Plan {
+    /// It is sealed by this key, or waits for it.
+    Seal(Option<Got>),
+    TooLong,
+    Leave,
+    Refuse,
+}
+
 /// For how long a value may be served at most, its grace included.
 fn life(lifetime: &Lifetime, negative: bool) -> Option<Duration> {
     let grace = if negative { Duration::ZERO } else { lifetime.stale_for() };
     lifetime.ttl().map(|ttl| ttl.saturating_add(grace))
-}
-
-/// Wall-clock time in milliseconds; zero before the epoch.
-pub(super) fn millis_since_epoch(wall: SystemTime) -> u64 {
-    wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, millis)
-}
-
-/// Whole milliseconds, rounded up.
-pub(super) fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

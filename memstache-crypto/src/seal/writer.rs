@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use memstache_core::{Clock, Error, Result, Tick};
+use foldhash::quality::RandomState;
+use memstache_core::{Error, Result, Tick};
 use parking_lot::Mutex;
 
 use crate::{
@@ -69,7 +70,7 @@ pub(super) struct Writer {
     subkeys: Subkeys,
     backend: Backend,
     random: Arc<dyn Random>,
-    epochs: Mutex<HashMap<(KeyId, Suite), Epoch>>,
+    epochs: Mutex<HashMap<(KeyId, Suite), Epoch, RandomState>>,
 }
 
 /// One salt for many entries.
@@ -90,7 +91,7 @@ impl Writer {
     /// Errors: those of the source of randomness.
     pub(super) fn with<R>(
         &self,
-        clock: &dyn Clock,
+        now: Tick,
         key: &DataKey,
         suite: Suite,
         seal: impl FnOnce(&Fresh, &EntryKey) -> R,
@@ -101,7 +102,7 @@ impl Writer {
                 Ok(seal(&fresh, &EntryKey::derive(self.backend, key, suite, &fresh.salt)))
             }
             Subkeys::PerWriter { max_messages, max_age } => {
-                let (salt, entry_key) = self.epoch(clock.now(), key, suite, max_messages, max_age)?;
+                let (salt, entry_key) = self.epoch(now, key, suite, max_messages, max_age)?;
                 let mut nonce = [0; NONCE_LEN];
                 self.random.fill(&mut nonce)?;
                 Ok(seal(&Fresh { salt, nonce }, &entry_key))
@@ -169,7 +170,7 @@ impl fmt::Debug for Writer {
 mod tests {
     use std::collections::HashSet;
 
-    use memstache_core::{ErrorKind, testing::ManualClock};
+    use memstache_core::{Clock as _, ErrorKind, testing::ManualClock};
 
     use super::*;
     use crate::{key::Secret, random::SeededRandom};
@@ -193,7 +194,7 @@ mod tests {
         let writer = Writer::new(subkeys, Backend::ring(), Arc::new(SeededRandom::new(1)));
         let seal = |_| {
             clock.advance(Duration::from_secs(1));
-            writer.with(&clock, &key, Suite::Aes256Gcm, |fresh, _| (fresh.salt, fresh.nonce)).unwrap()
+            writer.with(clock.now(), &key, Suite::Aes256Gcm, |fresh, _| (fresh.salt, fresh.nonce)).unwrap()
         };
         (0..count).map(seal).collect()
     }
@@ -222,7 +223,7 @@ mod tests {
     fn keys_and_suites_have_epochs_of_their_own_and_not_too_many_are_held() {
         let clock = ManualClock::new();
         let writer = Writer::new(Subkeys::per_writer(), Backend::ring(), Arc::new(SeededRandom::new(1)));
-        let salt = |key: &DataKey, suite| writer.with(&clock, key, suite, |fresh, _| fresh.salt).unwrap();
+        let salt = |key: &DataKey, suite| writer.with(clock.now(), key, suite, |fresh, _| fresh.salt).unwrap();
         let (one, two) = (key(1), key(2));
         let gcm = salt(&one, Suite::Aes256Gcm);
         assert_ne!(gcm, salt(&two, Suite::Aes256Gcm));
@@ -245,7 +246,7 @@ mod tests {
     fn nothing_is_sealed_without_randomness() {
         for subkeys in [Subkeys::PerEntry, Subkeys::per_writer()] {
             let writer = Writer::new(subkeys, Backend::ring(), Arc::new(NoRandom));
-            let error = writer.with(&ManualClock::new(), &key(1), Suite::Aes256Gcm, |_, _| ()).unwrap_err();
+            let error = writer.with(ManualClock::new().now(), &key(1), Suite::Aes256Gcm, |_, _| ()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable);
         }
     }

@@ -123,6 +123,16 @@ fn values_of_an_earlier_generation_do_not_open_and_later_ones_do() {
 }
 
 #[test]
+fn a_sealed_value_is_as_much_longer_as_is_documented() {
+    for (build, more) in [(SealBuilder::aes_256_gcm as fn(_) -> _, 108), (SealBuilder::committing, 140)] {
+        let seal = build(builder(keys(1)).0).build().unwrap();
+        for len in [0, 1, 1_000] {
+            assert_eq!(down(&seal, &home(), entry(vec![7; len])).unwrap().value.len(), len + more);
+        }
+    }
+}
+
+#[test]
 fn padding_hides_lengths_and_is_taken_off() {
     let len_of = |build: fn(SealBuilder) -> SealBuilder, len: usize| {
         let seal = build(builder(keys(1)).0).build().unwrap();

@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod auto_traits;
 mod conformance;
 mod contents;
-#[allow(dead_code, reason = "used by the tests that follow")]
+mod golden;
 mod kit;
+mod outage;
 mod policy;
+mod secrets;
 mod stack;
+mod stored;
 mod tampering;
 mod waiting;

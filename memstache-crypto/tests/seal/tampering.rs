@@ -61,8 +61,7 @@ fn every_flipped_bit_is_noticed() {
                 2 => &["suite", "tag", "commitment", "length"],
                 3 => &["flags", "tag"],
                 4..20 => &["key_unknown"],
-                20..36 if committing => &["commitment"],
-                48..80 if committing => &["commitment"],
+                20..36 | 48..80 if committing => &["commitment"],
                 _ => &["tag"],
             };
             assert!(expected.contains(&why.as_str()), "bit {bit}: {why}");
@@ -148,7 +147,7 @@ fn a_key_that_a_tenant_brought_is_used_with_a_commitment_or_not_at_all() {
 fn what_the_store_says_about_a_value_changes_nothing() {
     let seal = seal();
     let stored = down(&seal, &home(), entry("v")).unwrap();
-    let mut lied = stored.clone();
+    let mut lied = stored;
     lied.content.negative = true;
     lied.content.format.0 = 9;
     lied.content.encoding.0 = 2;

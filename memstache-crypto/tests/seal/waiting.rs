@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, atomic::{AtomicUsize, Ordering::SeqCst}},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -100,11 +103,14 @@ fn answers(step: Step<Response>) -> Stored {
 }
 
 fn shown(stored: &Stored) -> Vec<String> {
-    stored.iter().map(|item| match item {
-        Ok(Written::Stored(version)) => format!("{}", version.0),
-        Ok(other) => format!("{other:?}"),
-        Err(error) => error.kind().as_str().to_owned(),
-    }).collect()
+    stored
+        .iter()
+        .map(|item| match item {
+            Ok(Written::Stored(version)) => format!("{}", version.0),
+            Ok(other) => format!("{other:?}"),
+            Err(error) => error.kind().as_str().to_owned(),
+        })
+        .collect()
 }
 
 #[test]
@@ -161,7 +167,10 @@ async fn a_write_waits_for_its_keys_side_by_side_and_each_is_asked_for_once() {
     for (item, tenant) in set.items.iter().zip(["one", "a", "twice", "one", "twice"]) {
         assert_eq!(item.address, at(tenant));
     }
-    assert_eq!(shown(&answers(seal.response(pending, stored(&[1, 2, 3, 4, 5])))), ["1", "2", "3", "4", "unavailable", "5"]);
+    assert_eq!(
+        shown(&answers(seal.response(pending, stored(&[1, 2, 3, 4, 5])))),
+        ["1", "2", "3", "4", "unavailable", "5"]
+    );
     assert_eq!((seal.stats().waited, seal.stats().sealed, keys.asked.load(SeqCst)), (1, 5, 4));
 }
 
@@ -169,9 +178,11 @@ async fn a_write_waits_for_its_keys_side_by_side_and_each_is_asked_for_once() {
 async fn a_write_whose_awaited_key_cannot_be_had_fails_in_its_place() {
     let gate = Gate::new();
     gate.open();
-    let keys = Keys::default().with("late", Doing::WaitsAndFails(gate, LATER)).with("bad", Doing::Fails(KeyFailure::Revoked));
+    let keys =
+        Keys::default().with("late", Doing::WaitsAndFails(gate, LATER)).with("bad", Doing::Fails(KeyFailure::Revoked));
     let seal = seal(&keys);
-    let Step::Wait(wait) = seal.request(set(["late", "a", "bad"].map(|tenant| (at(tenant), entry("v"))).to_vec())) else {
+    let Step::Wait(wait) = seal.request(set(["late", "a", "bad"].map(|tenant| (at(tenant), entry("v"))).to_vec()))
+    else {
         panic!("at once")
     };
     let (set, pending) = sent(Step::Now(wait.await));

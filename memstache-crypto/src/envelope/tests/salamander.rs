@@ -58,7 +58,7 @@ fn blocks(bytes: &[u8]) -> Vec<Block> {
 
 /// GHASH of associated data and text (§6.4).
 fn ghash(h: Block, aad: &[u8], text: &[u8]) -> Block {
-    let lengths = Block((aad.len() as u128 * 8) << 64 | text.len() as u128 * 8);
+    let lengths = Block(((aad.len() as u128 * 8) << 64) | (text.len() as u128 * 8));
     let all = blocks(aad).into_iter().chain(blocks(text)).chain([lengths]);
     all.fold(Block(0), |sum, block| sum.add(block).times(h))
 }

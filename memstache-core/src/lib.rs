@@ -32,6 +32,7 @@ mod store;
 mod striped;
 #[cfg(feature = "memory")]
 mod sync;
+mod tenant_keys;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod transform;
@@ -76,6 +77,7 @@ pub use self::{
     service::{CacheService, DecodedAs, ErasedService, TryHit},
     stack::{NoNear, Stack},
     store::{Store, StoreService},
+    tenant_keys::{Receipt, TenantKeys},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},
     version::{Sequence, Version},
 };

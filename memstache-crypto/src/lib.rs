@@ -16,6 +16,8 @@ mod keyring;
 mod namer;
 mod provider;
 mod random;
+#[cfg(feature = "rsa")]
+mod rsa;
 mod seal;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -25,7 +27,7 @@ pub use self::{
     key::{DataKey, DataKeys, FixedKeys, KeyFailure, KeyId, KeyLookup, NameKey, Secret},
     keyring::{
         BranchKeyInfo, DerivedKey, KeyClass, KeyManagement, KeyOwner, KeyState, Keyring, KeyringBuilder, KeyringStats,
-        KeyringTask, MAX_KEY_LABEL, MasterKey,
+        KeyringTask, MAX_KEY_LABEL, MasterKey, Shredder,
     },
     namer::BlindNames,
     provider::{
@@ -35,3 +37,12 @@ pub use self::{
     random::{Random, SystemRandom},
     seal::{Pending, Seal, SealBuilder, SealStats, Subkeys},
 };
+#[cfg(feature = "rsa")]
+pub use self::{
+    provider::RsaProvider,
+    rsa::{CryptoService, MAX_HYBRID_DATA, RsaPrivateKey, RsaPublicKey},
+};
+
+/// What lives where, what rotates, a runbook, and what happens when something is down.
+#[doc = include_str!("../docs/rotation.md")]
+pub mod rotation {}

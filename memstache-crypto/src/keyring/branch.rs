@@ -138,3 +138,79 @@ impl fmt::Debug for BranchKey {
         f.debug_struct("BranchKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+    use crate::{keyring::line::Fate, random::SystemRandom};
+
+    const TAG: [u8; 16] = [3; 16];
+    /// Made by another program, from RFC 5869 and AES-256-GCM; never made anew.
+    const GOLDEN: &str = "000102030405060708090a0bdc4e9c58c5897214dc3b134438a6f452e0b546c85d166a917d869ad52f6e79b7\
+        6f0b8e2bb48b24913c6e7173a375c07f";
+
+    fn branch(seed: u8) -> BranchKey {
+        BranchKey::new(Secret::from_bytes([seed; 32]))
+    }
+
+    fn secret() -> Secret {
+        Secret::from_bytes([9; 32])
+    }
+
+    fn version(wrapped: Bytes) -> Version {
+        let id = KeyId::of(&secret());
+        Version { number: 5, id, created_at: 3_500, activate_at: 3_500, fate: Fate::Live, wrapped }
+    }
+
+    fn wrapped() -> Version {
+        let empty = version(Bytes::new());
+        version(branch(7).wrap(&TAG, &empty, &secret(), &SystemRandom::new()).unwrap())
+    }
+
+    #[test]
+    fn golden_bytes_open_for_ever() {
+        let golden = version(HEXLOWER.decode(GOLDEN.as_bytes()).unwrap().into());
+        assert_eq!(branch(7).unwrap(&TAG, &golden).unwrap(), secret());
+        assert_eq!(wrapped().wrapped.len(), golden.wrapped.len());
+    }
+
+    #[test]
+    fn a_wrapped_key_opens_only_where_it_belongs() {
+        let good = wrapped();
+        assert_eq!(branch(7).unwrap(&TAG, &good).unwrap(), secret());
+        let refused = |key: &BranchKey, tag: &[u8; 16], version: &Version| {
+            assert_eq!(key.unwrap(tag, version).unwrap_err().kind(), ErrorKind::Rejected);
+        };
+        refused(&branch(8), &TAG, &good);
+        refused(&branch(7), &[4; 16], &good);
+        refused(&branch(7), &TAG, &Version { number: 6, ..good.clone() });
+        refused(&branch(7), &TAG, &Version { created_at: 3_501, ..good.clone() });
+        refused(&branch(7), &TAG, &Version { id: KeyId::from_bytes([1; 16]), ..good.clone() });
+        for at in 0..good.wrapped.len() {
+            let mut bytes = good.wrapped.to_vec();
+            bytes[at] ^= 1;
+            refused(&branch(7), &TAG, &version(bytes.into()));
+            refused(&branch(7), &TAG, &version(good.wrapped.slice(..at)));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_another_than_its_id_says_is_refused() {
+        // Somebody who has the branch key wraps another secret under the same id.
+        let lying = version(Bytes::new());
+        let other = Secret::from_bytes([10; 32]);
+        let lying = version(branch(7).wrap(&TAG, &lying, &other, &SystemRandom::new()).unwrap());
+        let error = branch(7).unwrap(&TAG, &lying).unwrap_err().to_string();
+        assert_eq!(error, "the key record is damaged: a wrapped key is another than its id says");
+    }
+
+    #[test]
+    fn codes_are_of_the_key_and_of_the_body() {
+        let mac = branch(7).mac(b"body");
+        assert!(branch(7).verifies(b"body", &mac));
+        assert!(!branch(8).verifies(b"body", &mac) && !branch(7).verifies(b"bodz", &mac));
+        assert_eq!(format!("{:?}", branch(7)), format!("BranchKey {{ id: {}, .. }}", branch(7).id()));
+    }
+}

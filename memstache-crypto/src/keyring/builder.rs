@@ -36,6 +36,26 @@ const MOST_LINES: usize = 1 << 20;
 /// Builds a [`Keyring`].
 ///
 /// Nothing is checked before [`open`](Self::open), whose error names the first wrong setting.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use memstache_core::MemoryRecords;
+/// use memstache_crypto::{KeyClass, Keyring, Secret, StaticProvider, SystemRandom};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let provider = StaticProvider::dangerous_from_secrets([Secret::random(&SystemRandom::new())?])?;
+/// let keyring = Keyring::builder("prod-eu", Arc::new(MemoryRecords::new()), Arc::new(provider))
+///     .with_max_entry_ttl(Duration::from_secs(24 * 3600))
+///     .with_max_stale(Duration::from_secs(8 * 3600))
+///     .with_class("cards".try_into()?, KeyClass::new("payments")?)
+///     .with_blind_names()
+///     .open()
+///     .await?;
+/// # let _ = keyring;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is built before `open`"]
 pub struct KeyringBuilder {
     environment: String,

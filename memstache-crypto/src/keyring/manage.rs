@@ -11,7 +11,7 @@ use super::{
     handles::{self, BranchKeyInfo, DerivedKey, MasterKey},
     line::{KeyState, Line},
     lines::{Image, Kept},
-    owner::{KeyClass, KeyOwner, OwnerRef},
+    owner::{KeyOwner, OwnerRef},
     settings::to_millis,
     state::LineKey as _,
 };
@@ -192,8 +192,7 @@ impl KeyManagement for Keyring {
     }
 
     async fn rotate_names(&self, tenant: Option<&TenantId>) -> Result<KeyId> {
-        let class = KeyClass::default();
-        let owner = OwnerRef { tenant: tenant.map(TenantId::as_str), class: class.as_str() }.to_owner();
+        let owner = OwnerRef::of_names(tenant.map(TenantId::as_str)).to_owner();
         Ok(self.0.rotate::<NameKey>(&owner).await?.1)
     }
 

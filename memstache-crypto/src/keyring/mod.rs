@@ -3,6 +3,8 @@
 mod branch;
 mod branches;
 mod builder;
+#[cfg(any(test, fuzzing, feature = "test-util"))]
+pub(crate) mod fuzzing;
 mod handles;
 mod line;
 mod lines;
@@ -12,6 +14,7 @@ mod record;
 mod refresh;
 mod rotate;
 mod settings;
+mod shred;
 mod state;
 mod stats;
 mod table;
@@ -44,6 +47,7 @@ pub use self::{
     manage::KeyManagement,
     owner::{KeyClass, KeyOwner, MAX_KEY_LABEL},
     refresh::KeyringTask,
+    shred::Shredder,
     stats::KeyringStats,
 };
 use crate::{
@@ -133,7 +137,7 @@ impl Keyring {
         let owner = self.0.owner(space);
         self.0.bring::<DataKey>(owner.to_owner(), Reason::Seal).await?;
         if self.0.settings.blind_names {
-            self.0.bring::<NameKey>(name_owner(space), Reason::Seal).await?;
+            self.0.bring::<NameKey>(OwnerRef::of_names(space.tenant()).to_owner(), Reason::Seal).await?;
         }
         Ok(())
     }
@@ -150,12 +154,6 @@ impl Keyring {
             ..inner.counters.read()
         }
     }
-}
-
-/// Name keys are a tenant's, whatever the class.
-fn name_owner(space: &Space) -> KeyOwner {
-    let class = KeyClass::default();
-    OwnerRef { tenant: space.tenant(), class: class.as_str() }.to_owner()
 }
 
 impl Inner {
@@ -273,8 +271,7 @@ impl DataKeys for Keyring {
         if !self.0.settings.blind_names {
             return None;
         }
-        let class = KeyClass::default();
-        let owner = OwnerRef { tenant: space.tenant(), class: class.as_str() };
+        let owner = OwnerRef::of_names(space.tenant());
         let key = self.0.active::<NameKey>(owner);
         if key.is_none() {
             self.0.want(owner.to_owner());

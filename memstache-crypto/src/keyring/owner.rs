@@ -40,9 +40,12 @@ impl KeyClass {
     }
 }
 
+/// The class of what was not given another.
+pub(super) const DEFAULT_CLASS: &str = "default";
+
 impl Default for KeyClass {
     fn default() -> Self {
-        Self::new("default").expect("a good name")
+        Self::new(DEFAULT_CLASS).expect("a good name")
     }
 }
 
@@ -137,7 +140,12 @@ pub(super) struct OwnerRef<'a> {
     pub(super) class: &'a str,
 }
 
-impl OwnerRef<'_> {
+impl<'a> OwnerRef<'a> {
+    /// Whose a tenant's name key is: names are a tenant's, whatever the class.
+    pub(super) fn of_names(tenant: Option<&'a str>) -> Self {
+        Self { tenant, class: DEFAULT_CLASS }
+    }
+
     pub(super) fn to_owner(self) -> KeyOwner {
         let name = |text| TenantId::new(text).expect("a space's tenant was checked");
         let class = KeyClass::new(self.class).expect("a class was checked");
@@ -205,7 +213,6 @@ impl Environment {
     }
 
     /// All lines of one tenant.
-    #[cfg(test)]
     pub(super) fn tenant_prefix(&self, tenant: Option<&str>) -> RecordPrefix {
         record_key(&self.tenant_path(tenant)).into()
     }

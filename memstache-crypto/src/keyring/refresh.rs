@@ -11,8 +11,8 @@ use futures_util::{
     future::{Either, select},
     stream,
 };
-use memstache_core::{BoxFuture, Error, ErrorKind, RecordEvent, RecordStream, Result};
-use tokio::{sync::Notify, task::JoinHandle};
+use memstache_core::{BoxFuture, Error, ErrorKind, RecordEvent, RecordStream, Result, Tick};
+use tokio::task::JoinHandle;
 
 use super::{Inner, Keyring, lines::Kept, owner::KeyOwner, table::Reason};
 use crate::key::{DataKey, NameKey};
@@ -21,6 +21,8 @@ use crate::key::{DataKey, NameKey};
 const FAN_OUT: usize = 20;
 /// The pause after a refresh that failed.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// How often at most what requests miss is looked at.
+const NUDGE_PAUSE: Duration = Duration::from_millis(100);
 
 impl Keyring {
     /// Reads the branch keys and every line at hand again, and does what has come due: rotation and retirement by age,
@@ -91,6 +93,12 @@ impl Inner {
         all
     }
 
+    /// Somebody missed something: branch keys, or a name key.
+    async fn nudged(self: &Arc<Self>) -> Result<()> {
+        let branches = self.refresh_branches().await;
+        branches.and(self.fetch_wanted().await)
+    }
+
     /// Reads what an event says has changed.
     async fn follow(self: &Arc<Self>, event: RecordEvent) -> Result<()> {
         let (RecordEvent::Put { key: place, .. } | RecordEvent::Removed { key: place, .. }) = event else {
@@ -119,28 +127,38 @@ enum Woken {
 }
 
 async fn run(keyring: Weak<Inner>) {
+    let Some(inner) = keyring.upgrade() else { return };
     let mut changes = None;
     let mut retry = FIRST_RETRY;
-    let mut ok = true;
+    let mut due = inner.clock.now().after(inner.settings.refresh);
+    let mut nudged_at = None;
+    drop(inner);
     loop {
         let Some(inner) = keyring.upgrade() else { return };
         if changes.is_none() {
             let prefix = inner.settings.environment.prefix();
-            let watched = inner.records.watch(&prefix).await;
-            ok &= watched.is_ok();
-            changes = watched.ok();
+            changes = inner.records.watch(&prefix).await.ok();
+            // Without being told of changes, or after a time without: everything is looked at soon.
+            due = due.min(inner.clock.now().after(retry));
         }
-        retry = if ok { FIRST_RETRY } else { (retry * 2).min(inner.settings.refresh) };
-        let pause = if ok { inner.settings.refresh } else { retry };
-        let timer = inner.clock.sleep_until(inner.clock.now().after(pause));
-        let nudge = Arc::clone(&inner.nudge);
+        let timer = inner.clock.sleep_until(due);
+        let nudge = nudge(&inner, nudged_at);
         // Not held while waiting: the task must not keep the keyring alive.
         drop(inner);
-        let woken = wait(&nudge, &mut changes, timer).await;
+        let woken = wait(timer, nudge, &mut changes).await;
         let Some(inner) = keyring.upgrade() else { return };
         let outcome = match woken {
-            Woken::Timer => inner.refresh().await,
-            Woken::Nudge => nudged(&inner).await,
+            Woken::Timer => {
+                let outcome = inner.refresh().await;
+                retry = if outcome.is_ok() { FIRST_RETRY } else { (retry * 2).min(inner.settings.refresh) };
+                let pause = if outcome.is_ok() { inner.settings.refresh } else { retry };
+                due = inner.clock.now().after(pause);
+                outcome
+            }
+            Woken::Nudge => {
+                nudged_at = Some(inner.clock.now());
+                inner.nudged().await
+            }
             Woken::Event(event) => inner.follow(event).await,
             Woken::Ended => {
                 changes = None;
@@ -149,19 +167,27 @@ async fn run(keyring: Weak<Inner>) {
         };
         if let Err(error) = &outcome {
             tracing::warn!(kind = error.kind().as_str(), "keys could not be refreshed");
+            due = due.min(inner.clock.now().after(retry));
         }
-        ok = outcome.is_ok();
     }
 }
 
-/// Somebody missed something: branch keys, or a name key.
-async fn nudged(inner: &Arc<Inner>) -> Result<()> {
-    let branches = inner.refresh_branches().await;
-    branches.and(inner.fetch_wanted().await)
+/// Completes when somebody missed something, but not more often than so.
+fn nudge(inner: &Inner, last: Option<Tick>) -> BoxFuture<'static, ()> {
+    let (clock, nudge) = (Arc::clone(&inner.clock), Arc::clone(&inner.nudge));
+    Box::pin(async move {
+        if let Some(last) = last {
+            clock.sleep_until(last.after(NUDGE_PAUSE)).await;
+        }
+        nudge.notified().await;
+    })
 }
 
-async fn wait(nudge: &Notify, changes: &mut Option<RecordStream>, timer: BoxFuture<'static, ()>) -> Woken {
-    let nudge = pin!(nudge.notified());
+async fn wait(
+    timer: BoxFuture<'static, ()>,
+    nudge: BoxFuture<'static, ()>,
+    changes: &mut Option<RecordStream>,
+) -> Woken {
     let next = async {
         match changes {
             Some(changes) => changes.next().await.map_or(Woken::Ended, Woken::Event),

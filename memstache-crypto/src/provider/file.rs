@@ -113,17 +113,7 @@ const ID: &str = "file";
 
 impl Inner {
     fn read(&self) -> Result<LocalKeys, ProviderError> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LocalKeys::default()),
-            Err(error) => return Err(failed(error)),
-        };
-        check_access(&self.path, &file)?;
-        let mut text = Zeroizing::new(String::new());
-        file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
-        if text.len() as u64 > MAX_FILE {
-            return Err(invalid("master key file", format_args!("at most {MAX_FILE} bytes long"), "more"));
-        }
+        let Some(text) = read_private(&self.path)? else { return Ok(LocalKeys::default()) };
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let keys = lines.map(|(at, line)| parse(line).ok_or_else(|| wrong_line(at + 1))).collect::<Result<_, _>>()?;
         LocalKeys::new(keys)
@@ -161,6 +151,22 @@ impl Inner {
         };
         write().map_err(failed)
     }
+}
+
+/// Reads a file that nobody else may read; `None` if there is none.
+pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, ProviderError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    check_access(path, &file)?;
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(invalid("master key file", format_args!("at most {MAX_FILE} bytes long"), "more"));
+    }
+    Ok(Some(text))
 }
 
 /// Reads `number base64 created`.
@@ -229,10 +235,116 @@ fn failed(error: io::Error) -> ProviderError {
 }
 
 /// Runs work on tokio's blocking threads; once begun, it runs to its end.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
 ) -> Result<T, ProviderError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         Err(ProviderError::new(ProviderErrorKind::Unavailable, "the work on the file was torn down").with_source(error))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use memstache_core::testing::ManualClock;
+
+    use super::*;
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("memstache-file-provider-{name}-{}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("master")
+        }
+
+        fn provider(&self) -> FileProvider {
+            FileProvider::with_clock(self.file(), Arc::new(ManualClock::new()))
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn versions_are_added_and_every_process_sees_them() {
+        let place = Place::new("rotate");
+        let (one, other) = (place.provider(), place.provider());
+        assert_eq!(one.current().await.unwrap_err().kind(), ProviderErrorKind::NotFound);
+        let first = one.rotate().await.unwrap();
+        assert_eq!(first.created_at(), Some(UNIX_EPOCH + Duration::from_secs(1_000)));
+        let key = Secret::from_bytes([9; 32]);
+        let wrapped = one.wrap(&first, &key, b"a").await.unwrap();
+        assert_eq!(other.rotate().await.unwrap().version(), "2");
+        assert_eq!(one.current().await.unwrap().version(), "2");
+        assert_eq!(other.unwrap(&wrapped, b"a").await.unwrap(), key);
+        assert_eq!(other.unwrap(&wrapped, b"b").await.unwrap_err().kind(), ProviderErrorKind::Invalid);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_loses_a_version_to_another() {
+        let place = Place::new("race");
+        let mut writers = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let provider = place.provider();
+            writers.spawn(async move { provider.rotate().await.unwrap() });
+        }
+        let mut made: Vec<u32> = writers.join_all().await.iter().map(|it| it.version().parse().unwrap()).collect();
+        made.sort_unstable();
+        assert_eq!(made, [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn files_of_others_are_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let place = Place::new("mode");
+        let provider = place.provider();
+        provider.rotate().await.unwrap();
+        let mode = |mode| fs::set_permissions(place.file(), fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(fs::metadata(place.file()).unwrap().permissions().mode() & 0o777, 0o600, "made so");
+        for wrong in [0o640, 0o604, 0o660, 0o700] {
+            mode(wrong);
+            let error = provider.current().await.unwrap_err().to_string();
+            let limit = "mode of the master key file must be 0600 or 0400";
+            let expected = format!("the key provider failed (invalid): {limit}, but {wrong:04o} was given");
+            assert_eq!(error, expected);
+        }
+        mode(0o400);
+        provider.current().await.unwrap();
+        let link = place.0.join("link");
+        std::os::unix::fs::symlink(place.file(), &link).unwrap();
+        let error = FileProvider::new(link).current().await.unwrap_err().to_string();
+        assert!(error.ends_with("must be a regular file, but something else was given"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_named_by_its_line_and_never_shown() {
+        let place = Place::new("wrong");
+        let provider = place.provider();
+        provider.rotate().await.unwrap();
+        let good = fs::read_to_string(place.file()).unwrap();
+        for (text, line) in
+            [(format!("{good}canary\n"), 2), (format!("\n{good}2 canary 0\n"), 3), (good.clone() + "2 AQEB 0", 2)]
+        {
+            fs::write(place.file(), text).unwrap();
+            let error = provider.current().await.unwrap_err();
+            let limit = "master key file must be lines of NUMBER BASE64 CREATED";
+            let expected =
+                format!("the key provider failed (invalid): {limit}, but something else in line {line} was given");
+            assert_eq!(error.to_string(), expected);
+        }
+        fs::write(place.file(), "x".repeat(70_000)).unwrap();
+        let error = provider.current().await.unwrap_err().to_string();
+        assert!(error.ends_with("must be at most 65536 bytes long, but more was given"), "{error}");
+        assert!(!format!("{provider:?}").contains("master-"));
+    }
 }

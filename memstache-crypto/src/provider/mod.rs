@@ -5,6 +5,8 @@ mod error;
 mod file;
 mod fixed;
 mod local;
+#[cfg(feature = "rsa")]
+mod rsa;
 
 use std::{fmt, time::SystemTime};
 
@@ -12,6 +14,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use memstache_core::{Error, Result};
 
+#[cfg(feature = "rsa")]
+pub use self::rsa::RsaProvider;
 pub use self::{
     environment::EnvironmentProvider,
     error::{ProviderError, ProviderErrorKind},

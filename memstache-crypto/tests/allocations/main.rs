@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod keyring;
 #[path = "../seal/kit.rs"]
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod kit;

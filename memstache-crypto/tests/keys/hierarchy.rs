@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
 use memstache_crypto::{DataKeys, KeyClass, KeyFailure, KeyId};
 
 use crate::kit::{World, is_ready, opening, sealing, space};
@@ -104,4 +106,64 @@ async fn names_have_keys_of_their_own_and_never_wait() {
     let plain = world.node().await;
     plain.prepare(&acme).await.unwrap();
     assert!(plain.naming(&acme).is_none(), "only for who asked for blind names");
+}
+
+#[tokio::test]
+async fn a_node_holds_a_bounded_number_of_lines_and_reads_the_others_again() {
+    let world = World::new();
+    let node = world.builder().with_max_lines(16).open().await.unwrap();
+    let mut ids = Vec::new();
+    for tenant in 0..200 {
+        ids.push(sealing(&node, &space(&format!("tenant-{tenant}"), "products")).await.unwrap());
+        assert!(node.stats().lines <= 16);
+    }
+    for (tenant, id) in ids.into_iter().enumerate() {
+        assert_eq!(opening(&node, &space(&format!("tenant-{tenant}"), "products"), id).await, Ok(id));
+    }
+    assert!(node.stats().lines <= 16);
+}
+
+#[tokio::test]
+async fn who_stops_waiting_harms_nobody() {
+    let world = World::new();
+    let node = world.node().await;
+    let space = space("acme", "products");
+    let waits: Vec<_> = (0..10).map(|_| sealing(&node, &space)).collect();
+    let mut waits: Vec<_> = waits.into_iter().map(Box::pin).collect();
+    for wait in &mut waits {
+        assert!(wait.now_or_never().is_none());
+    }
+    let last = waits.pop().unwrap();
+    drop(waits);
+    let id = last.await.unwrap();
+    assert_eq!(sealing(&node, &space).await, Ok(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_at_once_make_one_key_with_few_reads() {
+    let world = World::new();
+    let node = world.node().await;
+    let mut waits = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let node = node.clone();
+        waits.spawn(async move { sealing(&node, &space("acme", "products")).await.unwrap() });
+    }
+    let ids = waits.join_all().await;
+    assert!(ids.iter().all(|id| *id == ids[0]));
+}
+
+#[test]
+fn everything_public_is_shared_between_threads() {
+    fn check<T: Send + Sync + std::fmt::Debug>() {}
+    check::<memstache_crypto::Keyring>();
+    check::<memstache_crypto::KeyringBuilder>();
+    check::<memstache_crypto::KeyringTask>();
+    check::<memstache_crypto::KeyringStats>();
+    check::<memstache_crypto::Shredder>();
+    check::<memstache_crypto::MasterKey>();
+    check::<memstache_crypto::DerivedKey>();
+    check::<memstache_crypto::BranchKeyInfo>();
+    check::<memstache_crypto::ProviderError>();
+    check::<Box<dyn memstache_crypto::KeyProvider>>();
+    check::<Box<dyn memstache_crypto::KeyManagement>>();
 }

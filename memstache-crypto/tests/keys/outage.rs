@@ -123,6 +123,11 @@ async fn a_disabled_master_key_takes_all_keys_away_at_the_next_look() {
     pass_while_broken(&world, 65 * MINUTE, &node).await;
     assert!(matches!(sealing(&node, &space).await, Err(KeyFailure::Unavailable { .. })));
     assert!(matches!(opening(&node, &space, id).await, Err(KeyFailure::Unavailable { .. })));
+
+    world.vault.fail(None);
+    world.clock.advance(MINUTE);
+    node.refresh().await.unwrap();
+    assert_eq!(opening(&node, &space, id).await, Ok(id), "and gives them back when it is enabled");
 }
 
 /// A record store that is not there when it is told so.
@@ -213,4 +218,81 @@ async fn made_up_key_ids_cost_few_reads() {
     world.clock.advance(Duration::from_secs(1));
     opening(&node, &space, KeyId::from_bytes([0; 16])).await.unwrap_err();
     assert_eq!(*records.reads.lock() - before, reads + 1, "after a second it is looked up again");
+}
+
+#[tokio::test]
+async fn the_background_brings_stale_keys_back_by_itself() {
+    let world = World::new();
+    let records = Arc::new(Flaky::default());
+    let node = world.builder_over(Arc::clone(&records) as Arc<dyn RecordStore>).open().await.unwrap();
+    let space = space("acme", "products");
+    let id = sealing(&node, &space).await.unwrap();
+    let task = node.run();
+    *records.broken.lock() = true;
+    for _ in 0..26 {
+        world.clock.advance(HOUR);
+        yield_often().await;
+    }
+    assert!(sealing(&node, &space).await.is_err(), "too old");
+    *records.broken.lock() = false;
+    for _ in 0..10 {
+        // Requests go on to ask, which must not keep the background from its own work.
+        let _ = node.sealing(&space);
+        world.clock.advance(MINUTE);
+        yield_often().await;
+    }
+    assert_eq!(opening(&node, &space, id).await, Ok(id));
+    drop(task);
+}
+
+#[tokio::test]
+async fn events_and_requests_do_not_put_the_refresh_off() {
+    let world = World::new();
+    let records = Arc::new(Flaky::default());
+    let node = world.builder_over(Arc::clone(&records) as Arc<dyn RecordStore>).open().await.unwrap();
+    sealing(&node, &space("acme", "products")).await.unwrap();
+    let task = node.run();
+    yield_often().await;
+    let other = world.builder_over(Arc::clone(&records) as Arc<dyn RecordStore>).open().await.unwrap();
+    for number in 0..60 {
+        // A change somewhere in every minute of an hour.
+        sealing(&other, &space(&format!("tenant-{number}"), "products")).await.unwrap();
+        world.clock.advance(MINUTE);
+        yield_often().await;
+    }
+    let refreshes = node.stats().refreshes;
+    assert!((10..=13).contains(&refreshes), "{refreshes} in an hour");
+    drop(task);
+    yield_often().await;
+    world.clock.advance(HOUR);
+    yield_often().await;
+    assert_eq!(node.stats().refreshes, refreshes, "the task ended with its handle");
+}
+
+#[tokio::test]
+async fn requests_that_fail_do_not_make_the_background_read_all_the_time() {
+    let world = World::new();
+    let records = Arc::new(Flaky::default());
+    world.vault.fail(down(ProviderErrorKind::Unavailable));
+    let builder = world.builder_over(Arc::clone(&records) as Arc<dyn RecordStore>).with_keys_at_start(false);
+    let node = builder.open().await.unwrap();
+    let task = node.run();
+    yield_often().await;
+    let space = space("acme", "products");
+    let (reads, calls) = (*records.reads.lock(), world.vault.calls());
+    for _ in 0..100 {
+        sealing(&node, &space).await.unwrap_err();
+        yield_often().await;
+    }
+    // A read for each request, and the background's: one at most, while time stands.
+    assert!(*records.reads.lock() - reads <= 102, "{} reads", *records.reads.lock() - reads);
+    assert_eq!(world.vault.calls(), calls);
+    drop(task);
+}
+
+/// Lets the tasks of a runtime with one thread go as far as they can.
+async fn yield_often() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -11,6 +11,7 @@ use crate::{
     backend::Backend,
     envelope::{self, EntryKey, HEADER_LEN, INNER_LEN, Inner, MAGIC, PADDED, SALT_LEN, Suite, VERSION, associated},
     key::{DataKey, FixedKeys, Secret},
+    keyring,
     seal::Seal,
 };
 
@@ -30,6 +31,11 @@ fn address(tenant: &str, keyspace: &str, name: &[u8]) -> Option<Address> {
 /// Where the golden envelopes belong.
 fn home() -> Address {
     address("golden-tenant", "golden-keyspace", b"golden/name\x00\xff").expect("good names")
+}
+
+/// Reads bytes as a key record. Returns whether they are laid out as one.
+pub fn key_record(data: &[u8]) -> bool {
+    keyring::fuzzing::key_record(data)
 }
 
 /// Takes bytes apart and opens them as a stored value, which succeeds for those alone that were sealed here. Returns

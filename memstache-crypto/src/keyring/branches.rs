@@ -19,7 +19,8 @@ use crate::{
     provider::{MasterVersion, WrappedKey},
 };
 
-/// Unwrapping again begins this long before it must be done: the grace period of the AWS Encryption SDK's cache.
+/// Unwrapping again begins this long before the last refresh that would do: the grace period of the AWS Encryption SDK's
+/// cache.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How often a change is tried that others get in the way of.
@@ -78,8 +79,7 @@ impl Inner {
         let held = self.branches.load_full();
         let now = self.clock.now();
         if let Some(held) = &held {
-            let fresh = now < held.unwrapped.after(self.settings.max_age.saturating_sub(GRACE));
-            if held.stored == record.sequence && fresh {
+            if held.stored == record.sequence && !self.is_due(held, now) {
                 self.keep_branches(Branches { seen: now, ..held.same() });
                 return Ok(());
             }
@@ -90,6 +90,12 @@ impl Inner {
         }
         self.keep_branches(opened?);
         Ok(())
+    }
+
+    /// Whether the vault has to unwrap again now, because the next refresh may be too late.
+    fn is_due(&self, held: &Branches, now: Tick) -> bool {
+        let early = self.settings.refresh + GRACE;
+        now >= held.unwrapped.after(self.settings.max_age.saturating_sub(early))
     }
 
     /// Drops all keys: the master key was disabled.
@@ -126,7 +132,7 @@ impl Inner {
                 return Err(damaged("no key that was known before vouches for it"));
             }
         }
-        let due = held.is_none_or(|held| now >= held.unwrapped.after(self.settings.max_age.saturating_sub(GRACE)));
+        let due = held.is_none_or(|held| self.is_due(held, now));
         let mut keys = Vec::new();
         for version in image.line.live() {
             let known = held.filter(|_| !due).and_then(|held| held.get(version.id));

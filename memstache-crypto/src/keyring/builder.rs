@@ -118,8 +118,8 @@ impl KeyringBuilder {
         self
     }
 
-    /// Sets after how long the provider has to unwrap the branch keys again, from the refresh interval to a day.
-    /// Default: 60 min.
+    /// Sets after how long at most the provider has to unwrap the branch keys again, from two refresh intervals to a day; it
+    /// is asked an interval earlier. Default: 60 min.
     pub fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
         self
@@ -255,7 +255,7 @@ impl KeyringBuilder {
             if given < least || given > most { Err(Error::invalid(field, limit, format!("{given:?}"))) } else { Ok(()) }
         };
         within("refresh", self.refresh, Duration::from_secs(1), HOUR)?;
-        within("max_age", self.max_age, self.refresh, DAY)?;
+        within("max_age", self.max_age, 2 * self.refresh, DAY)?;
         within("max_stale", self.max_stale, Duration::ZERO, 7 * DAY)?;
         self.derived_rotation.map_or(Ok(()), |age| within("derived_rotation", age, HOUR, MAX_TTL))?;
         self.master_rotation.map_or(Ok(()), |age| within("master_rotation", age, DAY, MAX_TTL))?;

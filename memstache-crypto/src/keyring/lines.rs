@@ -88,6 +88,8 @@ impl Inner {
         mut change: impl FnMut(&mut Image, &Branches) -> Result<bool>,
     ) -> Result<(Image, Arc<Branches>)> {
         for _ in 0..TRIES {
+            // Without branch keys no record is of use. They are looked at again behind it: it may be under a new one.
+            self.branches_at_hand()?;
             let stored = self.records.get(place).await?;
             let branches = self.branches_at_hand()?;
             let mut image = match &stored {

@@ -166,7 +166,7 @@ async fn settings_out_of_their_limits_are_named() {
     let builder = || world.builder();
     for (builder, expected) in [
         (builder().with_refresh(Duration::ZERO), "refresh must be 1s to 3600s, but 0ns was given"),
-        (builder().with_max_age(Duration::from_secs(1)), "max_age must be 300s to 86400s, but 1s was given"),
+        (builder().with_max_age(Duration::from_secs(1)), "max_age must be 600s to 86400s, but 1s was given"),
         (builder().with_max_stale(8 * DAY), "max_stale must be 0ns to 604800s, but 691200s was given"),
         (
             builder().with_derived_rotation(Duration::from_secs(1)),

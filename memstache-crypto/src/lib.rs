@@ -20,6 +20,8 @@ mod random;
 mod rsa;
 mod seal;
 
+#[cfg(feature = "azure")]
+pub use self::provider::{AzureAuth, AzureKeyVault, AzureKeyVaultBuilder, AzureKeys, AzureSecrets};
 #[cfg(any(test, feature = "test-util"))]
 pub use self::random::SeededRandom;
 pub use self::{

@@ -1,5 +1,7 @@
 //! The emulator over real HTTP, with a client that knows nothing of it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod client;
 mod faults;
 mod hostile;

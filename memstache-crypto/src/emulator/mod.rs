@@ -1,4 +1,4 @@
-//! An emulator of Azure Key Vault for development and tests.
+#![doc = include_str!("../../docs/emulator.md")]
 
 mod attributes;
 mod builder;

@@ -1,7 +1,8 @@
 //! The providers of Azure Key Vault, by Microsoft's Rust SDK, against the emulator.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod keyring;
 mod keys;
 mod kit;
 mod outage;

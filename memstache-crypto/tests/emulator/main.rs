@@ -1,6 +1,6 @@
 //! The emulator over real HTTP, with a client that knows nothing of it.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
 mod faults;

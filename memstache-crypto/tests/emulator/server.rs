@@ -132,7 +132,7 @@ async fn a_vault_in_a_file_outlives_its_emulator() {
     let backup = client.post("/secrets/kept/backup", Value::Null).await.ok();
     assert_eq!(fs::metadata(&file.0).unwrap().permissions().mode() & 0o777, 0o600);
     let second = builder().state_file(&file.0).start().await.unwrap_err();
-    assert_eq!(second.to_string().contains("in use by another emulator"), true, "{second}");
+    assert!(second.to_string().contains("in use by another emulator"), "{second}");
     client.0.shutdown().await;
 
     let client = Client(builder().state_file(&file.0).start().await.unwrap());

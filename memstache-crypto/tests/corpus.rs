@@ -26,3 +26,6 @@ macro_rules! replays {
 }
 
 replays!(associated_data, envelope, inner_header);
+
+#[cfg(feature = "emulator")]
+replays!(emulator_json);

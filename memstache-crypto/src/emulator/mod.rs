@@ -6,6 +6,8 @@ mod calls;
 mod failure;
 mod faults;
 mod front;
+#[cfg(any(test, fuzzing, feature = "test-util"))]
+pub(crate) mod fuzzing;
 mod keys;
 mod name;
 mod operation;

@@ -38,8 +38,12 @@ const MAX_NAME: usize = 127;
 /// and the key's name: a vault that moves to another address is another provider. Needs a tokio runtime.
 ///
 /// ```
+/// # #[cfg(not(feature = "emulator"))]
+/// # fn main() {}
+/// # #[cfg(feature = "emulator")]
 /// use memstache_crypto::{AzureKeyVault, KeyProvider, Secret, emulator::Emulator};
 ///
+/// # #[cfg(feature = "emulator")]
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // In production: `.vault_url("https://my-vault.vault.azure.net")`, and no `.emulator()`.

@@ -39,7 +39,7 @@ pub struct CompressBuilder {
     own: Vec<Arc<dyn Compressor>>,
     settings: Settings,
     predicate: Option<Predicate>,
-    pool: BufferPool,
+    pool: Option<BufferPool>,
     #[cfg(feature = "zstd")]
     dictionaries: Dictionaries,
 }
@@ -54,9 +54,10 @@ impl Default for CompressBuilder {
                 min_saving: DEFAULT_MIN_SAVING,
                 offload_above: DEFAULT_OFFLOAD_ABOVE,
                 max_plain: DEFAULT_MAX_PLAIN,
+                max_plain_per_call: None,
             },
             predicate: None,
-            pool: BufferPool::global().clone(),
+            pool: None,
             #[cfg(feature = "zstd")]
             dictionaries: Dictionaries::new(),
         }
@@ -133,9 +134,21 @@ impl CompressBuilder {
         self
     }
 
-    /// Chooses the pool of its working buffers. Default: the global one.
+    /// Sets how many bytes one call may decompress in all, however many values it asks for. Default: four times
+    /// [`max_plain`](Self::max_plain), which is also the least that can be set.
+    ///
+    /// Values are taken in the order of the call. One that does not fit into what is left is an error of kind
+    /// [`TooLarge`](ErrorKind::TooLarge) in its place, counted in
+    /// [`rejected_by_call`](crate::CompressStats::rejected_by_call): no miss, for the value is sound, and a call for
+    /// fewer values gets it. A value that proves to be broken has used its part all the same.
+    pub fn max_plain_per_call(mut self, bytes: usize) -> Self {
+        self.settings.max_plain_per_call = Some(bytes);
+        self
+    }
+
+    /// Chooses the pool of its working buffers. Default: [`BufferPool::global`].
     pub fn pool(mut self, pool: &BufferPool) -> Self {
-        self.pool = pool.clone();
+        self.pool = Some(pool.clone());
         self
     }
 
@@ -171,7 +184,7 @@ impl CompressBuilder {
             readers: compressor::built_in().into_iter().chain(own).collect(),
             settings,
             predicate,
-            pool,
+            pool: pool.unwrap_or_else(|| BufferPool::global().clone()),
             #[cfg(feature = "zstd")]
             dictionaries: self.dictionaries,
             counters: Counters::default(),
@@ -197,6 +210,10 @@ impl CompressBuilder {
         }
         if max_plain == 0 || max_plain > isize::MAX.unsigned_abs() {
             wrong.push(Error::invalid("max_plain", "at least 1, and what can be allocated", max_plain));
+        }
+        let per_call = self.settings.per_call();
+        if per_call < max_plain {
+            wrong.push(Error::invalid("max_plain_per_call", format_args!("at least max_plain, {max_plain}"), per_call));
         }
         for (at, own) in self.own.iter().enumerate() {
             let (id, name) = (own.encoding(), own.name());

@@ -6,7 +6,7 @@ const PIECES: usize = 8;
 /// The fewest bytes that say anything about how bytes are spread.
 const TOO_FEW: usize = 256;
 /// Of 128 random bytes 101 differ, give or take 4; of text some 40, and of base64 never more than 64.
-const DENSE: u32 = 85;
+const DENSE: u8 = 85;
 
 /// Looks at the first bytes and at how many bytes of a sample differ. Cheap: 128 bytes at most are read.
 ///
@@ -45,14 +45,15 @@ fn is_dense(value: &[u8]) -> bool {
     if value.len() < TOO_FEW {
         return false;
     }
-    let mut seen = [0u64; 4];
+    // A byte for each, not a bit: no store has to wait for the one before it.
+    let mut seen = [0u8; 256];
     let piece = SAMPLE / PIECES;
     for part in value.chunks_exact(value.len() / PIECES).take(PIECES) {
         for byte in &part[..piece] {
-            seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
+            seen[usize::from(*byte)] = 1;
         }
     }
-    seen.iter().map(|word| word.count_ones()).sum::<u32>() >= DENSE
+    seen.iter().sum::<u8>() >= DENSE
 }
 
 #[cfg(test)]

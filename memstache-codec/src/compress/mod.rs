@@ -24,7 +24,8 @@ use crate::dictionary::Dictionaries;
 /// a margin. What is read is told by its stored header, never by configuration: a layer that writes lz4, or nothing,
 /// reads zstd all the same. A value whose compressor this build lacks is [`Unsupported`](memstache_core::ErrorKind), with
 /// the feature's name; one that is broken, or would be larger than `max_plain`, is
-/// [`Rejected`](memstache_core::ErrorKind). Both are misses for a typed handle.
+/// [`Rejected`](memstache_core::ErrorKind). Both are misses for a typed handle. What one call decompresses in all is
+/// bounded, too: [`max_plain_per_call`](CompressBuilder::max_plain_per_call).
 ///
 /// Right: above the layer that seals, as [`Stack`](memstache_core::Stack) puts it.
 ///
@@ -82,6 +83,14 @@ struct Settings {
     min_saving: f64,
     offload_above: usize,
     max_plain: usize,
+    max_plain_per_call: Option<usize>,
+}
+
+impl Settings {
+    /// How many bytes one call may decompress: of the longest values, four.
+    fn per_call(&self) -> usize {
+        self.max_plain_per_call.unwrap_or_else(|| self.max_plain.saturating_mul(4))
+    }
 }
 
 impl Compress {
@@ -138,10 +147,7 @@ impl Transform for Compress {
 
     #[inline]
     fn response(&self, asked: Asked, response: Response) -> Step<Response> {
-        match response {
-            Response::Found(found) => read::response(&self.0, asked, found),
-            other => Step::Now(Ok(other)),
-        }
+        read::response(&self.0, asked, response)
     }
 }
 

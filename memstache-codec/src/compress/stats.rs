@@ -45,6 +45,8 @@ counters!(
     decompressed,
     /// Values refused: larger than may be read, or than their bytes can be.
     rejected_bombs,
+    /// Values refused: with them the call would have decompressed more than one call may. They may be sound.
+    rejected_by_call,
     /// Values refused: not what their header says.
     rejected_broken,
     /// Values refused: this build lacks the compressor.

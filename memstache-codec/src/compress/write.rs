@@ -29,8 +29,10 @@ pub(super) fn request(inner: &Arc<Inner>, mut request: Request, asked: Asked) ->
             false
         }
     });
-    let Some(first) = too_much else { return Step::Now(Ok((request, asked))) };
-    offload(inner, move |inner| {
+    let (Some(first), Some(runtime)) = (too_much, budget.elsewhere()) else {
+        return Step::Now(Ok((request, asked)));
+    };
+    offload(inner, runtime, move |inner| {
         for (address, entry) in request.entries_mut().skip(first) {
             if let Some(way) = inner.way(address, entry) {
                 inner.pack(&way, entry);

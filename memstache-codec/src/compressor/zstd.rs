@@ -96,7 +96,9 @@ pub(crate) fn decompress_with(dictionary: &DDict<'_>, packed: &[u8], plain: &mut
 
 /// The dictionary that a frame says it needs.
 pub(crate) fn dictionary_of(packed: &[u8]) -> Option<u32> {
-    zstd_safe::get_dict_id_from_frame(packed).map(Into::into)
+    // Most name none, by two bits of the descriptor: no call for those.
+    let names_one = packed.get(MAGIC.len()).is_some_and(|descriptor| descriptor & 3 != 0);
+    names_one.then(|| zstd_safe::get_dict_id_from_frame(packed))?.map(Into::into)
 }
 
 fn written(result: SafeResult) -> Result<()> {

@@ -2,66 +2,59 @@
 //!
 //! Formats without a limit of their own would overflow the stack on a recursive type, loop for ever on elements that
 //! take no bytes, and make room for as many elements as a length claims. This wraps their deserializers: nesting ends at
-//! [`MAX_DEPTH`], a sequence has at most as many elements as there are bytes (or [`FREE_ELEMENTS`], if that is more), and
+//! [`MAX_DEPTH`], all sequences together have at most as many elements as there are bytes and [`FREE_ELEMENTS`] more, and
 //! no size hint is larger than the input. The formats guarded here know how many elements come; where postcard hides
 //! it, because there are more than bytes, they are counted.
 
-use std::fmt;
-#[cfg(feature = "bincode")]
-use std::marker::PhantomData;
+use std::{cell::Cell, fmt, marker::PhantomData};
 
-#[cfg(feature = "bincode")]
-use serde::Deserialize;
 use serde::{
-    Deserializer,
+    Deserialize, Deserializer,
     de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor},
 };
 
 /// How deep values nest at most; the same as in JSON.
-const MAX_DEPTH: u64 = 128;
-/// How many elements a sequence may have that take no bytes.
+const MAX_DEPTH: u32 = 128;
+/// How many elements that take no bytes a value may have in all.
 const FREE_ELEMENTS: usize = 1 << 16;
 
-/// What is left to spend: the depth in the upper byte, the length of the input below. One word, since it goes everywhere.
-#[derive(Clone, Copy)]
-struct Limits(u64);
+/// What one decode may still spend, in all of its sequences together. Behind one reference, since it goes everywhere.
+struct Limits {
+    /// The length of the input.
+    len: usize,
+    /// How many elements may still come.
+    elements: Cell<usize>,
+    /// How many levels further down values may still nest.
+    depth: Cell<u32>,
+}
 
 impl Limits {
-    const LEN: u64 = (1 << 56) - 1;
-
+    /// Every element of a sequence has a byte of its own, but for those that take none.
     fn new(len: usize) -> Self {
-        Self((MAX_DEPTH << 56) | (len as u64).min(Self::LEN))
+        let elements = len.saturating_add(FREE_ELEMENTS);
+        Self { len, elements: Cell::new(elements), depth: Cell::new(MAX_DEPTH) }
     }
 
     #[inline]
-    fn deeper<E: Error>(self) -> Result<Self, E> {
-        match self.0.checked_sub(1 << 56) {
-            Some(left) => Ok(Self(left)),
-            None => Err(too_deep()),
-        }
+    fn take<E: Error>(&self, elements: usize) -> Result<(), E> {
+        let left = self.elements.get().checked_sub(elements).ok_or_else(too_many)?;
+        self.elements.set(left);
+        Ok(())
+    }
+
+    /// Reads one level further down.
+    #[inline]
+    fn deeper<T, E: Error>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let depth = self.depth.get();
+        self.depth.set(depth.checked_sub(1).ok_or_else(too_deep)?);
+        let value = read();
+        self.depth.set(depth);
+        value
     }
 
     #[inline]
-    fn len(self) -> usize {
-        (self.0 & Self::LEN) as usize
-    }
-
-    /// Checks how many elements are to come.
-    #[inline]
-    fn check<E: Error>(self, count: Option<usize>) -> Result<(), E> {
-        match count {
-            Some(count) if count > self.most() => Err(too_many()),
-            _ => Ok(()),
-        }
-    }
-
-    fn most(self) -> usize {
-        self.len().max(FREE_ELEMENTS)
-    }
-
-    #[inline]
-    fn hint(self, hint: Option<usize>) -> Option<usize> {
-        hint.map(|hint| hint.min(self.len()))
+    fn hint(&self, hint: Option<usize>) -> Option<usize> {
+        hint.map(|hint| hint.min(self.len))
     }
 }
 
@@ -72,41 +65,31 @@ fn too_deep<E: Error>() -> E {
 
 #[cold]
 fn too_many<E: Error>() -> E {
-    E::custom("more elements than bytes")
+    E::custom("more elements than there are bytes")
 }
 
-/// A deserializer within limits.
-pub(super) struct Guarded<D> {
-    inner: D,
-    limits: Limits,
-}
-
-impl<D> Guarded<D> {
-    /// Guards the reading of `len` bytes.
-    pub(super) fn new(inner: D, len: usize) -> Self {
-        Self { inner, limits: Limits::new(len) }
-    }
-}
-
-/// Reads a value within limits.
-#[cfg(feature = "bincode")]
+/// Reads a value of `len` bytes within limits.
 pub(super) struct Seed<T>(usize, PhantomData<T>);
 
-#[cfg(feature = "bincode")]
 impl<T> Seed<T> {
-    /// Guards the reading of `len` bytes.
     pub(super) fn new(len: usize) -> Self {
         Self(len, PhantomData)
     }
 }
 
-#[cfg(feature = "bincode")]
 impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Seed<T> {
     type Value = T;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
-        T::deserialize(Guarded::new(inner, self.0))
+        T::deserialize(Guarded { inner, limits: &Limits::new(self.0) })
     }
+}
+
+/// A deserializer within limits.
+struct Guarded<'a, D> {
+    inner: D,
+    limits: &'a Limits,
 }
 
 /// Methods whose value cannot nest.
@@ -124,13 +107,13 @@ macro_rules! nested {
     ($by_bytes:literal: $($method:ident($($arg:ident: $type:ty),*))*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            let limits = self.limits.deeper()?;
-            self.inner.$method($($arg,)* Inside::<_, $by_bytes> { inner: visitor, limits })
+            let Self { inner, limits } = self;
+            limits.deeper(|| inner.$method($($arg,)* Inside::<_, $by_bytes> { inner: visitor, limits }))
         }
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
     type Error = D::Error;
 
     flat! {
@@ -181,9 +164,9 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<D> {
 }
 
 /// A visitor, or what it visits, one level further down. How many elements it has may be for the bytes to say.
-struct Inside<T, const BY_BYTES: bool = false> {
+struct Inside<'a, T, const BY_BYTES: bool = false> {
     inner: T,
-    limits: Limits,
+    limits: &'a Limits,
 }
 
 /// Visits that hold nothing else.
@@ -196,7 +179,7 @@ macro_rules! leaves {
     )*};
 }
 
-impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<V, BY_BYTES> {
+impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<'_, V, BY_BYTES> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,10 +217,9 @@ impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<V, BY_B
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, limits } = self;
         if BY_BYTES {
-            let count = inner.size_hint();
-            limits.check(count)?;
-            if count.is_none() {
-                return visit_counted(visitor, inner, limits);
+            match inner.size_hint() {
+                Some(count) => limits.take(count)?,
+                None => return visit_counted(visitor, inner, limits),
             }
         }
         visitor.visit_seq(Inside::<_> { inner, limits })
@@ -246,7 +228,7 @@ impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<V, BY_B
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         if BY_BYTES {
-            self.limits.check(inner.size_hint())?;
+            self.limits.take(inner.size_hint().unwrap_or_default())?;
         }
         self.inner.visit_map(Inside::<_> { inner, limits: self.limits })
     }
@@ -262,12 +244,12 @@ impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<V, BY_B
 fn visit_counted<'de, V: Visitor<'de>, A: SeqAccess<'de>>(
     visitor: V,
     inner: A,
-    limits: Limits,
+    limits: &Limits,
 ) -> Result<V::Value, A::Error> {
-    visitor.visit_seq(Counted { inner: Inside { inner, limits }, left: limits.most() })
+    visitor.visit_seq(Counted(Inside { inner, limits }))
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<'_, S> {
     type Value = S::Value;
 
     #[inline]
@@ -276,9 +258,9 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<S> {
     }
 }
 
-impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Inside<A> {
+impl<'de, 'a, A: EnumAccess<'de>> EnumAccess<'de> for Inside<'a, A> {
     type Error = A::Error;
-    type Variant = Inside<A::Variant>;
+    type Variant = Inside<'a, A::Variant>;
 
     #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
@@ -288,7 +270,7 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Inside<A> {
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Inside<A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Inside<'_, A> {
     type Error = A::Error;
 
     #[inline]
@@ -316,7 +298,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Inside<A> {
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Inside<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Inside<'_, A> {
     type Error = A::Error;
 
     #[inline]
@@ -330,7 +312,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Inside<A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Inside<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Inside<'_, A> {
     type Error = A::Error;
 
     #[inline]
@@ -350,20 +332,14 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Inside<A> {
 }
 
 /// Elements whose number is not known before.
-struct Counted<A> {
-    inner: Inside<A>,
-    left: usize,
-}
+struct Counted<'a, A>(Inside<'a, A>);
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let value = self.inner.next_element_seed(seed)?;
-        self.left = match &value {
-            Some(_) => self.left.checked_sub(1).ok_or_else(too_many)?,
-            None => self.left,
-        };
+        let value = self.0.next_element_seed(seed)?;
+        self.0.limits.take(value.is_some().into())?;
         Ok(value)
     }
 }

@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use memstache_core::{BufferPool, Format, FormatId, Result};
 use rmp_serde::decode;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, DeserializeSeed},
+};
 
 use super::{
     errors::{unreadable, unwritable},
-    guard::Guarded,
+    guard::Seed,
 };
 
 /// MessagePack with named fields: read by everything, smaller and faster than JSON.
@@ -43,7 +46,7 @@ impl Format for MessagePack {
     fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
         let rejected = || unreadable("the stored value is not this MessagePack");
         let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-        let value = T::deserialize(Guarded::new(&mut reader, bytes.len())).map_err(|_| rejected())?;
+        let value = Seed::<T>::new(bytes.len()).deserialize(&mut reader).map_err(|_| rejected())?;
         // The reader does not say where it stands: at the end, and only there, it finds no marker of nothing.
         match <()>::deserialize(&mut reader) {
             Err(decode::Error::InvalidMarkerRead(_)) => Ok(value),

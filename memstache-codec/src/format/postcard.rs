@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use memstache_core::{BufferPool, Format, FormatId, Result};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, DeserializeSeed},
+};
 
 use super::{
     errors::{unreadable, unwritable},
-    guard::Guarded,
+    guard::Seed,
 };
 
 /// postcard (its wire format 1): the smallest, the fastest to read, and the one to begin with.
@@ -43,7 +46,7 @@ impl Format for Postcard {
     fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
         let rejected = || unreadable("the stored value is not this postcard");
         let mut reader = postcard::Deserializer::from_bytes(bytes);
-        let value = T::deserialize(Guarded::new(&mut reader, bytes.len())).map_err(|_| rejected())?;
+        let value = Seed::<T>::new(bytes.len()).deserialize(&mut reader).map_err(|_| rejected())?;
         // Bytes that are left over belong to another type.
         if reader.finalize().is_ok_and(<[u8]>::is_empty) { Ok(value) } else { Err(rejected()) }
     }

@@ -79,18 +79,17 @@ fn damaged_values_of_every_format() {
 /// A text and bytes of which only the length is there: nearly 64 MiB, in each format's way to say it.
 #[test]
 fn texts_that_claim_to_be_long() {
-    use memstache_codec::{Bincode, Blob, MessagePack, Postcard};
-
-    let check = |name: &str, allocated: usize| assert!(allocated <= SLACK, "{name}: {allocated} bytes");
-    let bincode = Bytes::from_static(&[0xfc, 0, 0, 0xf0, 0x03]);
-    let postcard = Bytes::from_static(&[0x80, 0x80, 0xc0, 0x1f]);
-    let message_pack = [[0xdb, 0x03, 0xf0, 0, 0], [0xc6, 0x03, 0xf0, 0, 0]].map(|bytes| Bytes::copy_from_slice(&bytes));
-    check("bincode text", counted(|| Bincode.decode::<String>(&bincode).unwrap_err()).1.bytes);
-    check("bincode bytes", counted(|| Bincode.decode::<Blob>(&bincode).unwrap_err()).1.bytes);
-    check("postcard text", counted(|| Postcard.decode::<String>(&postcard).unwrap_err()).1.bytes);
-    check("postcard bytes", counted(|| Postcard.decode::<Blob>(&postcard).unwrap_err()).1.bytes);
-    check("MessagePack text", counted(|| MessagePack.decode::<String>(&message_pack[0]).unwrap_err()).1.bytes);
-    check("MessagePack bytes", counted(|| MessagePack.decode::<Blob>(&message_pack[1]).unwrap_err()).1.bytes);
+    let claims: [(&str, &[u8], &[u8]); 3] = [
+        ("bincode", &[0xfc, 0, 0, 0xf0, 0x03], &[0xfc, 0, 0, 0xf0, 0x03]),
+        ("postcard", &[0x80, 0x80, 0xc0, 0x1f], &[0x80, 0x80, 0xc0, 0x1f]),
+        ("message-pack", &[0xdb, 0x03, 0xf0, 0, 0], &[0xc6, 0x03, 0xf0, 0, 0]),
+    ];
+    for (name, text, bytes) in claims {
+        let Ok(format) = name.parse::<NamedFormat>() else { continue };
+        let (_, text) = counted(|| format.decode::<String>(text).unwrap_err());
+        let (_, blob) = counted(|| format.decode::<memstache_codec::Blob>(bytes).unwrap_err());
+        assert!(text.bytes <= SLACK && blob.bytes <= SLACK, "{name}: {} and {} bytes", text.bytes, blob.bytes);
+    }
 }
 
 #[test]
@@ -132,6 +131,32 @@ fn lengths_that_lie() {
             assert!(count.bytes <= limit + SLACK, "{name}: {} bytes for {plain_len}", count.bytes);
         }
     }
+}
+
+/// Small each, and a gibibyte together.
+#[cfg(feature = "zstd")]
+#[test]
+fn a_thousand_bombs_in_one_call() {
+    use memstache_core::{Get, Lookup, OneOrMany, Request, Response, Step, Transform};
+
+    const LEN: usize = 1 << 20;
+    let builder = || Compress::builder().zstd(3).max_plain(LEN).offload_above(usize::MAX);
+    let packed = crate::common::down(
+        &builder().build().unwrap(),
+        &address(None),
+        memstache_core::NewEntry::new(vec![0; LEN], memstache_core::Lifetime::UNLIMITED),
+    );
+    assert!(packed.value.len() < 100 && packed.content.plain_len == LEN as u64);
+    let layer = builder().max_plain_per_call(3 * LEN).build().unwrap();
+    let found = (0..1_000).map(|_| Ok(Lookup::Hit(stored(packed.value.clone(), packed.content))));
+    let found = Response::Found(OneOrMany::Many(found.collect()));
+    let Step::Now(Ok((_, asked))) = layer.request(Request::Get(Get::one(address(None)))) else { panic!("at once") };
+    let (step, count) = counted(|| layer.response(asked, found));
+    let Step::Now(Ok(Response::Found(found))) = step else { panic!("at once") };
+    assert_eq!(found.iter().filter(|item| item.is_ok()).count(), 3);
+    // Each error is an allocation or two of its own.
+    assert!(count.bytes <= 3 * LEN + 1_000 * 512, "{} bytes", count.bytes);
+    assert_eq!(layer.stats().rejected_by_call, 997);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One allocation a direction, once contexts and buffers are there.
 
 use bytes::Bytes;
-use memstache_codec::{Blob, Compress, CompressBuilder, Formats, NamedFormat, Raw};
+use memstache_codec::{Blob, CompressBuilder, Formats, NamedFormat, Raw};
 use memstache_core::{Format, Get, Lifetime, Lookup, NewEntry, OneOrMany, Request, Response, Set, Step, Transform};
 
 use crate::{
@@ -60,13 +60,13 @@ fn raw_blobs_are_never_copied() {
 fn builders() -> Vec<(&'static str, CompressBuilder)> {
     vec![
         #[cfg(feature = "lz4")]
-        ("lz4", Compress::builder().lz4()),
+        ("lz4", memstache_codec::Compress::builder().lz4()),
         #[cfg(feature = "zstd")]
-        ("zstd", Compress::builder().zstd(3)),
+        ("zstd", memstache_codec::Compress::builder().zstd(3)),
         #[cfg(feature = "gzip")]
-        ("gzip", Compress::builder().gzip(6)),
+        ("gzip", memstache_codec::Compress::builder().gzip(6)),
         #[cfg(feature = "zstd")]
-        ("dictionary", Compress::builder().zstd(3).dictionaries(&dictionaries())),
+        ("dictionary", memstache_codec::Compress::builder().zstd(3).dictionaries(&dictionaries())),
     ]
 }
 

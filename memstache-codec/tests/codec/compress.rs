@@ -1,28 +1,14 @@
 //! The compressing layer, by itself and in a stack.
 
-use bytes::Bytes;
-use memstache_codec::{Blob, Compress, CompressBuilder, Compressor, Raw};
+use memstache_codec::{Blob, Compress, Raw};
 use memstache_core::{
-    Cache, Content, Encoding, Error, ErrorKind, Get, Lifetime, Lookup, MemoryStore, NewEntry, OneOrMany, Request,
-    Result, Set, SetItem, Stack, Step, Transform, Version, When,
+    Cache, Content, Encoding, ErrorKind, Get, Lookup, MemoryStore, OneOrMany, Request, Stack, Step, Transform, Version,
 };
 
-use crate::common::{address, down, eager, noise, stored, text, up, value};
-
-fn builders() -> Vec<(&'static str, Encoding, CompressBuilder)> {
-    vec![
-        #[cfg(feature = "lz4")]
-        ("lz4", Encoding::LZ4, Compress::builder().lz4()),
-        #[cfg(feature = "zstd")]
-        ("zstd", Encoding::ZSTD, Compress::builder().zstd(1)),
-        #[cfg(feature = "gzip")]
-        ("gzip", Encoding::GZIP, Compress::builder().gzip(6)),
-    ]
-}
-
-fn entry(value: impl Into<Bytes>) -> NewEntry {
-    NewEntry::new(value, Lifetime::UNLIMITED)
-}
+use crate::{
+    common::{address, down, eager, noise, stored, text, up, value},
+    kit::{Pairs, builders, entry, pairs},
+};
 
 #[test]
 fn every_compressor_round_trips_and_says_what_it_did() {
@@ -73,41 +59,6 @@ fn an_encoding_that_is_not_here_is_unsupported_with_its_version() {
     }
     let known = lacking.iter().filter(|(_, _, here)| !here).count() as u64;
     assert_eq!(reader.stats().rejected_unsupported, 1 + known);
-}
-
-/// Halves values of pairs; fails and panics on demand.
-#[derive(Debug)]
-struct Pairs;
-
-impl Compressor for Pairs {
-    fn name(&self) -> &str {
-        "pairs"
-    }
-
-    fn encoding(&self) -> Encoding {
-        Encoding(Encoding::FIRST_OWN.0 + 3)
-    }
-
-    fn compress(&self, plain: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        assert_ne!(plain.first(), Some(&b'!'), "on demand");
-        if plain.first() == Some(&b'?') {
-            return Err(Error::new(ErrorKind::Invalid, "on demand"));
-        }
-        out.extend(plain.iter().step_by(2));
-        Ok(())
-    }
-
-    fn decompress(&self, packed: &[u8], plain: &mut [u8]) -> Result<()> {
-        if plain.len() != packed.len() * 2 {
-            return Err(Error::new(ErrorKind::Rejected, "no pairs"));
-        }
-        plain.iter_mut().enumerate().for_each(|(at, byte)| *byte = packed[at / 2]);
-        Ok(())
-    }
-}
-
-fn pairs() -> CompressBuilder {
-    Compress::builder().register(Pairs).algorithm("pairs")
 }
 
 #[test]
@@ -201,70 +152,6 @@ fn items_of_a_batch_fail_one_by_one() {
     assert!(matches!(&found[2], Ok(Lookup::Miss)));
     assert!(matches!(&found[3], Ok(Lookup::Stale(entry, None)) if entry.value == "ccdd"));
     assert_eq!(compress.stats().rejected_broken, 1);
-}
-
-#[tokio::test]
-async fn large_values_are_worked_on_elsewhere() {
-    let compress = pairs().offload_above(1_000).build().unwrap();
-    let small = compress.request(Request::Set(Set::one(address(None), entry(text(1_000)))));
-    assert!(matches!(small, Step::Now(Ok(_))));
-    let Step::Wait(wait) = compress.request(Request::Set(Set::one(address(None), entry(text(1_001))))) else {
-        panic!()
-    };
-    let (Request::Set(set), _) = wait.await.unwrap() else { panic!() };
-    let packed = set.items.into_one().unwrap().entry;
-    assert_eq!((packed.content.plain_len, packed.value.len()), (1_001, 501));
-
-    // A batch counts as a whole, and what fits is done at once.
-    let many = (0..5).map(|_| SetItem { address: address(None), entry: entry(text(600)), when: When::Always });
-    let set = Set { items: OneOrMany::Many(many.collect()), ..Set::one(address(None), entry("")) };
-    let Step::Wait(wait) = compress.request(Request::Set(set)) else { panic!() };
-    assert_eq!(compress.stats().compressed, 3);
-    let (Request::Set(set), _) = wait.await.unwrap() else { panic!() };
-    assert!(set.items.iter().all(|item| item.entry.content.encoding.0 == 131));
-    assert_eq!((compress.stats().compressed, compress.stats().offloaded), (7, 2));
-
-    let content = Content { encoding: Encoding(131), plain_len: 2_000, ..Content::default() };
-    let Step::Now(Ok((_, asked))) = compress.request(Request::Get(Get::one(address(None)))) else { panic!() };
-    let found = OneOrMany::One(Ok(Lookup::Hit(stored(vec![b'x'; 1_000], content))));
-    let Step::Wait(wait) = compress.response(asked, memstache_core::Response::Found(found)) else { panic!() };
-    let memstache_core::Response::Found(found) = wait.await.unwrap() else { panic!() };
-    assert_eq!(value(found.into_one().unwrap()).unwrap(), vec![b'x'; 2_000]);
-}
-
-#[tokio::test]
-#[should_panic(expected = "on demand")]
-async fn a_panic_elsewhere_is_the_callers() {
-    let compress = pairs().offload_above(10).build().unwrap();
-    let Step::Wait(wait) = compress.request(Request::Set(Set::one(address(None), entry("!".repeat(1_000))))) else {
-        panic!("not elsewhere")
-    };
-    let _ = wait.await;
-}
-
-#[tokio::test]
-async fn a_bomb_is_a_counted_error() {
-    for (name, encoding, builder) in builders() {
-        let compress = eager(builder.max_plain(1 << 20).offload_above(usize::MAX));
-        // Longer than may be read, by its own account.
-        let content = Content { encoding, plain_len: (1 << 20) + 1, ..Content::default() };
-        let error = up(&compress, &address(None), stored("x", content)).unwrap_err();
-        assert_eq!((error.kind(), error.version()), (ErrorKind::Rejected, Some(Version(9))), "{name}");
-        // Longer than it says.
-        let packed = down(&compress, &address(None), entry(vec![0; 1 << 20]));
-        for lie in [0, 1, 1_000, (1 << 20) - 1] {
-            let content = Content { plain_len: lie, ..packed.content };
-            assert!(up(&compress, &address(None), stored(packed.value.clone(), content)).is_err(), "{name} {lie}");
-        }
-        // Longer than its bytes can be.
-        let content = Content { plain_len: 1 << 20, ..packed.content };
-        assert!(up(&compress, &address(None), stored(packed.value.slice(..20), content)).is_err(), "{name}");
-        let stats = compress.stats();
-        assert!(stats.rejected_bombs >= 2 && stats.rejected_bombs + stats.rejected_broken == 6, "{name}: {stats:?}");
-        // What may not be read is not written either.
-        let long = down(&compress, &address(None), entry(vec![0; (1 << 20) + 1]));
-        assert_eq!(long.content.encoding, Encoding::NONE);
-    }
 }
 
 #[tokio::test]

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod auto_traits;
+mod bombs;
 mod common;
 mod compress;
 #[cfg(feature = "zstd")]
 mod dictionaries;
 mod formats;
+mod kit;
+mod offload;
 mod round_trips;
 mod schema;

@@ -25,6 +25,9 @@ impl Default for BufferPoolBuilder {
 
 impl BufferPoolBuilder {
     /// Sets how many bytes idle buffers take at most; 0 keeps none. Default: 16 MiB.
+    ///
+    /// Where they take so much, a buffer that comes back takes the place of idle ones of sizes that nobody asks for, if
+    /// there are such; else it is freed.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self

@@ -8,19 +8,24 @@ mod tests;
 use std::{
     fmt, mem,
     ops::{Deref, DerefMut},
-    sync::{Arc, LazyLock},
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 
 use self::shelf::Shelf;
 pub use self::{builder::BufferPoolBuilder, shelf::BufferPoolStats};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The process's own pool, once it is chosen or used.
+static GLOBAL: OnceLock<BufferPool> = OnceLock::new();
 
 /// A bounded pool of byte buffers: rented, returned when they are dropped, given out again.
 ///
 /// Formats encode into a rented buffer and transforms work in one, so that a value costs one allocation: the exact one
 /// that it is kept in. Idle buffers are kept by size, in classes of powers of two from 1 KiB to 16 MiB, and take at most
-/// `max_bytes` together. Clones share one pool; [`global`](Self::global) is the process's own.
+/// `max_bytes` together. Clones share one pool; [`global`](Self::global) is the process's own, and
+/// [`set_global`](Self::set_global) chooses it.
 ///
 /// ```
 /// use memstache_core::BufferPool;
@@ -45,10 +50,37 @@ impl BufferPool {
         BufferPoolBuilder::default()
     }
 
-    /// Returns the pool that formats use, and transforms that were given no other: 16 MiB at most.
+    /// Returns the pool that formats use, and transforms that were given no other.
+    ///
+    /// It is the one that was [set](Self::set_global), or else one of 16 MiB that does not clear.
+    #[inline]
     pub fn global() -> &'static Self {
-        static GLOBAL: LazyLock<BufferPool> = LazyLock::new(|| BufferPool(Arc::new(Shelf::default())));
-        &GLOBAL
+        GLOBAL.get_or_init(|| Self(Arc::new(Shelf::default())))
+    }
+
+    /// Makes a pool the process's own: once, at its start, before anything is encoded.
+    ///
+    /// That is for an application, not for libraries: formats have no other way to be told how much memory idle buffers
+    /// may take, and whether they are cleared. Clones of the pool remain the same pool.
+    ///
+    /// Errors: [`Conflict`](ErrorKind::Conflict) if the process has a pool already, because one was set or the default one
+    /// was used. Nothing has changed then.
+    ///
+    /// ```
+    /// use memstache_core::{BufferPool, ErrorKind};
+    ///
+    /// let pool = BufferPool::builder().max_bytes(4 << 20).clear_on_return(true).build()?;
+    /// BufferPool::set_global(pool.clone())?;
+    /// drop(BufferPool::global().rent(300));
+    /// assert_eq!(pool.stats().rented, 1);
+    ///
+    /// let late = BufferPool::set_global(pool).unwrap_err();
+    /// assert_eq!(late.kind(), ErrorKind::Conflict);
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn set_global(pool: Self) -> Result<()> {
+        let taken = |_| Error::new(ErrorKind::Conflict, "the global buffer pool is chosen or in use already");
+        GLOBAL.set(pool).map_err(taken)
     }
 
     /// Rents an empty buffer with room for at least so many bytes.

@@ -17,6 +17,8 @@ const CLASSES: usize = (LARGEST - SMALLEST + 1) as usize;
 const REACH: usize = 2;
 /// By which part of the difference what is typical sinks to a smaller one.
 const SINK: usize = 32;
+/// How often a full pool spares the buffers of a size that nobody asks for.
+const SPARED: u32 = 64;
 /// What is called typical at most, so that one huge value does not make every next buffer huge.
 const MOST_TYPICAL: usize = 1 << 20;
 
@@ -30,7 +32,7 @@ pub struct BufferPoolStats {
     pub rented: u64,
     /// Of these, buffers that had been used before.
     pub reused: u64,
-    /// Buffers that came back and were freed: too small, too large, or the pool was full.
+    /// Buffers that were freed: too small, too large, or idle of a size that is not asked for while the pool was full.
     pub freed: u64,
     /// Buffers given out that have not come back.
     pub outstanding: u64,
@@ -53,10 +55,19 @@ pub(super) struct Shelf {
 #[derive(Default)]
 struct Class {
     idle: Vec<Vec<u8>>,
+    /// How often room was looked for here since one of them was last asked for.
+    spared: u32,
     rented: u64,
     reused: u64,
     returned: u64,
     freed: u64,
+}
+
+impl Class {
+    fn is_spared(&mut self) -> bool {
+        self.spared = self.spared.saturating_add(1);
+        self.spared <= SPARED
+    }
 }
 
 impl Default for Shelf {
@@ -82,13 +93,17 @@ impl Shelf {
         for at in first..(first + 1 + REACH).min(CLASSES) {
             let mut class = self.classes[at].lock();
             let Some(buffer) = class.idle.pop() else { continue };
+            class.spared = 0;
             class.rented += 1;
             class.reused += 1;
             drop(class);
             self.idle_bytes.fetch_sub(buffer.capacity(), Relaxed);
             return buffer;
         }
-        self.classes[first].lock().rented += 1;
+        let mut class = self.classes[first].lock();
+        class.spared = 0;
+        class.rented += 1;
+        drop(class);
         Vec::with_capacity(if first < CLASSES { 1 << (SMALLEST as usize + first) } else { room })
     }
 
@@ -99,10 +114,7 @@ impl Shelf {
         buffer.clear();
         let capacity = buffer.capacity();
         let class = class_of(capacity);
-        let kept = class.is_some() && self.idle_bytes.fetch_add(capacity, Relaxed) + capacity <= self.max_bytes;
-        if class.is_some() && !kept {
-            self.idle_bytes.fetch_sub(capacity, Relaxed);
-        }
+        let kept = class.is_some_and(|class| self.reserve(class, capacity));
         let mut class = self.classes[class.unwrap_or(CLASSES)].lock();
         class.returned += 1;
         if kept {
@@ -113,6 +125,44 @@ impl Shelf {
         // Freed when nobody waits for the lock.
         drop(class);
         drop(buffer);
+    }
+
+    /// Books room for a buffer of a class, for which idle ones of other classes may have to go.
+    fn reserve(&self, class: usize, bytes: usize) -> bool {
+        self.book(bytes) || bytes <= self.max_bytes && self.make_room(class, bytes) && self.book(bytes)
+    }
+
+    fn book(&self, bytes: usize) -> bool {
+        let kept = self.idle_bytes.fetch_add(bytes, Relaxed) + bytes <= self.max_bytes;
+        if !kept {
+            self.idle_bytes.fetch_sub(bytes, Relaxed);
+        }
+        kept
+    }
+
+    /// Frees idle buffers of classes that serve nobody, the largest first, and says whether there is room now.
+    ///
+    /// A class is spared until room was looked for [`SPARED`] times and none of its buffers asked for meanwhile. So sizes
+    /// that are in use do not push each other out, and those of yesterday do not stay for ever.
+    #[cold]
+    fn make_room(&self, own: usize, bytes: usize) -> bool {
+        let has_room = || self.idle_bytes.load(Relaxed) + bytes <= self.max_bytes;
+        for (_, class) in self.classes.iter().enumerate().rev().filter(|(at, _)| *at != own) {
+            if class.lock().is_spared() {
+                continue;
+            }
+            while !has_room() {
+                let mut class = class.lock();
+                let Some(buffer) = class.idle.pop() else { break };
+                class.freed += 1;
+                drop(class);
+                self.idle_bytes.fetch_sub(buffer.capacity(), Relaxed);
+            }
+            if has_room() {
+                return true;
+            }
+        }
+        has_room()
     }
 
     /// Rises to a larger length at once, and sinks slowly.

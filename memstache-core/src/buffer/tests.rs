@@ -41,6 +41,49 @@ fn idle_bytes_are_bounded() {
     assert_eq!(pool.stats().idle, 0, "larger than any class");
 }
 
+/// Rents so many buffers at once, and returns them.
+fn burst(pool: &BufferPool, count: usize, room: usize) {
+    drop((0..count).map(|_| pool.rent(room)).collect::<Vec<_>>());
+}
+
+#[test]
+fn sizes_that_nobody_asks_for_make_room() {
+    let pool = pool(1 << 20);
+    burst(&pool, 16, 65_536);
+    assert_eq!(pool.stats().idle_bytes, 1 << 20, "full");
+    // Each comes back to a full pool: some are freed, then one of yesterday's goes.
+    for _ in 0..100 {
+        drop(pool.rent(4_096));
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.freed, stats.idle, stats.idle_bytes), (65, 16, (15 << 16) + 4_096));
+    assert_eq!(stats.reused, 35, "from then on it is used again");
+
+    // A larger one takes the place of many, and of no more than it needs.
+    for _ in 0..100 {
+        drop(pool.rent(1 << 19));
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.idle, stats.idle_bytes), (1 + 7 + 1, (1 << 19) + (7 << 16) + 4_096));
+
+    drop(pool.rent(2 << 20));
+    assert_eq!(pool.stats().idle, stats.idle, "what never fits pushes nothing out");
+}
+
+#[test]
+fn sizes_that_are_asked_for_do_not_push_each_other_out() {
+    let pool = pool(100_000);
+    drop(pool.rent(65_536));
+    for round in 1..=200 {
+        assert!(pool.rent(65_536).capacity() == 65_536);
+        // Four of them fit beside the large one, the others are freed.
+        burst(&pool, 10, 8_192);
+        let stats = pool.stats();
+        assert_eq!((stats.idle, stats.freed), (5, 6 * round));
+    }
+    assert_eq!(pool.stats().reused, 200 + 4 * 199);
+}
+
 #[test]
 fn a_grown_buffer_comes_back_at_its_new_size() {
     let pool = pool(1 << 20);

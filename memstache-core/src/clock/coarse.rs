@@ -2,7 +2,7 @@
 
 use std::sync::{
     OnceLock,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use rustix::time::{ClockId, clock_gettime};
@@ -22,18 +22,46 @@ pub(super) fn upper_bound(origin: impl FnOnce() -> Tick) -> Option<Tick> {
     (!TURNED.load(Relaxed)).then(|| bound(origin))
 }
 
+/// Returns a tick that is not after now, or `None` if time is turned by hand.
+#[cfg_attr(debug_assertions, expect(dead_code, reason = "in builds with debug assertions, tests only try the parts"))]
+pub(super) fn lower_bound(origin: impl FnOnce() -> Tick) -> Option<Tick> {
+    (!TURNED.load(Relaxed)).then(|| floor(origin))
+}
+
+fn floor(origin: impl FnOnce() -> Tick) -> Tick {
+    let start = start(origin);
+    Tick::from_millis((start.tick + millis()).saturating_sub(start.after + LAG))
+}
+
 /// Takes note of a tick that the precise clock gave.
+#[inline]
 pub(super) fn compare(tick: Tick, origin: impl FnOnce() -> Tick) {
-    if tick.as_millis() > bound(origin).as_millis() + AHEAD {
-        TURNED.store(true, Relaxed);
+    // Time that is turned by more than `AHEAD` is more than this later than the last tick that was compared.
+    static COMPARED: AtomicU64 = AtomicU64::new(0);
+    if tick.as_millis() > COMPARED.load(Relaxed) + AHEAD / 4 {
+        COMPARED.store(tick.as_millis(), Relaxed);
+        if tick.as_millis() > bound(origin).as_millis() + AHEAD {
+            TURNED.store(true, Relaxed);
+        }
     }
 }
 
 fn bound(origin: impl FnOnce() -> Tick) -> Tick {
-    // What the coarse clock said before the origin of ticks was taken: never later than it.
-    static START: OnceLock<(u64, Tick)> = OnceLock::new();
-    let (start, tick) = *START.get_or_init(|| (millis(), origin()));
-    Tick::from_millis(tick.as_millis() + (millis() - start) + LAG)
+    let start = start(origin);
+    Tick::from_millis(start.tick + (millis() - start.before) + LAG)
+}
+
+fn start(origin: impl FnOnce() -> Tick) -> Start {
+    static START: OnceLock<Start> = OnceLock::new();
+    *START.get_or_init(|| Start { before: millis(), tick: origin().as_millis(), after: millis() })
+}
+
+/// What the coarse clock said before and after the precise one.
+#[derive(Clone, Copy)]
+struct Start {
+    before: u64,
+    tick: u64,
+    after: u64,
 }
 
 fn millis() -> u64 {
@@ -59,12 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_is_never_before_now_and_not_far_from_it() {
+    fn the_bounds_are_never_beyond_now_and_not_far_from_it() {
         let clock = SystemClock::new();
         for _ in 0..200_000 {
             let before = clock.now();
-            let bound = bound(|| clock.now());
+            let (floor, bound) = (floor(|| clock.now()), bound(|| clock.now()));
             let after = clock.now();
+            assert!(floor <= after, "{floor:?} {after:?}");
+            assert!(floor.as_millis() + 3 * LAG >= before.as_millis(), "{floor:?} {before:?}");
             assert!(bound >= before, "{bound:?} {before:?}");
             assert!(bound.as_millis() <= after.as_millis() + 2 * LAG, "{bound:?} {after:?}");
         }

@@ -73,6 +73,13 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
         self.now()
     }
 
+    /// Returns a tick that is not after now, and hardly before it; cheaper than [`now`](Self::now) if that can be.
+    ///
+    /// What is written then lives no longer than it should: writes that are not short-lived are dated by it. Default: `now`.
+    fn lower_bound(&self) -> Tick {
+        self.now()
+    }
+
     /// Returns the current wall-clock time.
     fn wall(&self) -> SystemTime;
 
@@ -87,6 +94,10 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 
     fn upper_bound(&self) -> Tick {
         C::upper_bound(self)
+    }
+
+    fn lower_bound(&self) -> Tick {
+        C::lower_bound(self)
     }
 
     fn wall(&self) -> SystemTime {
@@ -104,7 +115,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// process. Under `tokio::time::pause` it follows tokio's paused time.
 ///
 /// On Linux, in builds without debug assertions, [`upper_bound`](Clock::upper_bound) reads the kernel's coarse clock: at
-/// most about 25 ms ahead, for 4 ns instead of 36. Where interrupts come late (a virtual machine that was not scheduled)
+/// most about 25 ms ahead, for 4 ns instead of 36; and so does [`lower_bound`](Clock::lower_bound), at most about 45 ms
+/// behind. Where interrupts come late (a virtual machine that was not scheduled)
 /// it may be behind by as much: a hit is then served that much after its deadline. Time that is paused and turned is
 /// noticed there once it was turned by more than a second and somebody asked for [`now`](Clock::now): test expiry in
 /// builds with debug assertions, or with a clock of your own.
@@ -140,7 +152,8 @@ fn tokio_now() -> tokio::time::Instant {
 fn precise() -> Tick {
     let origin = origin();
     let since = tokio_now().saturating_duration_since(origin);
-    Tick(HEAD_START.0.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+    // Not `as_millis`: it multiplies 128 bits.
+    Tick(HEAD_START.0 + since.as_secs() * 1000 + u64::from(since.subsec_millis()))
 }
 
 impl Clock for SystemClock {
@@ -154,6 +167,11 @@ impl Clock for SystemClock {
     #[cfg(all(target_os = "linux", not(debug_assertions)))]
     fn upper_bound(&self) -> Tick {
         coarse::upper_bound(precise).unwrap_or_else(precise)
+    }
+
+    #[cfg(all(target_os = "linux", not(debug_assertions)))]
+    fn lower_bound(&self) -> Tick {
+        coarse::lower_bound(precise).unwrap_or_else(precise)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where the operating system is asked")]

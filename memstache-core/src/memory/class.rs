@@ -23,7 +23,7 @@ const CLASS: usize = size_of::<Class>() + 16 + 16 + 12;
 /// The space and the kind of content of entries; a few thousand entries share one.
 pub(crate) struct Class {
     pub(crate) space: Space,
-    /// With a `plain_len` of zero.
+    /// With a `plain_len` of one if the plain lengths stand behind the values, else of zero.
     pub(crate) content: Content,
     /// What an entry says that a slot has no room for; such an entry has its class for itself.
     pub(crate) own: Option<Own>,
@@ -53,7 +53,8 @@ impl Class {
         CLASS + space_key.len()
     }
 
-    fn is(&self, space_key: &[u8], content: &Content) -> bool {
+    /// Returns whether it is shared by the entries of a space and a kind of content.
+    pub(crate) fn is(&self, space_key: &[u8], content: &Content) -> bool {
         same(self.space.key(), space_key) && self.content == *content
     }
 }
@@ -86,7 +87,7 @@ impl Classes {
     /// Returns the class for another entry of it: the one that is here, or a new one.
     pub(crate) fn join(&mut self, space_key: &[u8], content: &Content, new: impl FnOnce() -> Arc<Class>) -> Arc<Class> {
         if let Some(held) = self.find(space_key, content) {
-            held.members.fetch_add(1, Relaxed);
+            held.members.store(held.members.load(Relaxed) + 1, Relaxed);
             return Arc::clone(held);
         }
         let class = new();
@@ -100,7 +101,12 @@ impl Classes {
 
     /// Lets an entry go; forgets its class if it was the last.
     pub(crate) fn leave(&mut self, class: &Arc<Class>) {
-        if class.own.is_some() || class.members.fetch_sub(1, Relaxed) > 1 {
+        if class.own.is_some() {
+            return;
+        }
+        let members = class.members.load(Relaxed) - 1;
+        class.members.store(members, Relaxed);
+        if members > 0 {
             return;
         }
         let hash = self.hash(class.space.key(), &class.content);

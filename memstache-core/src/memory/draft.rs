@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{
     class::{Class, Classes, Own},
     key::{Hashed, Place},
-    slot::{Extra, Packed, Small, Whole, bytes_of, common},
+    slot::{Extra, Packed, Replaced, Rest, Slot, Small, Whole, bytes_of},
 };
 use crate::{
-    entry::{Content, Entry, Meta},
+    clock::Tick,
+    entry::{Content, Meta, NewEntry},
     version::{Sequence, Version},
 };
 
@@ -18,58 +19,87 @@ pub(crate) struct Draft<K> {
     pub(crate) hash: Hashed,
     /// What it takes.
     pub(crate) bytes: usize,
-    meta: Meta,
+    sequence: Sequence,
     /// What entries of its kind have in common.
     content: Content,
-    /// `None` if the entry must have its class for itself.
-    small: Option<Small>,
+    known: Known,
     /// `None` once it was put in.
     packed: Option<Packed>,
 }
 
+/// What is known of the entry, as a slot keeps it.
+enum Known {
+    Small(Small),
+    /// The entry must have its class for itself.
+    Own(Box<Meta>),
+}
+
 impl<K: Place> Draft<K> {
-    pub(crate) fn new<X: Extra>(place: K, hash: Hashed, entry: Entry) -> Self {
-        let Entry { value, meta } = entry;
-        let value_len = value.len();
-        let packed = Packed::new(place.name(), value);
+    /// Takes in an entry that is written now and whose value was packed already.
+    pub(crate) fn of_new<X: Extra>(place: K, hash: Hashed, packed: Packed, entry: NewEntry, now: Tick) -> Self {
+        if let Some(small) = Small::of_new(&entry, now).filter(|_| packed.is_joined() && place.blind().is_none()) {
+            let bytes = packed.len() + Whole::<X>::OVERHEAD;
+            let (content, known) = (packed.common(&entry.content), Known::Small(small));
+            return Self { place, hash, bytes, sequence: Sequence(0), content, known, packed: Some(packed) };
+        }
+        Self::new::<X>(place, hash, packed, entry.into_entry(now, Version(0), Sequence(0)).meta)
+    }
+
+    pub(crate) fn new<X: Extra>(place: K, hash: Hashed, packed: Packed, meta: Meta) -> Self {
         let small = Small::new(&meta).filter(|_| packed.is_joined() && place.blind().is_none());
+        let name = place.name().len();
+        let value = if packed.is_joined() { packed.len() - name } else { packed.len() };
         let blind = place.blind().map_or(0, |stored| stored.len());
-        let bytes = bytes_of::<X>(place.name().len(), blind, value_len, &meta.tags, small.is_none());
-        let content = common(&meta.content);
-        Self { place, hash, bytes, meta, content, small, packed: Some(packed) }
+        let bytes = bytes_of::<X>(name, blind, value, &meta.tags, small.is_none());
+        let (content, sequence) = (packed.common(&meta.content), meta.sequence);
+        let known = small.map_or_else(|| Known::Own(Box::new(meta)), Known::Small);
+        Self { place, hash, bytes, sequence, content, known, packed: Some(packed) }
     }
 
     /// Gives it the version and the sequence under which it is stored.
     pub(crate) fn stamp(&mut self, version: Version, sequence: Sequence) {
-        (self.meta.version, self.meta.sequence) = (version, sequence);
-        if let Some(small) = &mut self.small {
-            small.stamp(version);
+        self.sequence = sequence;
+        match &mut self.known {
+            Known::Small(small) => small.stamp(version),
+            Known::Own(meta) => meta.version = version,
         }
     }
 
-    #[cfg(feature = "near")]
-    pub(crate) fn meta(&self) -> &Meta {
-        &self.meta
+    /// Returns whether it is of a class that entries share, and of this one.
+    pub(crate) fn is_of(&self, class: &Class) -> bool {
+        matches!(self.known, Known::Small(_)) && class.own.is_none() && class.is(self.place.space_key(), &self.content)
     }
 
     /// Returns by how much the classes will grow.
     pub(crate) fn class_bytes(&self, classes: &Classes) -> usize {
-        let known = self.small.is_none() || classes.find(self.place.space_key(), &self.content).is_some();
+        let shared = matches!(self.known, Known::Small(_));
+        let known = !shared || classes.find(self.place.space_key(), &self.content).is_some();
         if known { 0 } else { Class::bytes(self.place.space_key()) }
+    }
+
+    /// Puts it in the place of an entry of its own class; `None` the second time, and if it [is not](Self::is_of).
+    pub(crate) fn refill<X: Extra>(&mut self, held: (&mut Slot, &mut Rest<X>), extra: X) -> Option<Replaced<X>> {
+        let Known::Small(small) = self.known else { return None };
+        let packed = self.packed.take()?;
+        Some(Replaced::refill(held, (packed, small), self.sequence, extra))
     }
 
     /// Makes the entry of it, which is of its class from then on; `None` the second time.
     pub(crate) fn take<X>(&mut self, classes: &mut Classes, extra: X) -> Option<Whole<X>> {
         let packed = self.packed.take()?;
-        let class = if self.small.is_some() {
-            classes.join(self.place.space_key(), &self.content, || {
-                Arc::new(Class::new(self.place.space(), self.content, None))
-            })
-        } else {
-            let name = (!packed.is_joined()).then(|| self.place.name().into());
-            let own = Own { meta: self.meta.clone(), name, stored: self.place.blind().cloned() };
-            Arc::new(Class::new(self.place.space(), self.content, Some(own)))
+        let (class, small) = match &self.known {
+            Known::Small(small) => {
+                let class = classes.join(self.place.space_key(), &self.content, || {
+                    Arc::new(Class::new(self.place.space(), self.content, None))
+                });
+                (class, Some(*small))
+            }
+            Known::Own(meta) => {
+                let name = (!packed.is_joined()).then(|| self.place.name().into());
+                let own = Own { meta: Meta::clone(meta), name, stored: self.place.blind().cloned() };
+                (Arc::new(Class::new(self.place.space(), self.content, Some(own))), None)
+            }
         };
-        Some(Whole::new(self.hash.short, class, packed, self.small.take(), self.meta.sequence, extra))
+        Some(Whole::new(self.hash.short, class, packed, small, self.sequence, extra))
     }
 }

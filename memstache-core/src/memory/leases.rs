@@ -67,7 +67,7 @@ impl Leases {
 
     /// Grants a lease on a key that has none.
     pub(crate) fn grant(&mut self, hash: Hashed, address: Address, id: LeaseId, sequence: u64, until: Tick) {
-        let at = self.slots.insert(Standing { address, hash, id, sequence, until, ended: None }, ());
+        let (at, ()) = self.slots.insert(Standing { address, hash, id, sequence, until, ended: None }, ());
         let slots = &self.slots;
         self.index.insert_unique(hash.wide(), at, |at| slots.get(*at).map_or(0, |lease| lease.hash.wide()));
         self.wheel.set(at, until);
@@ -105,6 +105,12 @@ impl Leases {
         self.filled.iter().rev().find(|(filled, _)| *filled == id).map(|(_, version)| *version)
     }
 
+    /// Returns whether no lease can have aged out yet.
+    #[inline]
+    pub(crate) fn is_idle(&self, now: Tick) -> bool {
+        self.wheel.is_idle(now)
+    }
+
     /// Takes out a lease that has aged out; each one looked at costs one of `steps`.
     pub(crate) fn pop_aged(&mut self, now: Tick, steps: &mut usize) -> Option<Standing> {
         let slots = &self.slots;
@@ -127,7 +133,7 @@ impl Leases {
     }
 
     fn take(&mut self, at: u32) -> Option<Standing> {
-        let (lease, ()) = self.slots.remove(at)?;
+        let (lease, ()) = self.slots.remove(at, |_, ()| ())?;
         if let Ok(found) = self.index.find_entry(lease.hash.wide(), |held| *held == at) {
             found.remove();
         }

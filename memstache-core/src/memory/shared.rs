@@ -20,7 +20,7 @@ use super::{
     leases::{Leases, Standing},
     lines::Lines,
     policy::{EvictionPolicy, RemovalCause, SlotId},
-    slot::{Slot, Whole},
+    slot::{Replaced, Slot, Whole},
     stats::{Counters, MemoryStats, ReadCounters},
     sweeper::Sweeper,
     table::Table,
@@ -29,6 +29,7 @@ use crate::{
     accountant::Accountant,
     clock::{Clock, Tick},
     request::LeaseId,
+    version::Version,
 };
 
 /// Items that one write looks at in each wheel: more than one write can bring, so that the wheels keep up.
@@ -40,7 +41,6 @@ pub(crate) struct Shared<P> {
     pub(super) hasher: RandomState,
     pub(super) budget: Budget,
     pub(super) lines: Lines,
-    pub(super) versions: AtomicU64,
     pub(super) nonces: AtomicU64,
     pub(super) standing: AtomicUsize,
     pub(super) max_leases: usize,
@@ -77,6 +77,15 @@ pub(crate) struct Shard<P> {
     pub(super) reads: ReadCounters,
     /// The clear up to which all entries were looked at.
     pub(super) swept: u64,
+    /// The last version given: a key stays in its shard, and versions of different keys are never compared.
+    pub(super) version: u64,
+}
+
+impl<P> Shard<P> {
+    pub(super) fn next_version(&mut self) -> Version {
+        self.version += 1;
+        Version(self.version)
+    }
 }
 
 /// What must outlive the shard's lock: dropping it wakes tasks or frees memory.
@@ -86,6 +95,7 @@ pub(crate) struct Shard<P> {
 pub(super) struct Afterwards {
     pub(super) lease: Option<Standing>,
     pub(super) aged: Option<Standing>,
+    pub(super) replaced: Option<Replaced>,
     entry: Option<Whole>,
     entries: Vec<Whole>,
 }
@@ -106,14 +116,13 @@ impl<P: EvictionPolicy> Shared<P> {
         let shard = |policy| {
             let (table, leases) = (Table::new(policy), Leases::new());
             let (counters, reads) = (Counters::default(), ReadCounters::default());
-            RwLock::new(Shard { table, leases, counters, reads, swept: 0 })
+            RwLock::new(Shard { table, leases, counters, reads, swept: 0, version: 0 })
         };
         Self {
             shards: config.policies.into_iter().map(shard).collect(),
             hasher: RandomState::default(),
             budget: Budget::new(config.max_bytes),
             lines: Lines::new(config.max_tag_records),
-            versions: AtomicU64::new(0),
             // A random start, so that a lease of another store or an earlier process is not taken for one of ours.
             nonces: AtomicU64::new(fastrand::u64(..)),
             standing: AtomicUsize::new(0),
@@ -166,20 +175,28 @@ impl<P: EvictionPolicy> Shared<P> {
         if !hidden && now < slot.dead_at() {
             return Some(id);
         }
+        self.retire(shard, id, hidden, after);
+        None
+    }
+
+    #[cold]
+    fn retire(&self, shard: &mut Shard<P>, id: SlotId, hidden: bool, after: &mut Afterwards) {
         let counter = if hidden { &mut shard.counters.hidden } else { &mut shard.counters.expired };
         *counter += 1;
         let cause = if hidden { RemovalCause::Removed } else { RemovalCause::Expired };
         after.keep(self.take_out(shard, id, cause));
-        None
     }
 
     /// Returns whether an invalidation hides the entry; remembers that none did.
+    #[inline]
     pub(super) fn is_hidden(&self, slot: &Slot) -> bool {
         // Read first: what comes during the check is not covered by it.
         let (current, sequence) = (self.lines.current(), slot.sequence());
-        if current <= sequence {
-            return false;
-        }
+        current > sequence && self.is_hidden_by(slot, current, sequence)
+    }
+
+    #[inline(never)]
+    fn is_hidden_by(&self, slot: &Slot, current: u64, sequence: u64) -> bool {
         let hidden = self.lines.hides(slot.space_key(), slot.tags(), sequence);
         if !hidden {
             slot.raise(current);
@@ -210,7 +227,13 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Ends the lease on a key, if there is one.
+    #[inline]
     pub(super) fn end_lease(&self, shard: &mut Shard<P>, hash: Hashed, key: &impl Key) -> Option<Standing> {
+        if shard.leases.len() == 0 { None } else { self.end_held(shard, hash, key) }
+    }
+
+    #[inline(never)]
+    fn end_held(&self, shard: &mut Shard<P>, hash: Hashed, key: &impl Key) -> Option<Standing> {
         let lease = shard.leases.end(hash, key)?;
         self.standing.fetch_sub(1, Ordering::Relaxed);
         Some(lease)
@@ -240,7 +263,15 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Lets some of what is due in a shard leave.
+    #[inline]
     pub(super) fn turn(&self, shard: &mut Shard<P>, now: Tick, after: &mut Afterwards) {
+        if !shard.table.is_idle(now) || !shard.leases.is_idle(now) {
+            self.turn_now(shard, now, after);
+        }
+    }
+
+    #[inline(never)]
+    fn turn_now(&self, shard: &mut Shard<P>, now: Tick, after: &mut Afterwards) {
         let mut steps = STEPS_PER_WRITE;
         while let Some(dead) = self.expire_one(shard, now, &mut steps) {
             after.keep(dead);

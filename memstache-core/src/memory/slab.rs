@@ -55,30 +55,34 @@ impl<T, R: Default> Slab<T, R> {
         self.lowest().is_none()
     }
 
-    /// Takes a value in under the lowest free id of the lowest chunk with room.
-    pub(crate) fn insert(&mut self, value: T, rest: R) -> u32 {
+    /// Takes a value in under the lowest free id of the lowest chunk with room; also returns what [`remove`](Self::remove)
+    /// left there, the default in a new chunk.
+    pub(crate) fn insert(&mut self, value: T, rest: R) -> (u32, R) {
         let at = match self.lowest() {
             Some(at) => at,
             None => self.grow(),
         };
         let bit = (!self.used[at]).trailing_zeros();
         self.used[at] |= 1 << bit;
+        let mut left = R::default();
         if let (Some(values), Some(rests)) = (&mut self.chunks[at], &mut self.rests[at]) {
             values[bit as usize] = Some(value);
-            rests[bit as usize] = rest;
+            left = std::mem::replace(&mut rests[bit as usize], rest);
         }
         if self.used[at] == u64::MAX {
             self.roomy[at / 64] &= !(1 << (at % 64));
         }
         self.len += 1;
-        id_of(at) + bit
+        (id_of(at) + bit, left)
     }
 
-    /// Takes a value out; its id may be given again.
-    pub(crate) fn remove(&mut self, id: u32) -> Option<(T, R)> {
+    /// Takes a value out and leaves something in the place of its rest; its id may be given again.
+    pub(crate) fn remove(&mut self, id: u32, leave: impl FnOnce(&T, &R) -> R) -> Option<(T, R)> {
         let (at, bit) = (id as usize / CHUNK, id as usize % CHUNK);
         let value = self.chunks.get_mut(at)?.as_mut()?[bit].take()?;
-        let rest = std::mem::take(&mut self.rests[at].as_mut()?[bit]);
+        let rest = &mut self.rests[at].as_mut()?[bit];
+        let left = leave(&value, rest);
+        let rest = std::mem::replace(rest, left);
         self.used[at] &= !(1 << bit);
         self.len -= 1;
         if self.used[at] == 0 {
@@ -190,17 +194,17 @@ mod tests {
     #[test]
     fn an_empty_chunk_gives_its_memory_back_and_low_ones_are_filled_first() {
         let mut slab = Slab::new();
-        let ids: Vec<u32> = (0..CHUNK as u32 * 3).map(|n| slab.insert(n, ())).collect();
+        let ids: Vec<u32> = (0..CHUNK as u32 * 3).map(|n| slab.insert(n, ()).0).collect();
         assert_eq!((slab.chunks(), slab.is_full()), (3, true));
         for id in &ids[CHUNK..CHUNK * 2] {
-            slab.remove(*id);
+            slab.remove(*id, |_, ()| ());
         }
         assert_eq!(slab.chunks(), 2);
-        slab.remove(ids[CHUNK * 2]);
-        slab.remove(ids[3]);
-        assert_eq!(slab.insert(7, ()), 3, "the lowest chunk first");
-        assert_eq!(slab.insert(8, ()), CHUNK as u32 * 2);
-        assert_eq!(slab.insert(9, ()), CHUNK as u32, "a released chunk comes back");
+        slab.remove(ids[CHUNK * 2], |_, ()| ());
+        slab.remove(ids[3], |_, ()| ());
+        assert_eq!(slab.insert(7, ()).0, 3, "the lowest chunk first");
+        assert_eq!(slab.insert(8, ()).0, CHUNK as u32 * 2);
+        assert_eq!(slab.insert(9, ()).0, CHUNK as u32, "a released chunk comes back");
     }
 
     proptest! {
@@ -212,14 +216,15 @@ mod tests {
                 if insert || model.is_empty() {
                     let full = slab.is_full();
                     let before = slab.chunks();
-                    let id = slab.insert(value, u32::from(value) + 1);
+                    let (id, left) = slab.insert(value, u32::from(value) + 1);
+                    prop_assert!(left == 0 || left == 1 + id);
                     prop_assert_eq!(full, slab.chunks() > before);
                     prop_assert!(model.insert(id, value).is_none());
                 } else {
                     let id = *model.keys().nth(usize::from(value) % model.len()).unwrap();
                     let held = model.remove(&id).map(|value: u16| (value, u32::from(value) + 1));
-                    prop_assert_eq!(slab.remove(id), held);
-                    prop_assert_eq!(slab.remove(id), None);
+                    prop_assert_eq!(slab.remove(id, |_, _| 1 + id), held);
+                    prop_assert_eq!(slab.remove(id, |_, _| 0), None);
                 }
                 prop_assert_eq!(slab.len(), model.len());
             }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     class::{Class, Own},
@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::{
     accountant::Charge,
     clock::{Tick, millis},
-    entry::{Content, Entry, Meta, Tags},
+    entry::{Content, Entry, Meta, NewEntry, Tags},
     expiry,
     lifetime::Lifetime,
     version::{Sequence, Version},
@@ -60,18 +60,46 @@ pub(crate) struct Slot {
 /// The rest of an entry; `X` is what its owner keeps beside it.
 #[derive(Default)]
 pub(crate) struct Rest<X> {
-    /// The version in the upper 48 bits, what it cost to load in the lower 16.
-    version: u64,
+    /// The version in the upper 48 bits, what it cost to load in the lower 16: in halves, so that nothing is padded.
+    version: [u32; 2],
     /// Milliseconds of grace.
     stale_for: u32,
-    plain_len: u32,
     pub(crate) extra: X,
+}
+
+fn halves(whole: u64) -> [u32; 2] {
+    [whole as u32, (whole >> 32) as u32]
+}
+
+fn whole([low, high]: [u32; 2]) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+impl<X: Default> Rest<X> {
+    /// Keeps the deadline of an entry that went, in the place of its version.
+    pub(crate) fn left(deadline: Tick) -> Self {
+        Self { version: halves(deadline.as_millis()), ..Self::default() }
+    }
+
+    /// Returns the deadline of the entry that was here before, if that is known.
+    pub(crate) fn deadline_left(&self) -> Option<Tick> {
+        (self.version != [0, 0]).then(|| Tick::from_millis(whole(self.version)))
+    }
 }
 
 /// An entry on its way in or out.
 pub(crate) struct Whole<X = ()> {
     pub(crate) slot: Slot,
     pub(crate) rest: Rest<X>,
+}
+
+/// What is left of an entry that was replaced, to be dropped once the lock is free.
+pub(crate) struct Replaced<X = ()> {
+    /// What the entry took.
+    pub(crate) bytes: usize,
+    _blob: Bytes,
+    _class: Option<Arc<Class>>,
+    _extra: X,
 }
 
 /// An entry where it is held.
@@ -83,19 +111,38 @@ pub(crate) struct Held<'a, X = ()> {
 /// A name and a value on their way into a slot, put together outside of all locks.
 pub(crate) struct Packed {
     blob: Bytes,
-    /// Zero if the name does not stand before the value.
-    name_len: u16,
+    /// Zero if the name does not stand before the value. As wide as a register: written by halves and read as a whole, it
+    /// would wait for all that was written before.
+    name_len: u64,
+    /// Whether the plain length stands behind the value, in [`TAIL`] bytes: only where it is another.
+    tail: bool,
 }
 
+/// How many bytes a plain length takes that is not the value's.
+const TAIL: usize = size_of::<u32>();
+
 impl Packed {
-    pub(crate) fn new(name: &[u8], value: Bytes) -> Self {
+    pub(crate) fn new(name: &[u8], value: Bytes, content: &Content) -> Self {
         if value.len() > JOINED {
-            return Self { blob: value, name_len: 0 };
+            return Self { blob: value, name_len: 0, tail: false };
         }
-        let mut blob = BytesMut::with_capacity(name.len() + value.len());
-        blob.put_slice(name);
-        blob.put_slice(&value);
-        Self { blob: Vec::from(blob).into(), name_len: u16::try_from(name.len()).expect("names are short") }
+        let tail = u32::try_from(content.plain_len).ok().filter(|plain_len| *plain_len as usize != value.len());
+        let mut blob = Vec::with_capacity(name.len() + value.len() + tail.map_or(0, |_| TAIL));
+        blob.extend_from_slice(name);
+        blob.extend_from_slice(&value);
+        blob.extend(tail.iter().flat_map(|plain_len| plain_len.to_ne_bytes()));
+        let name_len = u16::try_from(name.len()).expect("names are short").into();
+        Self { blob: blob.into(), name_len, tail: tail.is_some() }
+    }
+
+    /// Returns the part of a content that entries share.
+    pub(crate) fn common(&self, content: &Content) -> Content {
+        Content { plain_len: self.tail.into(), ..*content }
+    }
+
+    /// Returns how many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.blob.len()
     }
 
     /// Returns whether the name stands before the value.
@@ -105,32 +152,59 @@ impl Packed {
 }
 
 /// What a slot has room for of a [`Meta`].
+#[derive(Clone, Copy)]
 pub(crate) struct Small {
     version: u64,
     written: u64,
     life: u32,
     stale_for: u32,
-    plain_len: u32,
 }
 
 impl Small {
     /// Returns `None` if something of it would be lost.
     pub(crate) fn new(meta: &Meta) -> Option<Self> {
-        let plain = meta.tags.is_empty() && meta.sliding.is_none() && meta.fresh_until == meta.hard_until;
-        let within = |number: u64, bits: u32| (number >> bits == 0).then_some(number);
+        if !meta.tags.is_empty() || meta.sliding.is_some() || meta.fresh_until != meta.hard_until {
+            return None;
+        }
         let life = match meta.fresh_until {
-            Tick::NEVER => Some(FOREVER),
-            until if until < meta.written_at => None,
-            until => u32::try_from(millis(until.since(meta.written_at))).ok().filter(|life| *life < OWN),
+            Tick::NEVER => None,
+            until => Some(until.as_millis().checked_sub(meta.written_at.as_millis())?),
         };
-        let stale_for = u32::try_from(millis(meta.stale_for)).ok()?;
-        (plain && Duration::from_millis(stale_for.into()) == meta.stale_for).then_some(())?;
+        let small = Self::from_parts(meta.written_at, life, meta.stale_for, meta.load_cost, &meta.content)?;
+        let version = within(meta.version.0, 48)? << 16 | small.version;
+        Some(Self { version, ..small })
+    }
+
+    /// Makes the same of a new entry without the detour; the version is to be stamped.
+    pub(crate) fn of_new(entry: &NewEntry, now: Tick) -> Option<Self> {
+        if !entry.tags.is_empty() || entry.lifetime.sliding().is_some() {
+            return None;
+        }
+        let (life, grace) = (entry.lifetime.ttl().map(millis), entry.lifetime.stale_for());
+        Self::from_parts(now, life, grace, entry.load_cost, &entry.content)
+    }
+
+    #[inline]
+    fn from_parts(
+        written_at: Tick,
+        life: Option<u64>,
+        stale_for: Duration,
+        load_cost: Duration,
+        content: &Content,
+    ) -> Option<Self> {
+        // What the tail has no room for.
+        u32::try_from(content.plain_len).ok()?;
+        let life = match life {
+            None => FOREVER,
+            Some(life) => u32::try_from(life).ok().filter(|life| *life < OWN)?,
+        };
+        let grace = if stale_for.is_zero() { 0 } else { u32::try_from(millis(stale_for)).ok()? };
+        (grace == 0 || Duration::from_millis(grace.into()) == stale_for).then_some(())?;
         Some(Self {
-            version: within(meta.version.0, 48)? << 16 | u64::from(cost::to_bits(meta.load_cost)?),
-            written: within(meta.written_at.as_millis(), 48)? << 16,
-            life: life?,
-            stale_for,
-            plain_len: u32::try_from(meta.content.plain_len).ok()?,
+            version: if load_cost.is_zero() { 0 } else { cost::to_bits(load_cost)?.into() },
+            written: within(written_at.as_millis(), 48)? << 16,
+            life,
+            stale_for: grace,
         })
     }
 
@@ -140,9 +214,8 @@ impl Small {
     }
 }
 
-/// Returns the part of a content that entries share.
-pub(crate) fn common(content: &Content) -> Content {
-    Content { plain_len: 0, ..*content }
+fn within(number: u64, bits: u32) -> Option<u64> {
+    (number >> bits == 0).then_some(number)
 }
 
 impl Slot {
@@ -178,6 +251,7 @@ impl Slot {
     }
 
     /// Returns the key by which it is known below, if that is not the plain one.
+    #[cfg(feature = "near")]
     pub(crate) fn blind(&self) -> Option<&Arc<[u8]>> {
         self.own()?.stored.as_ref()
     }
@@ -193,14 +267,26 @@ impl Slot {
     }
 
     pub(crate) fn value(&self) -> Bytes {
-        self.blob.slice(self.name_len()..)
+        self.blob.slice(self.name_len()..self.value_end())
     }
 
-    fn value_len(&self) -> usize {
-        self.blob.len() - self.name_len()
+    fn value_end(&self) -> usize {
+        self.blob.len() - if self.has_tail() { TAIL } else { 0 }
     }
 
-    /// Returns what is known of the content, less its plain length.
+    fn has_tail(&self) -> bool {
+        self.class.content.plain_len != 0
+    }
+
+    fn plain_len(&self) -> u64 {
+        let value_end = self.value_end();
+        match self.blob[value_end..].try_into() {
+            Ok(tail) => u32::from_ne_bytes(tail).into(),
+            Err(_) => (value_end - self.name_len()) as u64,
+        }
+    }
+
+    /// Returns what is known of the content; what stands for its plain length only says whether the value has a tail.
     #[cfg(feature = "near")]
     pub(crate) fn common(&self) -> &Content {
         &self.class.content
@@ -255,16 +341,16 @@ impl<X> Whole<X> {
         sequence: Sequence,
         extra: X,
     ) -> Self {
-        let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0, plain_len: 0 });
+        let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0 });
         let slot = Slot {
             blob: packed.blob,
             class,
             sequence: AtomicU64::new(sequence.0),
-            written: small.written | u64::from(packed.name_len),
+            written: small.written | packed.name_len,
             life: small.life,
             hash,
         };
-        let rest = Rest { version: small.version, stale_for: small.stale_for, plain_len: small.plain_len, extra };
+        let rest = Rest { version: halves(small.version), stale_for: small.stale_for, extra };
         Self { slot, rest }
     }
 
@@ -286,6 +372,31 @@ impl<X> Whole<X> {
         X: Extra,
     {
         Charge::entry(self.bytes())
+    }
+}
+
+impl<X: Extra> Replaced<X> {
+    /// Puts a new value of the same class in the place of another.
+    #[inline]
+    pub(crate) fn refill(
+        (slot, rest): (&mut Slot, &mut Rest<X>),
+        (packed, small): (Packed, Small),
+        sequence: Sequence,
+        extra: X,
+    ) -> Self {
+        let bytes = Held::new(slot, rest).bytes();
+        let blob = std::mem::replace(&mut slot.blob, packed.blob);
+        (slot.written, slot.life) = (small.written | packed.name_len, small.life);
+        *slot.sequence.get_mut() = sequence.0;
+        (rest.version, rest.stale_for) = (halves(small.version), small.stale_for);
+        Self { bytes, _blob: blob, _class: None, _extra: std::mem::replace(&mut rest.extra, extra) }
+    }
+}
+
+impl<X: Extra> From<Whole<X>> for Replaced<X> {
+    fn from(old: Whole<X>) -> Self {
+        let bytes = old.bytes();
+        Self { bytes, _blob: old.slot.blob, _class: Some(old.slot.class), _extra: old.rest.extra }
     }
 }
 
@@ -318,12 +429,12 @@ impl<'a, X> Held<'a, X> {
     pub(crate) fn content(self) -> Content {
         match self.own() {
             Some(own) => own.meta.content,
-            None => Content { plain_len: self.rest.plain_len.into(), ..self.class.content },
+            None => Content { plain_len: self.plain_len(), ..self.class.content },
         }
     }
 
     pub(crate) fn version(self) -> Version {
-        self.own().map_or(Version(self.rest.version >> 16), |own| own.meta.version)
+        self.own().map_or_else(|| Version(whole(self.rest.version) >> 16), |own| own.meta.version)
     }
 
     /// Returns from when on nobody may be served it.
@@ -351,7 +462,7 @@ impl<'a, X> Held<'a, X> {
             hard_until: fresh_until,
             stale_for: Duration::from_millis(self.rest.stale_for.into()),
             sliding: None,
-            load_cost: cost::from_bits(self.rest.version as u16),
+            load_cost: cost::from_bits(self.rest.version[0] as u16),
             content: self.content(),
             tags: Tags::NONE,
         }
@@ -367,8 +478,12 @@ impl<'a, X> Held<'a, X> {
     where
         X: Extra,
     {
-        let stored = self.blind().map_or(0, |stored| stored.len());
-        let entry = bytes_of::<X>(self.name().len(), stored, self.value_len(), self.tags(), self.own().is_some());
+        let Some(own) = self.own() else {
+            return self.blob.len() + Whole::<X>::OVERHEAD + self.rest.extra.bytes();
+        };
+        let stored = own.stored.as_ref().map_or(0, |stored| stored.len());
+        let value = self.blob.len() - self.name_len();
+        let entry = bytes_of::<X>(self.name().len(), stored, value, &own.meta.tags, true);
         entry + self.rest.extra.bytes()
     }
 }

@@ -10,7 +10,7 @@ use super::{
     key::{Hashed, Key, Place, wide},
     policy::{EvictionPolicy, RemovalCause, SlotId},
     slab::{CHUNK, Slab},
-    slot::{Extra, Held, HeldMut, Rest, Slot, Whole},
+    slot::{Extra, Held, HeldMut, Replaced, Rest, Slot, Whole},
     wheel::Wheel,
 };
 use crate::clock::Tick;
@@ -25,6 +25,8 @@ pub(crate) struct Table<P, X = ()> {
     classes: Classes,
     policy: P,
     wheel: Wheel,
+    /// Entries with a deadline.
+    deadlines: usize,
     /// What the entries take, less their slots.
     loose: usize,
 }
@@ -32,7 +34,7 @@ pub(crate) struct Table<P, X = ()> {
 impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     pub(crate) fn new(policy: P) -> Self {
         let (index, slots, classes) = (HashTable::new(), Slab::new(), Classes::new());
-        Self { index, slots, classes, policy, wheel: Wheel::new(), loose: 0 }
+        Self { index, slots, classes, policy, wheel: Wheel::new(), deadlines: 0, loose: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -47,8 +49,10 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     /// Returns by how much an entry would make the table grow, beside what it replaces.
     pub(crate) fn growth(&mut self, draft: &Draft<impl Place>, replaced: Option<SlotId>) -> usize {
         let slot = Whole::<X>::BYTES;
-        let entry = match replaced.and_then(|id| self.get(id)).map(Held::bytes) {
-            Some(old) => draft.bytes.saturating_sub(old),
+        let replaced = replaced.and_then(|id| self.get(id));
+        let entry = match replaced.map(|old| (draft.bytes.saturating_sub(old.bytes()), draft.is_of(old.class()))) {
+            Some((more, true)) => return more,
+            Some((more, false)) => more,
             None if self.slots.is_full() => draft.bytes - slot + CHUNK * slot,
             None => draft.bytes - slot,
         };
@@ -88,9 +92,21 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         draft: &mut Draft<impl Place>,
         extra: X,
         replaced: Option<SlotId>,
-    ) -> Option<Whole<X>> {
+    ) -> Option<Replaced<X>> {
+        let held = replaced.and_then(|id| Some((id, self.slots.both_mut(id.0)?)));
+        if let Some((id, (slot, rest))) = held
+            && draft.is_of(slot.class())
+        {
+            // Most writes: the class stays, and with it all that counts its entries.
+            let before = Held::new(slot, rest).dead_at();
+            let old = draft.refill((&mut *slot, &mut *rest), extra)?;
+            let (hash, dead_at) = (wide(slot.hash), Held::new(slot, rest).dead_at());
+            self.loose = self.loose + draft.bytes - old.bytes;
+            self.update(id, hash, (old.bytes, draft.bytes), (before, dead_at));
+            return Some(old);
+        }
         let entry = draft.take(&mut self.classes, extra)?;
-        self.put(entry, replaced)
+        self.put(entry, replaced).map(Replaced::from)
     }
 
     /// Puts an entry in again that was taken out.
@@ -109,27 +125,44 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         if let Some((id, (slot, rest))) = replaced.and_then(|id| Some((id, self.slots.both_mut(id.0)?))) {
             let old = Whole { slot: std::mem::replace(slot, entry.slot), rest: std::mem::replace(rest, entry.rest) };
             self.let_go(&old);
-            self.policy.record_update(id, hash, bytes);
-            self.wheel.change(id.0, old.held().dead_at(), dead_at);
+            self.update(id, hash, (old.bytes(), bytes), (old.held().dead_at(), dead_at));
             return Some(old);
         }
-        let id = self.slots.insert(entry.slot, entry.rest);
+        let (id, left) = self.slots.insert(entry.slot, entry.rest);
         let slots = &self.slots;
         self.index.insert_unique(hash, id, |id| slots.get(*id).map_or(0, |slot| wide(slot.hash)));
         self.policy.record_insert(SlotId(id), hash, bytes);
-        self.wheel.set(id, dead_at);
+        self.wheel.come(id, left.deadline_left(), dead_at);
+        self.deadlines += usize::from(dead_at != Tick::NEVER);
         None
+    }
+
+    /// Tells of another value in the place of one.
+    fn update(&mut self, id: SlotId, hash: u64, bytes: (usize, usize), deadlines: (Tick, Tick)) {
+        if bytes.0 == bytes.1 {
+            self.policy.record_access(id, hash);
+        } else {
+            self.policy.record_update(id, hash, bytes.1);
+        }
+        self.move_deadline(id, deadlines);
+    }
+
+    fn move_deadline(&mut self, id: SlotId, (before, after): (Tick, Tick)) {
+        self.wheel.change(id.0, before, after);
+        self.deadlines += usize::from(after != Tick::NEVER);
+        self.deadlines -= usize::from(before != Tick::NEVER);
     }
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, id: SlotId, cause: RemovalCause) -> Option<Whole<X>> {
-        let (slot, rest) = self.slots.remove(id.0)?;
+        // The wheel is not told: it asks again when the time comes, or whoever comes under this id takes over.
+        let (slot, rest) = self.slots.remove(id.0, |slot, rest| Rest::left(Held::new(slot, rest).dead_at()))?;
         if let Ok(found) = self.index.find_entry(wide(slot.hash), |held| *held == id.0) {
             found.remove();
         }
         self.policy.record_remove(id, wide(slot.hash), cause);
-        self.wheel.remove(id.0);
         let entry = Whole { slot, rest };
+        self.deadlines -= usize::from(entry.held().dead_at() != Tick::NEVER);
         self.let_go(&entry);
         Some(entry)
     }
@@ -148,10 +181,11 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         change(HeldMut { slot: &mut *slot, rest: &mut *rest });
         let held = Held::new(slot, rest);
         self.loose = self.loose + held.bytes() - before;
-        self.wheel.change(id.0, deadline, held.dead_at());
+        let deadlines = (deadline, held.dead_at());
         if !Arc::ptr_eq(slot.class(), &class) {
             self.classes.leave(&class);
         }
+        self.move_deadline(id, deadlines);
     }
 
     /// Returns which entry should go next.
@@ -164,6 +198,12 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         self.policy.admit(hash.wide(), bytes, victim)
     }
 
+    /// Returns whether no entry can be dead yet.
+    #[inline]
+    pub(crate) fn is_idle(&self, now: Tick) -> bool {
+        self.wheel.is_idle(now)
+    }
+
     /// Takes out an entry that nobody may be served any more; each one looked at costs one of `steps`.
     pub(crate) fn pop_dead(&mut self, now: Tick, steps: &mut usize) -> Option<Whole<X>> {
         let slots = &self.slots;
@@ -174,7 +214,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
 
     /// Returns how many entries have a deadline.
     pub(crate) fn deadlines(&self) -> usize {
-        self.wheel.len()
+        self.deadlines
     }
 
     /// Returns one more than the highest slot in use.

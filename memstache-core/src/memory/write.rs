@@ -3,14 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use super::{
+    budget::Budget,
     draft::Draft,
     key::Place,
     policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Afterwards, Shard, Shared},
-    slot::{Held, Whole},
+    slot::{Held, Packed, Whole},
 };
 use crate::{
-    accountant::Charge,
+    accountant::{Accountant, Charge},
     clock::Tick,
     entry::NewEntry,
     error::{Error, ErrorKind, Result},
@@ -37,6 +38,18 @@ struct Write<K> {
     charged: bool,
 }
 
+impl<K> Write<K> {
+    /// Takes from the budget what is wanted and not held yet.
+    #[inline]
+    fn takes(&mut self, budget: &Budget, want: usize) -> bool {
+        let taken = self.held >= want || budget.take(want - self.held);
+        if taken {
+            self.held = self.held.max(want);
+        }
+        taken
+    }
+}
+
 /// What one turn under the shard's lock came to.
 enum Turn {
     Done(Result<Written>),
@@ -58,30 +71,25 @@ impl<P: EvictionPolicy> Shared<P> {
     ///
     /// A write that fails because of what it carries still ends the key's leases, and takes the old value out unless
     /// it was a fill: the caller said that the old value is wrong.
-    pub(super) fn set_one(&self, place: impl Place, entry: NewEntry, when: When, now: Tick) -> Result<Written> {
-        let hash = self.hash(&place);
+    pub(super) fn set_one(
+        &self,
+        place: impl Place,
+        mut entry: NewEntry,
+        when: When,
+        now: impl FnOnce() -> Tick,
+    ) -> Result<Written> {
+        // First: the processor fetches the memory that this writes to while the rest is worked out.
+        let packed = Packed::new(place.name(), std::mem::take(&mut entry.value), &entry.content);
+        let (hash, now) = (self.hash(&place), now());
         let must_seal = entry.options.encrypt == Some(true) && !entry.content.sealed;
-        let draft = Draft::new::<()>(place, hash, entry.into_entry(now, Version(0), Sequence(0)));
+        let draft = Draft::of_new::<()>(place, hash, packed, entry, now);
         let mut write = Write { draft, when, must_seal, now, held: 0, charged: false };
-        let mut fruitless = 0;
-        let written = loop {
-            match self.try_write(&mut write) {
-                Turn::Done(written) => break written,
-                Turn::Again => {}
-                Turn::Elsewhere(want) if self.evict_elsewhere(&mut write, want) => fruitless = 0,
-                Turn::Elsewhere(_) if fruitless < FRUITLESS_ROUNDS => {
-                    fruitless += 1;
-                    // Others hold parts of the room: nobody gets on unless somebody lets go.
-                    self.budget.give(std::mem::take(&mut write.held));
-                    std::thread::yield_now();
-                }
-                Turn::Elsewhere(_) => break Err(self.give_up(&write)),
-            }
+        let written = match self.try_write(&mut write) {
+            Turn::Done(written) => written,
+            turn => self.try_again(&mut write, turn),
         };
         self.budget.give(write.held);
-        if write.charged
-            && let Some(accountant) = &self.accountant
-        {
+        if let Some(accountant) = self.accountant.as_ref().filter(|_| write.charged) {
             accountant.release(write.draft.place.tenant(), Charge::entry(write.draft.bytes));
         }
         if !matches!(written, Ok(Written::Refused)) {
@@ -90,13 +98,38 @@ impl<P: EvictionPolicy> Shared<P> {
         written
     }
 
+    /// Goes on with a write for which one turn was not enough.
+    #[cold]
+    fn try_again<K: Place>(&self, write: &mut Write<K>, mut turn: Turn) -> Result<Written> {
+        let mut fruitless = 0;
+        loop {
+            match turn {
+                Turn::Done(written) => return written,
+                Turn::Again => {}
+                Turn::Elsewhere(want) if self.evict_elsewhere(write, want) => fruitless = 0,
+                Turn::Elsewhere(_) if fruitless < FRUITLESS_ROUNDS => {
+                    fruitless += 1;
+                    // Others hold parts of the room: nobody gets on unless somebody lets go.
+                    self.budget.give(std::mem::take(&mut write.held));
+                    std::thread::yield_now();
+                }
+                Turn::Elsewhere(_) => return Err(self.give_up(write)),
+            }
+            turn = self.try_write(write);
+        }
+    }
+
     fn try_write<K: Place>(&self, write: &mut Write<K>) -> Turn {
         let mut after = Afterwards::default();
         let mut guard = self.shard(write.draft.hash).write();
         let shard = &mut *guard;
         self.turn(shard, write.now, &mut after);
         let mut old = self.settle(shard, write.draft.hash, &write.draft.place, write.now, &mut after);
-        let sequence = match self.judge(shard, write, old) {
+        let verdict = match write.when {
+            When::Always => Verdict::Go(Sequence(self.lines.current())),
+            _ => self.judge(shard, write, old),
+        };
+        let sequence = match verdict {
             Verdict::Go(sequence) => sequence,
             Verdict::Repeated(version) => return Turn::Done(Ok(Written::Stored(version))),
             Verdict::Refused => {
@@ -104,10 +137,13 @@ impl<P: EvictionPolicy> Shared<P> {
                 return Turn::Done(Ok(Written::Refused));
             }
         };
-        if let Err(error) = self.acceptable(shard, write) {
+        if write.must_seal || write.draft.bytes > self.budget.max() / LARGEST_SHARE {
+            let error = self.unacceptable(shard, write);
             return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
         }
-        if let Err(error) = self.charge(shard, write, &mut old, &mut after) {
+        if let Some(accountant) = self.accountant.as_deref().filter(|_| !write.charged)
+            && let Err(error) = self.charge(accountant, shard, write, &mut old, &mut after)
+        {
             return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
         }
         match self.make_room(shard, write, &mut old, &mut after) {
@@ -118,19 +154,19 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Asks the condition of a write, with the sequence under which it may be stored.
+    #[inline(never)]
     fn judge<K: Place>(&self, shard: &Shard<P>, write: &Write<K>, old: Option<SlotId>) -> Verdict {
         let live = || Self::is_live(shard, old, write.now, true);
-        let slot = old.and_then(|id| shard.table.get(id));
+        let version = || old.and_then(|id| shard.table.get(id)).map(Held::version);
         let holds = match write.when {
             When::Always => true,
             When::IfAbsent => !live(),
             When::IfPresent => live(),
-            When::IfVersion(version) => live() && slot.is_some_and(|slot| slot.version() == version),
+            When::IfVersion(expected) => live() && version() == Some(expected),
             When::IfLease(id) => {
                 return match self.standing(shard, write.draft.hash, &write.draft.place, id, write.now) {
                     Some(sequence) => Verdict::Go(Sequence(sequence)),
-                    None => slot
-                        .map(Held::version)
+                    None => version()
                         .filter(|version| shard.leases.filled(id) == Some(*version))
                         .map_or(Verdict::Refused, Verdict::Repeated),
                 };
@@ -139,30 +175,28 @@ impl<P: EvictionPolicy> Shared<P> {
         if holds { Verdict::Go(Sequence(self.lines.current())) } else { Verdict::Refused }
     }
 
-    /// Refuses what can never be stored here.
-    fn acceptable<K>(&self, shard: &mut Shard<P>, write: &Write<K>) -> Result<()> {
+    /// Says why an entry can never be stored here.
+    #[cold]
+    fn unacceptable<K>(&self, shard: &mut Shard<P>, write: &Write<K>) -> Error {
         if write.must_seal {
-            return Err(Error::new(ErrorKind::Unsupported, "nothing in this stack seals values"));
+            return Error::new(ErrorKind::Unsupported, "nothing in this stack seals values");
         }
-        let limit = self.budget.max() / LARGEST_SHARE;
-        if write.draft.bytes > limit {
-            shard.counters.too_large += 1;
-            let given = write.draft.bytes;
-            let detail = format!("value must take at most {limit} bytes with its key, but {given} bytes was given");
-            return Err(Error::new(ErrorKind::TooLarge, detail));
-        }
-        Ok(())
+        shard.counters.too_large += 1;
+        let (limit, given) = (self.budget.max() / LARGEST_SHARE, write.draft.bytes);
+        let detail = format!("value must take at most {limit} bytes with its key, but {given} bytes was given");
+        Error::new(ErrorKind::TooLarge, detail)
     }
 
     /// Tells the accountant of the new entry; it may need the old one's place.
+    #[inline(never)]
     fn charge<K: Place>(
         &self,
+        accountant: &dyn Accountant,
         shard: &mut Shard<P>,
         write: &mut Write<K>,
         old: &mut Option<SlotId>,
         after: &mut Afterwards,
     ) -> Result<()> {
-        let Some(accountant) = self.accountant.as_ref().filter(|_| !write.charged) else { return Ok(()) };
         let charge = || accountant.charge(write.draft.place.tenant(), Charge::entry(write.draft.bytes));
         let mut charged = charge();
         if charged.is_err()
@@ -192,6 +226,7 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Leaves nothing behind that a failed write has declared wrong.
+    #[cold]
     fn refuse<K: Place>(
         &self,
         shard: &mut Shard<P>,
@@ -217,6 +252,7 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Takes room from the budget, else from entries of this shard.
+    #[inline]
     fn make_room<K: Place>(
         &self,
         shard: &mut Shard<P>,
@@ -224,12 +260,20 @@ impl<P: EvictionPolicy> Shared<P> {
         old: &mut Option<SlotId>,
         after: &mut Afterwards,
     ) -> Room {
+        let want = shard.table.growth(&write.draft, *old);
+        if write.takes(&self.budget, want) { Room::Made } else { self.evict_for(shard, write, want, old, after) }
+    }
+
+    #[inline(never)]
+    fn evict_for<K: Place>(
+        &self,
+        shard: &mut Shard<P>,
+        write: &mut Write<K>,
+        mut want: usize,
+        old: &mut Option<SlotId>,
+        after: &mut Afterwards,
+    ) -> Room {
         for _ in 0..VICTIMS_PER_LOCK {
-            let want = shard.table.growth(&write.draft, *old);
-            if write.held >= want || self.budget.take(want - write.held) {
-                write.held = write.held.max(want);
-                return Room::Made;
-            }
             let Some(victim) = shard.table.victim() else { return Room::Missing(Turn::Elsewhere(want)) };
             if Some(victim) == *old {
                 *old = None;
@@ -239,6 +283,10 @@ impl<P: EvictionPolicy> Shared<P> {
             let Some((slot, freed)) = self.evict(shard, victim) else { return Room::Missing(Turn::Elsewhere(want)) };
             write.held += freed;
             after.keep(slot);
+            want = shard.table.growth(&write.draft, *old);
+            if write.takes(&self.budget, want) {
+                return Room::Made;
+            }
         }
         Room::Missing(Turn::Again)
     }
@@ -260,8 +308,7 @@ impl<P: EvictionPolicy> Shared<P> {
         for _ in 0..self.shards.len() {
             let at = self.next_victims.fetch_add(1, Ordering::Relaxed) % self.shards.len();
             for _ in 0..VICTIMS_PER_LOCK {
-                if write.held >= want || self.budget.take(want - write.held) {
-                    write.held = write.held.max(want);
+                if write.takes(&self.budget, want) {
                     return true;
                 }
                 let mut shard = self.shards[at].write();
@@ -284,15 +331,17 @@ impl<P: EvictionPolicy> Shared<P> {
         sequence: Sequence,
         after: &mut Afterwards,
     ) -> Written {
-        let version = self.next_version();
+        let version = shard.next_version();
         write.draft.stamp(version, sequence);
         let before = shard.table.bytes();
         let old = shard.table.insert(&mut write.draft, (), old);
         // What is held and was not needed, or what the old value gave back, is returned at the end.
         write.held = (write.held + before).saturating_sub(shard.table.bytes());
         write.charged = false;
-        old.iter().for_each(|old| self.release(old));
-        after.keep(old);
+        if let Some((accountant, old)) = self.accountant.as_ref().zip(old.as_ref()) {
+            accountant.release(write.draft.place.tenant(), Charge::entry(old.bytes));
+        }
+        after.replaced = old;
         if let When::IfLease(id) = write.when {
             shard.leases.fill(id, version);
         }
@@ -301,11 +350,8 @@ impl<P: EvictionPolicy> Shared<P> {
         Written::Stored(version)
     }
 
-    fn next_version(&self) -> Version {
-        Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
     /// Treats an entry that the policy does not admit as stored and evicted at once.
+    #[inline(never)]
     fn pass_over<K: Place>(
         &self,
         shard: &mut Shard<P>,
@@ -318,7 +364,7 @@ impl<P: EvictionPolicy> Shared<P> {
         }
         after.lease = self.end_lease(shard, write.draft.hash, &write.draft.place);
         shard.counters.evicted += 1;
-        Written::Stored(self.next_version())
+        Written::Stored(shard.next_version())
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     coherence::Invalidation,
     entry::{Entry, Meta},
     expiry::{self, Freshness},
-    memory::{Draft, Extra, Hashed, Held, Key, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
+    memory::{Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
     request::{Consistency, Scope, Target},
     service::{DecodedAs, TryHit},
     striped::Striped,
@@ -205,8 +205,13 @@ impl Copies {
     /// Keeps a copy, unless the original changed since the ticket was taken.
     pub(super) fn insert(&self, address: &Address, entry: Entry, ticket: &Ticket) {
         let now = self.clock.now();
-        let mut draft = Draft::new::<Beside>(address, Hashed::new(&self.hasher, address), entry);
-        if draft.bytes > self.largest || expiry::freshness(draft.meta(), now, None) != Freshness::Fresh {
+        let confirmed_at = entry.meta.confirmed_at;
+        if expiry::freshness(&entry.meta, now, None) != Freshness::Fresh {
+            return;
+        }
+        let packed = Packed::new(address.name(), entry.value, &entry.meta.content);
+        let mut draft = Draft::new::<Beside>(address, Hashed::new(&self.hasher, address), packed, entry.meta);
+        if draft.bytes > self.largest {
             return;
         }
         let mut dropped = Vec::new();
@@ -234,9 +239,9 @@ impl Copies {
                 return;
             }
         }
-        let confirmed_at = draft.meta().confirmed_at;
-        dropped.extend(table.insert(&mut draft, Beside { confirmed_at, ..Beside::default() }, old));
+        let replaced = table.insert(&mut draft, Beside { confirmed_at, ..Beside::default() }, old);
         drop(table);
+        drop(replaced);
     }
 
     /// Lets copies go until there is room for what `growth` says.

@@ -63,6 +63,7 @@ const SABOTAGES: &[(Sabotage, &str)] = &[
     (Sabotage::SlidesOnProbe, "a_probe_does_not_count_as_a_read"),
     (Sabotage::SlidesPastTtl, "a_sliding_value_ends_with_its_ttl"),
     (Sabotage::TakesNegativeForValue, "a_negative_record_is_told_apart"),
+    (Sabotage::LosesSealedNegative, "a_sealed_negative_record_comes_with_its_bytes"),
     (Sabotage::MixesTenants, "tenants_are_apart"),
     (Sabotage::StoresUnsealed, "what_must_be_sealed_is_not_stored_bare"),
     (Sabotage::PublishesNothing, "changes_are_told_in_order"),

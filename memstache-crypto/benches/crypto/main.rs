@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 mod bare;
+mod keyring;
 mod layer;
 mod names;
 mod rows;
@@ -26,6 +27,7 @@ fn main() {
     let marks: Vec<_> = SIZES.into_iter().flat_map(|(name, len, factor)| marks(rounds, name, len, factor)).collect();
     table(rounds.div_ceil(4));
     names::run(rounds.div_ceil(4));
+    keyring::run(rounds.div_ceil(4));
 
     println!("\n## Marks: this crate over bare ring in a transform by hand, medians of {rounds} rounds\n");
     println!("| what | bare ns | ours ns | x | mark | allocations |\n| --- | ---: | ---: | ---: | ---: | ---: |");

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use memstache_core::{Error, Result, Space, TenantId};
+use zeroize::Zeroizing;
 
 use super::{DataKey, DataKeys, KeyFailure, KeyId, KeyLookup, NameKey, Secret};
 use crate::derive;
@@ -94,13 +95,70 @@ impl DataKeys for FixedKeys {
 
 /// Derives the key of a tenant's names.
 fn name_key(secret: &Secret, tenant: Option<&str>) -> NameKey {
-    let mut bytes = [0; Secret::LEN];
-    derive::expand(&derive::prk(secret), &[FIXED_NAME, tenant.unwrap_or_default().as_bytes()], &mut bytes);
-    NameKey::new(Secret::from_bytes(bytes))
+    let mut bytes = Zeroizing::new([0; Secret::LEN]);
+    derive::expand(&derive::prk(secret), &[FIXED_NAME, tenant.unwrap_or_default().as_bytes()], &mut *bytes);
+    NameKey::new(Secret::from_bytes(*bytes))
 }
 
 impl fmt::Debug for FixedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FixedKeys").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memstache_core::KeyspaceName;
+
+    use super::*;
+
+    fn space(tenant: Option<&TenantId>) -> Space {
+        Space::new(tenant, &KeyspaceName::new("k").unwrap())
+    }
+
+    fn ready(lookup: KeyLookup) -> Option<KeyId> {
+        match lookup {
+            KeyLookup::Ready(key) => Some(key.id()),
+            KeyLookup::Failed(failure) => {
+                assert_eq!(failure, KeyFailure::Unknown);
+                None
+            }
+            KeyLookup::Wait(_) => panic!("nothing is fetched"),
+        }
+    }
+
+    #[test]
+    fn tenants_have_their_own_keys_and_nobody_elses() {
+        let [one, two, other] = ["one", "two", "other"].map(|name| TenantId::new(name).unwrap());
+        let secrets = |seed| Secret::from_bytes([seed; 32]);
+        let keys = FixedKeys::dangerous_per_tenant([(one.clone(), secrets(1)), (two.clone(), secrets(2))]).unwrap();
+        let (first, second) = (KeyId::of(&secrets(1)), KeyId::of(&secrets(2)));
+        assert_eq!(ready(keys.sealing(&space(Some(&one)))), Some(first));
+        assert_eq!(ready(keys.opening(&space(Some(&two)), second)), Some(second));
+        assert_eq!(ready(keys.opening(&space(Some(&one)), second)), None, "a key of another tenant");
+        for nobody in [Some(&other), None] {
+            assert_eq!(ready(keys.sealing(&space(nobody))), None);
+            assert!(keys.naming(&space(nobody)).is_none());
+        }
+        let names = |tenant| keys.naming(&space(Some(tenant))).unwrap().id();
+        assert_ne!(names(&one), names(&two));
+        let twice = FixedKeys::dangerous_per_tenant([(one.clone(), secrets(1)), (one, secrets(2))]);
+        assert_eq!(twice.unwrap_err().to_string(), "tenants must be different, but one twice was given");
+    }
+
+    #[test]
+    fn keys_that_tenants_bring_are_committing() {
+        let tenant = TenantId::new("one").unwrap();
+        let keys = FixedKeys::dangerous_brought_by_tenants([(tenant.clone(), Secret::from_bytes([1; 32]))]).unwrap();
+        assert!(matches!(keys.sealing(&space(Some(&tenant))), KeyLookup::Ready(key) if key.is_committing()));
+    }
+
+    #[test]
+    fn one_secret_for_all_has_a_name_key_for_each_tenant() {
+        let keys = FixedKeys::dangerous_one_for_all(Secret::from_bytes([1; 32]));
+        let tenant = TenantId::new("one").unwrap();
+        let names = |tenant| keys.naming(&space(tenant)).unwrap().id();
+        assert_ne!(names(None), names(Some(&tenant)));
+        assert_eq!(ready(keys.sealing(&space(None))), ready(keys.sealing(&space(Some(&tenant)))));
     }
 }

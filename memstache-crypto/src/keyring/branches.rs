@@ -78,11 +78,12 @@ impl Inner {
         };
         let held = self.branches.load_full();
         let now = self.clock.now();
-        if let Some(held) = &held {
-            if held.stored == record.sequence && !self.is_due(held, now) {
-                self.keep_branches(Branches { seen: now, ..held.same() });
-                return Ok(());
-            }
+        if let Some(held) = &held
+            && held.stored == record.sequence
+            && !self.is_due(held, now)
+        {
+            self.keep_branches(Branches { seen: now, ..held.same() });
+            return Ok(());
         }
         let opened = self.open_branches(&record, held.as_deref(), now).await;
         if opened.as_ref().is_err_and(is_disabled) {

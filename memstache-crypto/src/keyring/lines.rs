@@ -232,8 +232,13 @@ impl Inner {
             if let (Some(age), Some(created_at)) = (age, newest)
                 && created_at.saturating_add(age) <= now
             {
-                // A line that is full of live versions goes on with its last one.
-                changed |= self.add(place, image, branches, self.settings.spread()).is_ok();
+                match self.add(place, image, branches, self.settings.spread()) {
+                    Ok(_) => changed = true,
+                    // A line that is full of live versions goes on with its last one.
+                    Err(error) => {
+                        tracing::warn!(kind = error.kind().as_str(), "a key is due, but could not be rotated")
+                    }
+                }
             }
         }
         changed |= self.move_to_active_branch(place, image, branches)?;

@@ -103,8 +103,8 @@ impl Vault {
         pause.failed = pause.failed.saturating_add(1);
         pause.until = self.clock.now().after(span);
         tracing::warn!(kind = error.kind().as_str(), pause_ms = span.as_millis(), "a call to the key provider failed");
-        let asked = error.retry_after().unwrap_or(span);
-        Error::from(error).with_retry_after(asked)
+        let error = Error::from(error);
+        if span.is_zero() { error } else { error.with_retry_after(span) }
     }
 }
 

@@ -118,3 +118,30 @@ impl From<ProviderError> for Error {
         after.map_or_else(|| out.clone(), |after| out.clone().with_retry_after(after))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_apart_and_the_source_is_kept() {
+        for (kind, expected) in [
+            (ProviderErrorKind::Unavailable, ErrorKind::Unavailable),
+            (ProviderErrorKind::Throttled, ErrorKind::Overloaded),
+            (ProviderErrorKind::Forbidden, ErrorKind::Unavailable),
+            (ProviderErrorKind::NotFound, ErrorKind::NotFound),
+            (ProviderErrorKind::Disabled, ErrorKind::Unavailable),
+            (ProviderErrorKind::Invalid, ErrorKind::Rejected),
+            (ProviderErrorKind::Unsupported, ErrorKind::Unsupported),
+        ] {
+            let after = Duration::from_secs(3);
+            let error = ProviderError::new(kind, "detail").with_source(fmt::Error).with_retry_after(after);
+            let error = Error::from(error);
+            assert_eq!((error.kind(), error.retry_after()), (expected, Some(after)));
+            assert_eq!(error.to_string(), format!("the key provider failed ({})", kind.as_str()));
+            assert_eq!(error.find_source::<ProviderError>().map(ProviderError::kind), Some(kind));
+            assert!(error.find_source::<fmt::Error>().is_some());
+        }
+        assert_eq!(Error::from(ProviderError::new(ProviderErrorKind::Invalid, "")).retry_after(), None);
+    }
+}

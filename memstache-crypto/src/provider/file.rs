@@ -1,10 +1,11 @@
 //! Master keys in a file that nobody else may read.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -26,6 +27,9 @@ use crate::{
 
 /// Longest file: 64 versions.
 const MAX_FILE: u64 = 64 * 1024;
+/// How long a writer waits for another.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Master keys in a file of mode 0600: a line for each version, `NUMBER BASE64 CREATED`, the last in milliseconds since
 /// 1970.
@@ -123,7 +127,7 @@ impl Inner {
         let lock = private(OpenOptions::new().read(true).write(true).create(true).truncate(false))
             .open(self.path.with_extension("lock"))
             .map_err(failed)?;
-        lock.lock().map_err(failed)?;
+        wait_for(&lock)?;
         let keys = self.read()?;
         let secret = Secret::random(&SystemRandom::new() as &dyn Random).map_err(|error| {
             ProviderError::new(ProviderErrorKind::Unavailable, "there is no randomness").with_source(error)
@@ -232,6 +236,23 @@ fn failed(error: io::Error) -> ProviderError {
         _ => ProviderErrorKind::Unavailable,
     };
     ProviderError::new(kind, "the master key file").with_source(error)
+}
+
+/// Asks again and again instead of waiting in the kernel, so that a stuck process does not hang this one.
+fn wait_for(lock: &File) -> Result<(), ProviderError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) if waited >= LOCK_WAIT => {
+                let detail = format!("the master key file was locked by another process for {LOCK_WAIT:?}");
+                return Err(ProviderError::new(ProviderErrorKind::Unavailable, detail));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+        }
+        waited += LOCK_PAUSE;
+    }
 }
 
 /// Runs work on tokio's blocking threads; once begun, it runs to its end.

@@ -78,3 +78,36 @@ impl KeyProvider for StaticProvider {
         keys.current()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(seed: u8) -> Secret {
+        Secret::from_bytes([seed; 32])
+    }
+
+    #[tokio::test]
+    async fn the_last_wraps_all_unwrap_and_clones_share() {
+        let provider = StaticProvider::dangerous_from_secrets([secret(1), secret(2)]).unwrap();
+        let clone = provider.clone();
+        let master = provider.current().await.unwrap();
+        assert_eq!(master.version(), "2");
+        let wrapped = provider.wrap(&master, &secret(9), b"a").await.unwrap();
+        assert_eq!(clone.rotate().await.unwrap().version(), "3");
+        assert_eq!(provider.current().await.unwrap().version(), "3");
+        assert_eq!(provider.unwrap(&wrapped, b"a").await.unwrap(), secret(9));
+        let gone = MasterVersion::new("7").unwrap();
+        let error = provider.wrap(&gone, &secret(9), b"a").await.unwrap_err();
+        assert_eq!(error.kind(), ProviderErrorKind::NotFound);
+    }
+
+    #[test]
+    fn none_too_many_and_the_same_twice_are_refused() {
+        let message = |secrets: Vec<Secret>| StaticProvider::dangerous_from_secrets(secrets).unwrap_err().to_string();
+        assert!(message(Vec::new()).ends_with("secrets must be at least one, but none was given"));
+        assert!(message(vec![secret(1), secret(1)]).ends_with("must be different keys, but a key twice was given"));
+        let many = (0..65).map(secret).collect();
+        assert!(message(many).ends_with("master key versions must be at most 64, but 65 was given"));
+    }
+}

@@ -66,7 +66,9 @@ impl Prepared {
         }
         let name = (*parsed.salt, parsed.key_id, parsed.suite);
         let shard = &self.shards[place(SHARDS)];
-        match shard.lock().find(&name) {
+        // Apart from the match, which would hold the lock to its end: nobody decrypts under it.
+        let found = shard.lock().find(&name);
+        match found {
             Found::Kept(key) => return use_it(&key),
             Found::Passed => return use_it(&derive()),
             Found::Admitted => {}

@@ -1,9 +1,12 @@
 //! New versions: spread, used, and ended.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use memstache_core::{ErrorKind, TenantId};
-use memstache_crypto::{DataKeys, KeyFailure, KeyManagement, KeyOwner, KeyState, Keyring};
+use memstache_core::{ErrorKind, RecordStore, TenantId};
+use memstache_crypto::{
+    BranchKeyInfo, DataKeys, DerivedKey, FileProvider, KeyFailure, KeyManagement, KeyOwner, KeyProvider as _, KeyState,
+    Keyring,
+};
 
 use crate::kit::{DAY, HOUR, MINUTE, World, is_ready, opening, sealing, space};
 
@@ -246,4 +249,93 @@ async fn names_rotate_apart_from_values() {
     let new = node.rotate_names(Some(&TenantId::new("acme").unwrap())).await.unwrap();
     world.pass(10 * MINUTE, &[&node]).await;
     assert_eq!(node.naming(&space).unwrap().id(), new);
+}
+
+#[tokio::test]
+async fn a_master_key_that_the_vault_rotated_is_taken_into_use() {
+    let world = World::new();
+    let space = space("acme", "products");
+    let node = world.node().await;
+    let id = sealing(&node, &space).await.unwrap();
+    world.vault.rotate().await.unwrap();
+    assert!(node.get_master_key(Some("1")).await.is_ok(), "still in use");
+    world.pass(HOUR, &[&node]).await;
+    assert_eq!(node.get_master_key(Some("1")).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(opening(&world.node().await, &space, id).await, Ok(id));
+}
+
+#[tokio::test]
+async fn the_master_key_rotates_by_age_once_for_all_nodes() {
+    let path = std::env::temp_dir().join(format!("memstache-keys-master-age-{}", std::process::id()));
+    std::fs::create_dir(&path).unwrap();
+    let world = World::new();
+    let provider = FileProvider::with_clock(path.join("master"), Arc::new(world.clock.clone()));
+    provider.rotate().await.unwrap();
+    let builder = || {
+        let records = Arc::clone(&world.records) as Arc<dyn RecordStore>;
+        let builder = Keyring::builder("test", records, Arc::new(provider.clone()));
+        builder.with_clock(Arc::new(world.clock.clone())).with_master_rotation(DAY)
+    };
+    let (one, other) = (builder().open().await.unwrap(), builder().open().await.unwrap());
+    let space = space("acme", "products");
+    let id = sealing(&one, &space).await.unwrap();
+    world.pass(DAY - HOUR, &[&one, &other]).await;
+    assert_eq!(one.get_master_key(None).await.unwrap().version(), "1");
+    world.pass(2 * HOUR, &[&one, &other]).await;
+    assert_eq!(one.get_master_key(None).await.unwrap().version(), "2");
+    assert_eq!(one.get_master_key(Some("1")).await.unwrap_err().kind(), ErrorKind::NotFound, "nothing needs it");
+    let restarted = builder().open().await.unwrap();
+    assert_eq!(opening(&restarted, &space, id).await, Ok(id));
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_change_the_same_keys_at_once_lose_nothing() {
+    let world = World::new();
+    let space = space("acme", "products");
+    let first = sealing(&world.node().await, &space).await.unwrap();
+    let mut nodes = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let node = world.node().await;
+        nodes.spawn(async move {
+            let derived = node.rotate_derived(&acme()).await.unwrap().id();
+            let branch = node.rotate_branch().await.unwrap().id();
+            node.rotate_master_key(None).await.unwrap();
+            (derived, branch)
+        });
+    }
+    let made = nodes.join_all().await;
+    let node = world.node().await;
+    let keys: Vec<_> = node.status(&acme()).await.unwrap().iter().map(DerivedKey::id).collect();
+    let branches: Vec<_> = node.branch_status().await.unwrap().iter().map(BranchKeyInfo::id).collect();
+    assert_eq!((keys.len(), branches.len()), (5, 5));
+    assert!(made.iter().all(|(derived, branch)| keys.contains(derived) && branches.contains(branch)));
+    world.pass(10 * MINUTE, &[&node]).await;
+    node.rewrap().await.unwrap();
+    for id in keys {
+        assert_eq!(opening(&world.node().await, &space, id).await, Ok(id));
+    }
+    assert_eq!(opening(&node, &space, first).await, Ok(first));
+}
+
+#[tokio::test]
+async fn a_line_that_is_full_goes_on_with_its_last_version_and_rotates_again_once_there_is_room() {
+    let world = World::new();
+    let space = space("acme", "products");
+    let node = world.builder().with_derived_rotation(HOUR).open().await.unwrap();
+    let first = sealing(&node, &space).await.unwrap();
+    for _ in 0..80 {
+        world.pass(HOUR, &[&node]).await;
+        assert!(is_ready(&node.sealing(&space)));
+    }
+    assert_eq!(states(&node).await.len(), 64);
+    let error = node.rotate_derived(&acme()).await.unwrap_err();
+    assert_eq!(error.to_string(), "a key has at most 64 versions: retire the oldest first");
+    assert_eq!(opening(&node, &space, first).await, Ok(first));
+    let last = sealing(&node, &space).await.unwrap();
+    assert!(node.retire(&acme(), first).await.unwrap());
+    world.pass(15 * MINUTE, &[&node]).await;
+    assert_ne!(sealing(&node, &space).await.unwrap(), last);
+    assert_eq!(states(&node).await.len(), 64);
+    assert_eq!(opening(&node, &space, first).await, Err(KeyFailure::Unknown), "forgotten");
 }

@@ -9,6 +9,7 @@ mod golden;
 mod kit;
 mod outage;
 mod policy;
+mod properties;
 mod secrets;
 mod stack;
 mod stored;

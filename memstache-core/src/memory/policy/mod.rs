@@ -83,7 +83,8 @@ pub trait EvictionPolicy: Send + Sync + 'static {
     /// Called by many readers at a time: use atomics, or pass over what would have to wait for another reader.
     fn record_access(&self, slot: SlotId, hash: u64);
 
-    /// Takes note that an entry's value was replaced by one of another weight. Default: it counts as a read.
+    /// Takes note that an entry's value was replaced by one of another weight. Default: it counts as a read, as does
+    /// another value of the same weight.
     fn record_update(&mut self, slot: SlotId, hash: u64, _weight: usize) {
         self.record_access(slot, hash);
     }

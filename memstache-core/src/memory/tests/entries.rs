@@ -316,3 +316,36 @@ fn handles_are_shared_between_threads_and_show_no_keys() {
     fn send<T: Send>(_: &T) {}
     send(&bed().store.get(Get::one(key("a"))));
 }
+
+#[tokio::test]
+async fn a_plain_length_comes_back_whatever_it_is_and_is_charged_only_where_it_is_another() {
+    let bed = bed();
+    let mut bytes = Vec::new();
+    for (n, value) in ["", "v", &"v".repeat(4096), &"v".repeat(4097)].into_iter().enumerate() {
+        let own = value.len() as u64;
+        for (m, plain_len) in [own, 0, 1, 5_000_000, u64::from(u32::MAX), u64::MAX].into_iter().enumerate() {
+            for tagged_too in [false, true] {
+                let name = format!("{n} {m} {tagged_too}");
+                let mut entry = if tagged_too { tagged(value, "t") } else { forever(value) };
+                entry.content.plain_len = plain_len;
+                let before = bed.store.stats().bytes;
+                bed.set(&name, entry.clone()).await;
+                bytes.push(bed.store.stats().bytes - before);
+                for _ in 0..2 {
+                    let Lookup::Hit(held) = bed.get(&name).await else { panic!("{name}") };
+                    assert_eq!((held.value.len(), held.meta.content), (value.len(), entry.content), "{name}");
+                    assert_eq!(
+                        bed.store.get_now(&Parts::new(&space("", "test"), name.as_bytes()).unwrap()),
+                        Some(held.value)
+                    );
+                    // In the place of the first.
+                    bed.set(&name, entry.clone()).await;
+                }
+                bed.remove(&name).await;
+            }
+        }
+    }
+    assert_eq!(bed.store.stats().bytes, 0);
+    let (same, other) = (bytes[0], bytes[4]);
+    assert_eq!(other - same, 4, "an empty value, with its own length and with another");
+}

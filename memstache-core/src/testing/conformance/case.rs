@@ -172,8 +172,7 @@ impl Caller<'_> {
         let space = key.space();
         let near = self.service.try_hit(&Parts::new(&space, key.name())?, &scope, self.case.now());
         if let Some(entry) = near {
-            let negative = entry.meta.content.negative;
-            return Ok(Seen(if negative { Lookup::Negative(entry.meta) } else { Lookup::Hit(entry) }));
+            return Ok(Seen(Lookup::fresh(entry)));
         }
         let mut op = Get::one(key.clone());
         op.scope = scope;

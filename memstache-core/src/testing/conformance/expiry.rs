@@ -22,6 +22,7 @@ super::rules![
     max_staleness_is_kept_by_every_answer,
     a_negative_record_is_told_apart,
     a_negative_record_expires,
+    a_sealed_negative_record_comes_with_its_bytes,
     a_new_lifetime_counts_from_now,
     a_shorter_lifetime_reaches_every_handle,
 ];
@@ -204,6 +205,22 @@ async fn a_negative_record_is_told_apart(case: &Case<'_>) -> Outcome {
     b.set(&key, value("v")).await?;
     a.get(&key).await?.hit("v")?;
     Ok(())
+}
+
+async fn a_sealed_negative_record_comes_with_its_bytes(case: &Case<'_>) -> Outcome {
+    case.needs_negative()?;
+    case.needs_unsealed()?;
+    let (a, b) = (case.caller().await, case.caller().await);
+    let key = case.key("k")?;
+    let mut record = NewEntry::negative(case.ttl(10)?);
+    record.value = "sealed".into();
+    record.content.sealed = true;
+    a.set(&key, record).await?;
+    for caller in [&a, &b] {
+        let content = caller.get(&key).await?.hit("sealed")?.meta.content;
+        check(content.negative && content.sealed, "the record has lost what it is")?;
+    }
+    check(!a.touch(&key, TouchKind::Probe).await?, "a sealed negative record is a live value")
 }
 
 async fn a_negative_record_expires(case: &Case<'_>) -> Outcome {

@@ -48,6 +48,9 @@ impl State {
                 Lookup::Stale(entry, lease)
             }
             Some((entry, _)) if self.is(Sabotage::TakesNegativeForValue) => Lookup::Hit(entry),
+            Some((entry, _)) if entry.meta.content.negative && self.is(Sabotage::LosesSealedNegative) => {
+                Lookup::Negative(entry.meta)
+            }
             Some((entry, _)) => Lookup::fresh(entry),
             None if on_miss == OnMiss::Report => Lookup::Miss,
             None => self.grant(address, now).map_or_else(Lookup::Busy, Lookup::Leased),

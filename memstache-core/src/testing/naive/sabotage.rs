@@ -66,6 +66,8 @@ pub enum Sabotage {
     SlidesPastTtl,
     /// A negative record is answered as a value.
     TakesNegativeForValue,
+    /// Tells a sealed negative record apart, and loses its bytes.
+    LosesSealedNegative,
     /// Keys of one name in different tenants are one.
     MixesTenants,
     /// What must be sealed is stored as it is.

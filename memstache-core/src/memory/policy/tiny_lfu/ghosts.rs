@@ -54,6 +54,11 @@ impl Ghosts {
         }
     }
 
+    /// Returns in how many steps all are aged.
+    pub(super) fn sets(&self) -> usize {
+        self.sets.len()
+    }
+
     /// Gives back all but room for so many; some that there would be room for are forgotten with the others.
     pub(super) fn shrink(&mut self, ghosts: usize) {
         self.sets.truncate((ghosts / WAYS).max(1));

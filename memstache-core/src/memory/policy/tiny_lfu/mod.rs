@@ -49,7 +49,7 @@ const REPLAYS: usize = 32;
 ///
 /// A hit reads two bytes and writes them if there is news; of a shard's keys one in many is sampled, whose hits are
 /// also put where the next insertions serve them. Victims take amortised constant time: at most some hundred steps, and
-/// one for each entry that was removed before its turn. An insertion serves at most 32 samples. About 14 bytes an entry
+/// one for each entry that was removed before its turn. An insertion serves at most 32 samples. About 15 bytes an entry
 /// from 10,000 on, 40 of 1,000 and 100 of 500 or fewer. Weights count up to 2 GiB, and within an eighth.
 ///
 /// [TinyLFU]: https://doi.org/10.1145/3149371

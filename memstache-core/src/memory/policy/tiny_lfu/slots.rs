@@ -24,43 +24,51 @@ pub(super) trait Slots {
     fn set_next(&mut self, slot: u32, next: u32);
 }
 
-/// The residents of the store, seven bytes each: what hits touch, apart from what they do not.
-pub(super) struct Residents {
-    states: Column<State>,
-    nexts: Column<u32>,
+/// The residents of the store, eight bytes each: whoever comes or goes touches one line of the cache.
+pub(super) struct Residents(Column<Resident>);
+
+struct Resident {
+    next: u32,
+    state: State,
     /// Packed.
-    weights: Column<u8>,
+    weight: u8,
+}
+
+impl Default for Resident {
+    fn default() -> Self {
+        Self { next: NONE, state: State::default(), weight: 0 }
+    }
 }
 
 impl Residents {
     pub(super) const fn new() -> Self {
-        Self { states: Column::new(), nexts: Column::new(), weights: Column::new() }
+        Self(Column::new())
     }
 }
 
 impl Slots for Residents {
     fn state(&self, slot: u32) -> Option<&State> {
-        self.states.get(slot)
+        self.0.get(slot).map(|resident| &resident.state)
     }
 
     fn state_mut(&mut self, slot: u32) -> &mut State {
-        self.states.at(slot)
+        &mut self.0.at(slot).state
     }
 
     fn weight(&self, slot: u32) -> u64 {
-        unpack(self.weights.get(slot).copied().unwrap_or_default())
+        unpack(self.0.get(slot).map_or(0, |resident| resident.weight))
     }
 
     fn set_weight(&mut self, slot: u32, weight: usize) {
-        *self.weights.at(slot) = pack(weight);
+        self.0.at(slot).weight = pack(weight);
     }
 
     fn next(&self, slot: u32) -> u32 {
-        self.nexts.get(slot).copied().unwrap_or(NONE)
+        self.0.get(slot).map_or(NONE, |resident| resident.next)
     }
 
     fn set_next(&mut self, slot: u32, next: u32) {
-        *self.nexts.at(slot) = next;
+        self.0.at(slot).next = next;
     }
 }
 
@@ -156,7 +164,7 @@ impl Residents {
     #[cfg(test)]
     pub(super) fn bytes(slots: u32) -> usize {
         let chunks = slots.div_ceil(256) as usize;
-        chunks * 256 * (size_of::<State>() + size_of::<u32>() + 1) + chunks.next_power_of_two().max(4) * 3 * 8
+        chunks * 256 * size_of::<Resident>() + chunks.next_power_of_two().max(4) * 8
     }
 }
 
@@ -191,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn a_resident_takes_seven_bytes_and_a_sample_eight() {
-        assert_eq!(Residents::bytes(1 << 20), (1 << 20) * 7 + (1 << 12) * 24);
+    fn residents_and_samples_take_eight_bytes() {
+        assert_eq!(Residents::bytes(1 << 20), (1 << 20) * 8 + (1 << 12) * 8);
         assert_eq!(size_of::<Sample>(), 8);
     }
 }

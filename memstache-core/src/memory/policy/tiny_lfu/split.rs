@@ -44,6 +44,8 @@ pub(super) struct Split<S> {
     /// Modulo 4 in entries and ghosts.
     epoch: u8,
     insertions: usize,
+    /// How many steps the sweep over all counts has to go in this epoch.
+    unswept: usize,
     swept: u32,
     pub(super) end: u32,
     /// About the most that there was room for of late, by weight: 0 before the first eviction.
@@ -60,6 +62,7 @@ impl<S: Slots> Split<S> {
             ghosts: Ghosts::new(),
             epoch: 0,
             insertions: 0,
+            unswept: 0,
             swept: 0,
             end: 0,
             ceiling: 0,
@@ -225,13 +228,17 @@ impl<S: Slots> Split<S> {
         if self.insertions >= self.len() * EPOCH {
             self.insertions = 0;
             self.epoch = self.epoch.wrapping_add(1);
+            self.unswept = self.ghosts.sets().max(self.end as usize);
         }
-        self.swept = (self.swept + 1) % self.end;
-        let epoch = self.epoch;
-        let state = self.queues.slots.state_mut(self.swept);
-        let count = state.count(epoch);
-        state.set_count(epoch, count);
-        self.ghosts.age(epoch);
+        if self.unswept > 0 {
+            self.unswept -= 1;
+            self.swept = (self.swept + 1) % self.end;
+            let epoch = self.epoch;
+            let state = self.queues.slots.state_mut(self.swept);
+            let count = state.count(epoch);
+            state.set_count(epoch, count);
+            self.ghosts.age(epoch);
+        }
     }
 
     fn count(&self, slot: u32) -> u8 {
@@ -240,9 +247,11 @@ impl<S: Slots> Split<S> {
 
     /// Returns what the window should weigh: whole entries, so that equal weights of any size count alike.
     fn target(&self) -> u64 {
-        let share = u128::from(self.queues.weight()) * u128::from(self.division.window) / u128::from(WHOLE);
+        // Whole and part by themselves: the product would not fit.
+        let (weight, window, whole) = (self.queues.weight(), u64::from(self.division.window), u64::from(WHOLE));
+        let share = weight / whole * window + weight % whole * window / whole;
         let mean = self.mean();
-        share as u64 / mean * mean
+        share / mean * mean
     }
 
     fn mean(&self) -> u64 {

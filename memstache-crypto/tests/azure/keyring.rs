@@ -34,7 +34,7 @@ async fn no_request_calls_the_vault_and_none_fails_without_it() {
 
         let before = emulator.calls().total();
         for at in 0..200 {
-            cache.set(&at.to_string(), &format!("value {at}")).await.unwrap();
+            cache.set(at.to_string(), &format!("value {at}")).await.unwrap();
             assert_eq!(cache.get::<String>(&at.to_string()).await.unwrap(), Some(format!("value {at}")));
         }
         assert_eq!(emulator.calls().total(), before, "400 requests made no call");
@@ -49,7 +49,7 @@ async fn no_request_calls_the_vault_and_none_fails_without_it() {
             let before = emulator.calls().total();
             for at in 0..50 {
                 assert_eq!(cache.get::<String>(&at.to_string()).await.unwrap(), Some(format!("value {at}")));
-                cache.set(&at.to_string(), &format!("value {at}")).await.unwrap();
+                cache.set(at.to_string(), &format!("value {at}")).await.unwrap();
             }
             assert_eq!(emulator.calls().total(), before, "100 requests made no call");
         }

@@ -1,6 +1,6 @@
 //! Secrets in the vault.
 
-use memstache_crypto::{KeyProvider as _, ProviderErrorKind, WrappedKey};
+use memstache_crypto::{KeyProvider as _, MasterVersion, ProviderErrorKind, WrappedKey};
 
 use crate::kit::{emulator, key, kind, send, vault};
 
@@ -22,6 +22,9 @@ async fn a_secret_is_made_wraps_unwraps_and_rotates() {
         let foreign = WrappedKey::new(secrets.id(), &first, bytes.into()).unwrap();
         assert_eq!(kind(secrets.unwrap(&foreign, b"for").await), ProviderErrorKind::Invalid);
     }
+    // What is not a version must not become a path.
+    let path = MasterVersion::new("../other").unwrap();
+    assert_eq!(kind(secrets.wrap(&path, &key(), b"for").await), ProviderErrorKind::Invalid);
     let swapped = WrappedKey::new(secrets.id(), &second, wrapped.bytes().to_vec().into()).unwrap();
     assert_eq!(kind(secrets.unwrap(&swapped, b"for").await), ProviderErrorKind::Invalid);
 }

@@ -29,7 +29,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn it_prints_its_address_and_answers() {
+fn it_prints_its_address_answers_and_ends_when_it_is_told() {
     let mut running = Running(command().args(["--address", "127.0.0.1:0", "--forbidden"]).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -40,6 +40,10 @@ fn it_prints_its_address_and_answers() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("ForbiddenByRbac"), "{answer}");
+
+    let told = Command::new("kill").args(["-TERM", &running.0.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert!(running.0.wait().unwrap().success(), "it ended by itself");
 }
 
 #[test]

@@ -20,9 +20,9 @@ use azure_identity::{
     WorkloadIdentityCredentialOptions,
 };
 use futures_util::future::{Either, select};
-use memstache_core::Clock;
+use memstache_core::{Clock, Tick};
 
-/// How long one source may take while the right one is not known yet: away from Azure, the address of managed identities
+/// How long one source may take while the right one is not known yet and there are others: away from Azure, the address of managed identities
 /// answers nothing at all.
 const PROBE: Duration = Duration::from_secs(3);
 
@@ -167,7 +167,9 @@ impl TokenCredential for Chain {
         let mut last = Error::with_message(ErrorKind::Credential, "no source of tokens is set up");
         for (at, source) in self.sources.iter().enumerate() {
             let answer = source.get_token(scopes, options.clone());
-            let until = self.clock.sleep_until(self.clock.now().after(PROBE));
+            // After the last one there is nothing to try: it may take what the call has left.
+            let until = if at + 1 == self.sources.len() { Tick::NEVER } else { self.clock.now().after(PROBE) };
+            let until = self.clock.sleep_until(until);
             match select(answer, until).await {
                 Either::Left((Ok(token), _)) => {
                     // Another call may have been faster; both sources give tokens.

@@ -12,7 +12,7 @@ use azure_security_keyvault_keys::{
 };
 use zeroize::Zeroizing;
 
-use super::vault::Calls;
+use super::vault::{Calls, checked};
 use crate::{
     key::Secret,
     provider::{KeyProvider, MasterVersion, ProviderError, ProviderErrorKind, WrappedKey},
@@ -93,9 +93,10 @@ impl KeyProvider for AzureKeys {
 
     async fn wrap(&self, master: &MasterVersion, key: &Secret, _: &[u8]) -> Result<WrappedKey, ProviderError> {
         let Inner { client, name, calls, id, .. } = &*self.0;
+        let version = checked(master.version())?;
         let result = calls
             .run(|| async {
-                let key_version = Some(master.version().to_owned());
+                let key_version = Some(version.to_owned());
                 let options = KeyClientWrapKeyOptions { key_version, ..KeyClientWrapKeyOptions::default() };
                 client.wrap_key(name, parameters(key.expose()).try_into()?, Some(options)).await?.into_model()
             })
@@ -106,10 +107,11 @@ impl KeyProvider for AzureKeys {
 
     async fn unwrap(&self, wrapped: &WrappedKey, _: &[u8]) -> Result<Secret, ProviderError> {
         let Inner { client, name, calls, .. } = &*self.0;
+        let version = checked(wrapped.version())?;
         let result = calls
             .run(|| async {
                 let parameters = parameters(wrapped.bytes()).try_into()?;
-                client.unwrap_key(name, wrapped.version(), parameters, None).await?.into_model()
+                client.unwrap_key(name, version, parameters, None).await?.into_model()
             })
             .await?;
         let bytes = Zeroizing::new(result.result.ok_or_else(|| invalid("the vault's answer has no key"))?);

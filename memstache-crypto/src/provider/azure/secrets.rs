@@ -11,7 +11,7 @@ use data_encoding::BASE64;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use super::vault::Calls;
+use super::vault::{Calls, checked};
 use crate::{
     key::Secret,
     provider::{KeyProvider, MasterVersion, ProviderError, ProviderErrorKind, WrappedKey},
@@ -60,7 +60,7 @@ impl Inner {
 
     /// The key that a version holds, ready for use.
     async fn cipher(&self, version: &str) -> Result<LessSafeKey, ProviderError> {
-        let bundle = self.get(Some(version)).await?;
+        let bundle = self.get(Some(checked(version)?)).await?;
         let text = Zeroizing::new(bundle.value.unwrap_or_default());
         let wrong = |_| invalid("the secret is not 32 bytes in base64");
         let bytes = Zeroizing::new(BASE64.decode(text.trim().as_bytes()).map_err(wrong)?);

@@ -6,10 +6,18 @@ use futures_util::future::{Either, select};
 use memstache_core::Clock;
 
 use super::failure::failure;
-use crate::provider::{ProviderError, ProviderErrorKind};
+use crate::provider::{ProviderError, ProviderErrorKind, invalid};
 
 /// How long to wait before the first repetition; twice as long before each further one.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Checks a version before it becomes part of a path: Azure's are letters and digits.
+pub(super) fn checked(version: &str) -> Result<&str, ProviderError> {
+    if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(invalid("version in the vault", "letters and digits", "something else"));
+    }
+    Ok(version)
+}
 
 /// The time that calls may take, and how often they are repeated.
 #[derive(Clone, Debug)]

@@ -38,6 +38,12 @@ pub fn key_record(data: &[u8]) -> bool {
     keyring::fuzzing::key_record(data)
 }
 
+/// Sends bytes to the emulator as the body of a call; the first byte chooses which. Returns whether the call succeeded.
+#[cfg(feature = "emulator")]
+pub fn emulator_json(data: &[u8]) -> bool {
+    crate::emulator::fuzzing::call(data)
+}
+
 /// Takes bytes apart and opens them as a stored value, which succeeds for those alone that were sealed here. Returns
 /// whether they are laid out as an envelope.
 pub fn envelope(data: &[u8]) -> bool {

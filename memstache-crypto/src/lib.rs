@@ -4,6 +4,9 @@
 
 mod backend;
 mod derive;
+#[cfg(feature = "emulator")]
+#[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
+pub mod emulator;
 mod envelope;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]
@@ -17,6 +20,8 @@ mod random;
 mod rsa;
 mod seal;
 
+#[cfg(feature = "azure")]
+pub use self::provider::{AzureAuth, AzureKeyVault, AzureKeyVaultBuilder, AzureKeys, AzureSecrets};
 #[cfg(any(test, feature = "test-util"))]
 pub use self::random::SeededRandom;
 pub use self::{

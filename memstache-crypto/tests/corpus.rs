@@ -26,3 +26,6 @@ macro_rules! replays {
 }
 
 replays!(associated_data, envelope, inner_header, key_record);
+
+#[cfg(feature = "emulator")]
+replays!(emulator_json);

@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod features;
+mod judge;
 mod lint;
 mod matrix;
 mod peers;
@@ -17,6 +18,7 @@ mod steps;
 mod test;
 mod tidy;
 mod tools;
+mod wheels;
 mod workspace;
 
 use std::process::ExitCode;

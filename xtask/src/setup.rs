@@ -1,7 +1,6 @@
 //! `setup`: installs the tools that the other verbs call, or says how to.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,6 +12,7 @@ use crate::{
     screen::say,
     steps::Steps,
     tools::{self, TOOLS, Tool},
+    wheels::Environment,
     workspace::Workspace,
 };
 
@@ -65,28 +65,7 @@ fn system(ws: &Workspace, steps: &mut Steps) {
 /// Installs the pinned wheels, unless these very pins are installed already.
 fn wheels(ws: &Workspace, steps: &mut Steps) {
     let home = tools::home(ws);
-    let stamp = home.join("installed.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == WHEELS) {
-        steps.check("pinned tools: in place", || Ok(()));
-        return;
-    }
-    let Some(python) = tools::on_path("python3") else {
-        steps.fail("pinned tools", "python3 is missing");
-        return;
-    };
-    if steps.run("python environment", ws.command(python).args(["-m", "venv", "--clear"]).arg(&home))
-        && steps.run("pinned tools", &mut pip_install(ws))
-    {
-        steps.check("remember the pins", || Ok(fs::write(&stamp, WHEELS)?));
-    }
-}
-
-fn pip_install(ws: &Workspace) -> Command {
-    let mut pip = ws.command(tools::bin(ws).join("python"));
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]);
-    pip.args(["--require-hashes", "--only-binary", ":all:", "-r"]);
-    pip.arg(ws.root.join("xtask").join("tools.txt"));
-    pip
+    Environment { name: "pinned tools", home, pins: WHEELS, file: "xtask/tools.txt" }.make(ws, steps);
 }
 
 /// Prints one line a tool.
@@ -137,11 +116,7 @@ mod tests {
 
     #[test]
     fn every_wheel_is_pinned_and_hashed() {
-        let pins: Vec<_> = WHEELS.lines().filter(|line| line.contains("==")).collect();
-        assert!(pins.len() >= 4, "{pins:?}");
-        for pin in pins {
-            assert!(pin.ends_with('\\'), "no hash follows {pin}");
-        }
+        crate::wheels::tests::assert_pinned(WHEELS, 4);
     }
 
     #[test]

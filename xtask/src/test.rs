@@ -3,14 +3,15 @@
 use anyhow::Result;
 
 use crate::{
-    process,
+    judge, process,
     screen::say,
     steps::Steps,
     tools,
     workspace::{Workspace, selection},
 };
 
-/// Runs every test of the workspace, then every example in its docs.
+/// Runs every test of the workspace, then every example in its docs; between them, Azure's own Python SDK on the Key Vault
+/// emulator.
 ///
 /// Uses nextest if it is there (`cargo xtask setup` installs it), else `cargo test`. All features are on unless you choose.
 /// The last line sums up: N passed, N failed, N skipped.
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Run only the examples in the docs; with words after it, those whose names contain them
     #[arg(long)]
     doc: bool,
+    /// Leave out the judgement of Azure's Python SDK on the Key Vault emulator, which needs Python 3 and PyPI
+    #[arg(long)]
+    no_judge: bool,
     /// Names of tests and options of the test runner; examples in the docs are then left out
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) args: Vec<String>,
@@ -42,6 +46,9 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     let mut counts = Counts::default();
     if !args.doc {
         counts.add(&tests(ws, args, &mut steps));
+        if args.wants_judge() {
+            counts.add(&judge::run(ws, args.release, &mut steps));
+        }
     }
     if args.doc || args.args.is_empty() {
         counts.add(&examples(ws, args, &mut steps));
@@ -96,6 +103,13 @@ impl Args {
             out.push("--release");
         }
         out
+    }
+
+    /// Whether the whole of the crate with the emulator is tested.
+    fn wants_judge(&self) -> bool {
+        let all_features = self.features.is_none() && !self.no_default_features;
+        let chosen = self.packages.is_empty() || self.packages.iter().any(|name| name == judge::CRYPTO);
+        all_features && chosen && self.args.is_empty() && !self.no_judge
     }
 
     /// A copy without packages and words.
@@ -154,6 +168,23 @@ mod tests {
             (1, 0, 0)
         );
         assert_eq!(counted("12 passed by here"), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_judge_comes_with_the_whole_of_its_crate() {
+        let of = |packages: &[&str]| Args {
+            packages: packages.iter().map(|&it| it.to_owned()).collect(),
+            ..Args::default()
+        };
+        assert!(of(&[]).wants_judge() && of(&["memstache-core", judge::CRYPTO]).wants_judge());
+        assert!(!of(&["memstache-core"]).wants_judge());
+        for less in [
+            Args { no_judge: true, ..Args::default() },
+            Args { features: Some("json".to_owned()), ..Args::default() },
+            Args { args: vec!["lease".to_owned()], ..Args::default() },
+        ] {
+            assert!(!less.wants_judge());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::workspace::Workspace;
+use crate::{wheels, workspace::Workspace};
 
 /// A program that is not part of the workspace.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ pub(crate) fn home(ws: &Workspace) -> PathBuf {
 
 /// Programs of [`home`].
 pub(crate) fn bin(ws: &Workspace) -> PathBuf {
-    home(ws).join(if cfg!(windows) { "Scripts" } else { "bin" })
+    wheels::bin(&home(ws))
 }
 
 /// The tool if it is there and starts: the pinned one first, then the one on the path.

@@ -1,5 +1,7 @@
 //! Where master keys are kept.
 
+#[cfg(feature = "azure")]
+mod azure;
 mod environment;
 mod error;
 mod file;
@@ -14,6 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use memstache_core::{Error, Result};
 
+#[cfg(feature = "azure")]
+pub use self::azure::{AzureAuth, AzureKeyVault, AzureKeyVaultBuilder, AzureKeys, AzureSecrets};
 #[cfg(feature = "rsa")]
 pub use self::rsa::RsaProvider;
 pub use self::{

@@ -1,0 +1,16 @@
+//! Azure Key Vault, by Microsoft's own crates.
+
+mod auth;
+mod builder;
+mod failure;
+mod keys;
+mod secrets;
+mod transport;
+mod vault;
+
+pub use self::{
+    auth::AzureAuth,
+    builder::{AzureKeyVault, AzureKeyVaultBuilder},
+    keys::AzureKeys,
+    secrets::AzureSecrets,
+};

@@ -1,0 +1,10 @@
+//! The providers of Azure Key Vault, by Microsoft's Rust SDK, against the emulator.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod keyring;
+mod keys;
+mod kit;
+mod outage;
+mod secrets;
+mod settings;

@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn base64_is_that_of_the_standard() {
         // RFC 4648, §10.
-        for (bytes, text) in [("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("foobar", "Zm9vYmFy")] {
+        for (len, text) in [(1, "Zg"), (2, "Zm8"), (3, "Zm9v"), (4, "Zm9vYg"), (6, "Zm9vYmFy")] {
+            let bytes = &"foobar"[..len];
             let mut out = vec![0; text.len()];
             base64url(bytes.as_bytes(), &mut out);
             assert_eq!(out, text.as_bytes());

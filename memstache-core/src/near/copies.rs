@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    hash::{Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
@@ -16,10 +15,11 @@ use tokio::sync::mpsc;
 
 use super::{
     NearConfig, NearStats, NearView,
+    stored_key::StoredKey,
     tickets::{Ticket, Tickets},
 };
 use crate::{
-    address::{Address, Parts, hash_of_space},
+    address::{Address, Parts},
     clock::{Clock, Tick},
     coherence::Invalidation,
     entry::{Entry, Meta},
@@ -466,37 +466,5 @@ impl Copy<'_> {
 impl Extra for Beside {
     fn bytes(&self) -> usize {
         self.decoded.as_ref().map_or(0, |(_, weight)| *weight)
-    }
-}
-
-/// A plain stored key, taken apart.
-struct StoredKey<'a> {
-    space: &'a [u8],
-    name: &'a [u8],
-}
-
-impl<'a> StoredKey<'a> {
-    /// Labels have no colon, so the second one ends the space.
-    fn parse(stored: &'a [u8]) -> Option<Self> {
-        let mut colons = stored.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at);
-        let end = colons.nth(1)? + 1;
-        Some(Self { space: &stored[..end], name: &stored[end..] })
-    }
-}
-
-impl Hash for StoredKey<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(hash_of_space(self.space));
-        state.write(self.name);
-    }
-}
-
-impl Key for StoredKey<'_> {
-    fn space_key(&self) -> &[u8] {
-        self.space
-    }
-
-    fn name(&self) -> &[u8] {
-        self.name
     }
 }

@@ -19,6 +19,7 @@ mod follow;
 mod future;
 mod layer;
 mod service;
+mod stored_key;
 mod tickets;
 
 use std::{fmt, sync::Arc};

@@ -78,7 +78,7 @@ fn a_length_that_the_text_does_not_have_is_refused() {
     assert_eq!(opened(false, 5).unwrap(), "value");
     assert_eq!(opened(false, 6), Err(Reason::Inner), "longer than the text");
     assert_eq!(opened(false, 4), Err(Reason::Inner), "padding without the flag");
-    assert_eq!(opened(true, 4).unwrap(), "alue", "the value is at the end");
+    assert_eq!(opened(true, 4).unwrap(), &"value"[1..], "the value is at the end");
     assert_eq!(opened(true, 500), Err(Reason::Inner));
 }
 

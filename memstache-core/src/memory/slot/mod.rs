@@ -1,0 +1,276 @@
+//! One held entry, as small as can be, and what it is charged.
+
+mod cost;
+mod held;
+mod packed;
+mod replaced;
+mod small;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use bytes::Bytes;
+
+pub(crate) use self::{
+    held::{Held, HeldMut},
+    packed::Packed,
+    replaced::Replaced,
+    small::Small,
+};
+use self::{
+    packed::TAIL,
+    small::{FOREVER, OWN},
+};
+use super::{
+    class::{Class, Own},
+    key::Key,
+};
+#[cfg(feature = "near")]
+use crate::address::Address;
+#[cfg(feature = "near")]
+use crate::entry::Content;
+use crate::{accountant::Charge, clock::Tick, entry::Tags, expiry, version::Sequence};
+
+/// Bytes that an entry takes beside its slot, its key, its value and its tags' text: links of the wheel and the policy,
+/// its part of the hash table at the worst load, and for its value's allocation a header and what an allocator rounds up.
+const BESIDE: usize = LINKS + INDEX + VALUE_HEADER;
+const LINKS: usize = 8 + 16;
+const INDEX: usize = 12;
+const VALUE_HEADER: usize = 32 + 16;
+/// A further allocation.
+const HEADER: usize = 16 + 16;
+
+/// What a hit needs of an entry: one cache line.
+#[repr(align(64))]
+pub(crate) struct Slot {
+    /// The name, then the value; or the value only.
+    blob: Bytes,
+    class: Arc<Class>,
+    /// Nothing up to here hides the entry; raised when it was looked at.
+    sequence: AtomicU64,
+    /// When it was written in the upper 48 bits, the length of the name in the blob in the lower 16.
+    written: u64,
+    /// Milliseconds from the write to the end of freshness.
+    life: u32,
+    pub(crate) hash: u32,
+}
+
+/// The rest of an entry; `X` is what its owner keeps beside it.
+#[derive(Default)]
+pub(crate) struct Rest<X> {
+    /// The version in the upper 48 bits, what it cost to load in the lower 16: in halves, so that nothing is padded.
+    version: [u32; 2],
+    /// Milliseconds of grace.
+    stale_for: u32,
+    pub(crate) extra: X,
+}
+
+fn halves(whole: u64) -> [u32; 2] {
+    [whole as u32, (whole >> 32) as u32]
+}
+
+fn whole([low, high]: [u32; 2]) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+impl<X: Default> Rest<X> {
+    /// Keeps the deadline of an entry that went, in the place of its version.
+    pub(crate) fn left(deadline: Tick) -> Self {
+        Self { version: halves(deadline.as_millis()), ..Self::default() }
+    }
+
+    /// Returns the deadline of the entry that was here before, if that is known.
+    pub(crate) fn deadline_left(&self) -> Option<Tick> {
+        (self.version != [0, 0]).then(|| Tick::from_millis(whole(self.version)))
+    }
+}
+
+/// An entry on its way in or out.
+pub(crate) struct Whole<X = ()> {
+    pub(crate) slot: Slot,
+    pub(crate) rest: Rest<X>,
+}
+
+impl Slot {
+    fn name_len(&self) -> usize {
+        self.written as u16 as usize
+    }
+
+    fn own(&self) -> Option<&Own> {
+        self.class.own.as_ref()
+    }
+
+    pub(crate) fn class(&self) -> &Arc<Class> {
+        &self.class
+    }
+
+    pub(crate) fn class_mut(&mut self) -> &mut Arc<Class> {
+        &mut self.class
+    }
+
+    pub(crate) fn space_key(&self) -> &[u8] {
+        self.class.space.key()
+    }
+
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.class.space.tenant()
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        match self.own().and_then(|own| own.name.as_deref()) {
+            Some(name) => name,
+            None => &self.blob[..self.name_len()],
+        }
+    }
+
+    /// Returns the key by which it is known below, if that is not the plain one.
+    #[cfg(feature = "near")]
+    pub(crate) fn blind(&self) -> Option<&Arc<[u8]>> {
+        self.own()?.stored.as_ref()
+    }
+
+    #[cfg(feature = "near")]
+    pub(crate) fn address(&self) -> Address {
+        Address::from_parts(&self.class.space, self.name(), self.blind().cloned())
+    }
+
+    /// Returns whether this is the entry of `key`.
+    pub(crate) fn is(&self, hash: u32, key: &impl Key) -> bool {
+        self.hash == hash && self.name() == key.name() && same(self.space_key(), key.space_key())
+    }
+
+    pub(crate) fn value(&self) -> Bytes {
+        self.blob.slice(self.name_len()..self.value_end())
+    }
+
+    fn value_end(&self) -> usize {
+        self.blob.len() - if self.has_tail() { TAIL } else { 0 }
+    }
+
+    fn has_tail(&self) -> bool {
+        self.class.content.plain_len != 0
+    }
+
+    fn plain_len(&self) -> u64 {
+        let value_end = self.value_end();
+        match self.blob[value_end..].try_into() {
+            Ok(tail) => u32::from_ne_bytes(tail).into(),
+            Err(_) => (value_end - self.name_len()) as u64,
+        }
+    }
+
+    /// Returns what is known of the content; what stands for its plain length only says whether the value has a tail.
+    #[cfg(feature = "near")]
+    pub(crate) fn common(&self) -> &Content {
+        &self.class.content
+    }
+
+    pub(crate) fn is_negative(&self) -> bool {
+        self.class.content.negative
+    }
+
+    /// Returns up to where nothing hides the entry.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Relaxed)
+    }
+
+    /// Remembers that nothing up to `sequence` hides the entry.
+    pub(crate) fn raise(&self, sequence: u64) {
+        // Only ever higher, by whoever looked: all who do have seen that nothing hides it.
+        self.sequence.fetch_max(sequence, Relaxed);
+    }
+
+    pub(crate) fn tags(&self) -> &Tags {
+        const NONE: &Tags = &Tags::NONE;
+        self.own().map_or(NONE, |own| &own.meta.tags)
+    }
+
+    pub(crate) fn fresh_until(&self) -> Tick {
+        match self.life {
+            FOREVER => Tick::NEVER,
+            OWN => self.own().map_or(Tick::NEVER, |own| own.meta.fresh_until),
+            life => Tick::from_millis((self.written >> 16) + u64::from(life)),
+        }
+    }
+
+    /// Returns the new end of freshness if a read at `now` extends it.
+    pub(crate) fn extended(&self, now: Tick) -> Option<Tick> {
+        expiry::extended(&self.own()?.meta, now)
+    }
+}
+
+impl<X> Whole<X> {
+    /// What a slot takes, in use or not.
+    pub(crate) const BYTES: usize = size_of::<Option<Slot>>() + size_of::<Rest<X>>();
+    /// What an entry takes beside its key, its value and its tags.
+    pub(crate) const OVERHEAD: usize = Self::BYTES + BESIDE;
+
+    /// Creates an entry; everything up to its own sequence is known not to hide it.
+    pub(crate) fn new(
+        hash: u32,
+        class: Arc<Class>,
+        packed: Packed,
+        small: Option<Small>,
+        sequence: Sequence,
+        extra: X,
+    ) -> Self {
+        let small = small.unwrap_or(Small { version: 0, written: 0, life: OWN, stale_for: 0 });
+        let slot = Slot {
+            blob: packed.blob,
+            class,
+            sequence: AtomicU64::new(sequence.0),
+            written: small.written | packed.name_len,
+            life: small.life,
+            hash,
+        };
+        let rest = Rest { version: halves(small.version), stale_for: small.stale_for, extra };
+        Self { slot, rest }
+    }
+
+    pub(crate) fn held(&self) -> Held<'_, X> {
+        Held::new(&self.slot, &self.rest)
+    }
+
+    /// Returns what the entry takes.
+    pub(crate) fn bytes(&self) -> usize
+    where
+        X: Extra,
+    {
+        self.held().bytes()
+    }
+
+    /// Returns what its tenant is charged for.
+    pub(crate) fn charge(&self) -> Charge
+    where
+        X: Extra,
+    {
+        Charge::entry(self.bytes())
+    }
+}
+
+/// What an owner keeps beside each of its entries.
+pub(crate) trait Extra: Default + Send + Sync {
+    /// Returns what it takes beside the slot.
+    fn bytes(&self) -> usize;
+}
+
+impl Extra for () {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Compares the keys of two spaces, which mostly are one and the same.
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    std::ptr::eq(a, b) || a == b
+}
+
+/// Returns what an entry takes: key, value, tags and overhead; `own` if it has its class for itself.
+pub(crate) fn bytes_of<X>(name: usize, stored: usize, value: usize, tags: &Tags, own: bool) -> usize {
+    let stored = if stored == 0 { 0 } else { stored + HEADER };
+    let tags = if tags.is_empty() { 0 } else { tags.weight() + HEADER + 16 * tags.as_slice().len() };
+    let own = if own { size_of::<Class>() + HEADER + HEADER } else { 0 };
+    name + stored + value + tags + own + Whole::<X>::OVERHEAD
+}

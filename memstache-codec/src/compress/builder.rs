@@ -44,7 +44,7 @@ pub struct CompressBuilder {
     predicate: Option<Predicate>,
     pool: Option<BufferPool>,
     #[cfg(feature = "zstd")]
-    dictionaries: Dictionaries,
+    dictionaries: Option<Dictionaries>,
 }
 
 impl Default for CompressBuilder {
@@ -62,7 +62,7 @@ impl Default for CompressBuilder {
             predicate: None,
             pool: None,
             #[cfg(feature = "zstd")]
-            dictionaries: Dictionaries::new(),
+            dictionaries: None,
         }
     }
 }
@@ -156,9 +156,11 @@ impl CompressBuilder {
     }
 
     /// Uses dictionaries for zstd; some can be added to them later.
+    ///
+    /// What is written with one is written at its [level](crate::Dictionary::with_level), not at that of the layer.
     #[cfg(feature = "zstd")]
     pub fn dictionaries(mut self, dictionaries: &Dictionaries) -> Self {
-        self.dictionaries = dictionaries.clone();
+        self.dictionaries = Some(dictionaries.clone());
         self
     }
 

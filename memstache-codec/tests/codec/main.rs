@@ -10,6 +10,8 @@ mod compress;
 mod dictionaries;
 mod formats;
 mod kit;
+#[cfg(feature = "zstd")]
+mod mistaken;
 mod offload;
 mod round_trips;
 mod schema;

@@ -8,6 +8,7 @@ mod common;
 mod compress;
 #[cfg(feature = "zstd")]
 mod dictionaries;
+mod edges;
 mod formats;
 mod kit;
 #[cfg(feature = "zstd")]

@@ -7,6 +7,7 @@ mod compressor;
 #[cfg(feature = "zstd")]
 mod dictionary;
 mod format;
+mod given;
 
 #[cfg(feature = "own-formats")]
 #[doc(no_inline)]

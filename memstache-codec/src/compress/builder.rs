@@ -6,9 +6,12 @@ use memstache_core::{Address, BufferPool, Encoding, Error, ErrorKind, NewEntry, 
 use tokio::sync::Semaphore;
 
 use super::{Compress, Inner, Predicate, Settings, stats::Counters};
-use crate::compressor::{self, Compressor};
 #[cfg(feature = "zstd")]
 use crate::dictionary::Dictionaries;
+use crate::{
+    compressor::{self, Compressor},
+    given::Given,
+};
 
 const DEFAULT_MIN_SAVING: f64 = 0.1;
 const DEFAULT_OFFLOAD_ABOVE: usize = 64 << 10;
@@ -41,7 +44,7 @@ pub struct CompressBuilder {
     predicate: Option<Predicate>,
     pool: Option<BufferPool>,
     #[cfg(feature = "zstd")]
-    dictionaries: Dictionaries,
+    dictionaries: Option<Dictionaries>,
 }
 
 impl Default for CompressBuilder {
@@ -59,7 +62,7 @@ impl Default for CompressBuilder {
             predicate: None,
             pool: None,
             #[cfg(feature = "zstd")]
-            dictionaries: Dictionaries::new(),
+            dictionaries: None,
         }
     }
 }
@@ -153,9 +156,11 @@ impl CompressBuilder {
     }
 
     /// Uses dictionaries for zstd; some can be added to them later.
+    ///
+    /// What is written with one is written at its [level](crate::Dictionary::with_level), not at that of the layer.
     #[cfg(feature = "zstd")]
     pub fn dictionaries(mut self, dictionaries: &Dictionaries) -> Self {
-        self.dictionaries = dictionaries.clone();
+        self.dictionaries = Some(dictionaries.clone());
         self
     }
 
@@ -197,7 +202,11 @@ impl CompressBuilder {
         if let Some(own) = self.own.iter().find(|own| own.name() == name) {
             return Ok(Some(Arc::clone(own)));
         }
-        let unknown = || Err(Error::invalid("compression algorithm", "one that is registered", "another"));
+        let unknown = || {
+            let mut names: Vec<&str> = compressor::names().to_vec();
+            names.extend(self.own.iter().map(|own| own.name()));
+            Err(Error::invalid("compression algorithm", format_args!("one of {}", names.join(", ")), Given(name)))
+        };
         compressor::named(name).unwrap_or_else(unknown).map(Some)
     }
 
@@ -223,7 +232,7 @@ impl CompressBuilder {
             }
             let taken = compressor::named(name).is_some() || others().any(|other| other.name() == name);
             if name.is_empty() || taken {
-                wrong.push(Error::invalid("compressor name", "free, and not empty", format_args!("`{name}`")));
+                wrong.push(Error::invalid("compressor name", "free, and not empty", Given(name)));
             }
         }
         wrong

@@ -71,7 +71,7 @@ struct Inner {
     predicate: Option<Predicate>,
     pool: BufferPool,
     #[cfg(feature = "zstd")]
-    dictionaries: Dictionaries,
+    dictionaries: Option<Dictionaries>,
     counters: Counters,
     /// As many calls work off the async threads as there are cores: more would only wait for each other.
     permits: Arc<Semaphore>,
@@ -114,7 +114,7 @@ impl Inner {
     fn asked(&self, request: &Request) -> Asked {
         #[cfg(feature = "zstd")]
         if let Request::Get(get) = request
-            && !self.dictionaries.is_unused()
+            && self.dictionaries.is_some()
         {
             return Asked(Some(get.items.map_ref(|item| item.address.clone())));
         }
@@ -123,7 +123,7 @@ impl Inner {
     }
 }
 
-/// Whose values a read asked for, if dictionaries are in use.
+/// Whose values a read asked for, if there may be dictionaries by the time that it is answered.
 #[derive(Clone, Debug)]
 pub struct Asked(Option<OneOrMany<Address>>);
 

@@ -134,7 +134,8 @@ impl Inner {
     fn dictionary_for(&self, address: Option<&Address>, encoding: Encoding, packed: &[u8]) -> Dictionary {
         let id = (encoding == Encoding::ZSTD).then(|| crate::compressor::zstd::dictionary_of(packed)).flatten();
         let Some(id) = id else { return Dictionary::Unneeded };
-        let found = address.and_then(|address| self.dictionaries.for_reading(address.space_key(), id));
+        let all = self.dictionaries.as_ref();
+        let found = all.zip(address).and_then(|(all, address)| all.for_reading(address.space_key(), id));
         found.map_or(Dictionary::Missing(id), Dictionary::Here)
     }
 

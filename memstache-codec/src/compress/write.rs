@@ -84,7 +84,7 @@ impl Inner {
         if writer.encoding() != Encoding::ZSTD {
             return None;
         }
-        self.dictionaries.for_writing(address.space_key())
+        self.dictionaries.as_ref()?.for_writing(address.space_key())
     }
 
     fn threshold(&self, way: &Way<'_>) -> usize {

@@ -20,6 +20,8 @@ pub use self::lz4::Lz4;
 #[cfg(feature = "zstd")]
 pub use self::zstd::Zstd;
 
+use crate::given::Given;
+
 /// A way to compress values; implement it to bring your own.
 ///
 /// Its encoding's id is stored with every value and never changes.
@@ -86,6 +88,11 @@ pub trait Compressor: fmt::Debug + Send + Sync + 'static {
 /// The compressors of this crate: encoding, and the feature by whose name they are chosen.
 const KNOWN: [(Encoding, &str); 3] = [(Encoding::ZSTD, "zstd"), (Encoding::LZ4, "lz4"), (Encoding::GZIP, "gzip")];
 
+/// The names of this crate's compressors, whether this build has them or not.
+pub(crate) fn names() -> [&'static str; 3] {
+    KNOWN.map(|(_, name)| name)
+}
+
 /// Makes every compressor that this build has, for reading.
 pub(crate) fn built_in() -> Vec<Arc<dyn Compressor>> {
     vec![
@@ -106,8 +113,8 @@ pub(crate) fn named(name: &str) -> Option<Result<Arc<dyn Compressor>>> {
 }
 
 fn make(name: &'static str, level: Option<&str>) -> Result<Arc<dyn Compressor>> {
-    let level =
-        level.map(|level| level.parse::<i32>().map_err(|_| Error::invalid("compression level", "a number", "another")));
+    let level = level
+        .map(|level| level.parse::<i32>().map_err(|_| Error::invalid("compression level", "a number", Given(level))));
     let level = level.transpose()?;
     match (name, level) {
         #[cfg(feature = "lz4")]

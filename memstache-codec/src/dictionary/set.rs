@@ -66,22 +66,29 @@ impl Dictionaries {
 
     /// Writes the values of one space with a dictionary from now on, and reads what was written with it.
     ///
-    /// Another dictionary of the same id is [`Invalid`](memstache_core::ErrorKind::Invalid), and so is the 33rd: retire one.
+    /// Another dictionary of the same id, be it of this space or of all tenants, is
+    /// [`Invalid`](memstache_core::ErrorKind::Invalid), and so is the 33rd: retire one.
     pub fn add(&self, space: &Space, dictionary: Dictionary) -> Result<()> {
-        self.change(|sets| sets.set(space).add(dictionary, true))
+        self.change(|sets| sets.add(space, dictionary, true))
     }
 
     /// Reads the values of one space that were written with a dictionary; does not write with it. Errors as for `add`.
     pub fn add_readable(&self, space: &Space, dictionary: Dictionary) -> Result<()> {
-        self.change(|sets| sets.set(space).add(dictionary, false))
+        self.change(|sets| sets.add(space, dictionary, false))
     }
 
     /// Writes the values of every space that has no dictionary of its own with this one, whoever the tenant is.
     ///
     /// How small a value becomes tells how much it has in common with the samples: share only what was trained from
-    /// nobody's secrets. Errors as for `add`.
+    /// nobody's secrets. Errors as for `add`: its id must be free in every space.
     pub fn add_for_all_tenants(&self, dictionary: Dictionary) -> Result<()> {
-        self.change(|sets| sets.shared.add(dictionary, true))
+        self.change(|sets| sets.add_shared(dictionary, true))
+    }
+
+    /// Reads the values of every space that were written with a dictionary; does not write with it. Errors as for
+    /// `add_for_all_tenants`.
+    pub fn add_readable_for_all_tenants(&self, dictionary: Dictionary) -> Result<()> {
+        self.change(|sets| sets.add_shared(dictionary, false))
     }
 
     /// Forgets a dictionary of one space; values that were written with it are misses from now on. Returns whether it
@@ -101,11 +108,17 @@ impl Dictionaries {
         self.0.sets.write().shared.retire(id)
     }
 
-    /// Goes on reading what was written with the dictionaries of one space, and writes without them.
+    /// Goes on reading what was written with the dictionaries of one space, and writes without them: with the one of all
+    /// tenants, if there is such.
     pub fn stop_writing(&self, space: &Space) {
         if let Some(set) = self.0.sets.write().own.get_mut(space.key()) {
             set.writing = None;
         }
+    }
+
+    /// Goes on reading what was written with the dictionaries of all tenants, and writes without them.
+    pub fn stop_writing_for_all_tenants(&self) {
+        self.0.sets.write().shared.writing = None;
     }
 
     /// Returns the dictionaries of one space, each with its counts.
@@ -119,7 +132,7 @@ impl Dictionaries {
     }
 
     /// Whether there was never any.
-    pub(crate) fn is_unused(&self) -> bool {
+    fn is_unused(&self) -> bool {
         !self.0.used.load(Relaxed)
     }
 
@@ -140,17 +153,22 @@ impl Dictionaries {
 }
 
 impl Sets {
-    fn set(&mut self, space: &Space) -> &mut Set {
-        self.own.entry(space.key().to_vec()).or_default()
+    /// A value says no more than an id: within reach of one space, it must mean one dictionary.
+    fn add(&mut self, space: &Space, dictionary: Dictionary, write: bool) -> Result<()> {
+        self.shared.check(&dictionary)?;
+        self.own.entry(space.key().to_vec()).or_default().add(dictionary, write)
+    }
+
+    fn add_shared(&mut self, dictionary: Dictionary, write: bool) -> Result<()> {
+        self.own.values().try_for_each(|set| set.check(&dictionary))?;
+        self.shared.add(dictionary, write)
     }
 }
 
 impl Set {
     fn add(&mut self, dictionary: Dictionary, write: bool) -> Result<()> {
+        self.check(&dictionary)?;
         match self.find(dictionary.id()) {
-            Some(known) if known.as_bytes() != dictionary.as_bytes() => {
-                return Err(Error::invalid("dictionary id", "free", dictionary.id()));
-            }
             Some(_) => self.readable.retain(|known| known.id() != dictionary.id()),
             None if self.readable.len() >= MAX_EACH => {
                 return Err(Error::invalid(
@@ -166,6 +184,16 @@ impl Set {
         }
         self.readable.push(dictionary);
         Ok(())
+    }
+
+    /// Refuses another dictionary of an id that is here.
+    fn check(&self, dictionary: &Dictionary) -> Result<()> {
+        match self.find(dictionary.id()) {
+            Some(known) if known.as_bytes() != dictionary.as_bytes() => {
+                Err(Error::invalid("dictionary id", "free", dictionary.id()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn retire(&mut self, id: u32) -> bool {

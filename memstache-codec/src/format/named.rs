@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 #[cfg(feature = "own-formats")]
 use super::own::{self, OwnFormat};
+use crate::given::Given;
 
 /// A format that was chosen by name: `postcard`, `bincode`, `message-pack`, `json`, `raw`, or one of your own.
 ///
@@ -88,16 +89,22 @@ impl FromStr for NamedFormat {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let names = || KNOWN.map(|(name, _)| name).join(", ");
-        let mut known = KNOWN.into_iter();
-        let found = known.find(|(known, _)| *known == name);
-        let (name, kind) =
-            found.ok_or_else(|| Error::invalid("format", format_args!("one of {}", names()), "another"))?;
-        let lacking = || {
-            Error::new(ErrorKind::Unsupported, format!("format {name} needs the feature `{name}` of memstache-codec"))
-        };
-        kind.map(Self).ok_or_else(lacking)
+        known(name, &[])
     }
+}
+
+/// Finds a format of this crate; the error names the others, too.
+fn known(name: &str, own: &[NamedFormat]) -> Result<NamedFormat> {
+    let names = || {
+        let known = KNOWN.iter().map(|(name, _)| *name);
+        known.chain(own.iter().map(NamedFormat::name)).collect::<Vec<_>>().join(", ")
+    };
+    let found = KNOWN.into_iter().find(|(known, _)| *known == name);
+    let (name, kind) =
+        found.ok_or_else(|| Error::invalid("format", format_args!("one of {}", names()), Given(name)))?;
+    let lacking =
+        || Error::new(ErrorKind::Unsupported, format!("format {name} needs the feature `{name}` of memstache-codec"));
+    kind.map(NamedFormat).ok_or_else(lacking)
 }
 
 /// Passes a call on to the format itself.
@@ -219,7 +226,7 @@ impl Formats {
             || KNOWN.iter().any(|(known, _)| *known == name)
             || self.own.iter().any(|own| own.name() == name)
         {
-            return Err(Error::invalid("format name", "free, and not empty", format_args!("`{name}`")));
+            return Err(Error::invalid("format name", "free, and not empty", Given(name)));
         }
         self.own.push(NamedFormat(Kind::Own(Arc::new(format))));
         Ok(self)
@@ -229,7 +236,7 @@ impl Formats {
     pub fn named(&self, name: &str) -> Result<NamedFormat> {
         match self.own.iter().find(|own| own.name() == name) {
             Some(own) => Ok(own.clone()),
-            None => name.parse(),
+            None => known(name, &self.own),
         }
     }
 

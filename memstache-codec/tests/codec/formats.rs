@@ -233,5 +233,9 @@ fn names_and_ids_never_change() {
             }
         }
     }
-    assert_eq!(formats.named("yaml").unwrap_err().kind(), ErrorKind::Invalid);
+    let error = formats.named("yaml").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let own: Vec<_> = formats.names().skip(5).collect();
+    assert!(error.to_string().ends_with("but `yaml` was given"), "{error}");
+    assert!(own.iter().all(|name| error.to_string().contains(name)), "{own:?} in {error}");
 }

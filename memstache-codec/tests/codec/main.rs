@@ -8,8 +8,11 @@ mod common;
 mod compress;
 #[cfg(feature = "zstd")]
 mod dictionaries;
+mod edges;
 mod formats;
 mod kit;
+#[cfg(feature = "zstd")]
+mod mistaken;
 mod offload;
 mod round_trips;
 mod schema;

@@ -10,6 +10,8 @@ const MIN_SAMPLES: usize = 16;
 const MIN_DICTIONARY: usize = 512;
 /// How many bytes of samples are looked at; more only take time.
 const MAX_TRAINING: usize = 64 << 20;
+/// How many samples are looked at, empty ones included: an iterator may have no end.
+const MAX_SAMPLES: usize = 1 << 20;
 /// How many bytes of one sample are looked at: what is long needs no dictionary.
 const MAX_SAMPLE: usize = 64 << 10;
 /// Where a dictionary has its id, little-endian.
@@ -19,7 +21,8 @@ impl Dictionary {
     /// Trains a dictionary from samples: values as the cache stores them, in the format that it uses.
     ///
     /// Takes seconds for megabytes: call it off the async threads. A thousand samples and 16 KiB of dictionary are a good
-    /// beginning; a hundred times the dictionary is what more samples are good for. The id, not 0, is yours to choose;
+    /// beginning; a hundred times the dictionary is what more samples are good for: a million of them, and 64 MiB in all, are
+    /// looked at. The id, not 0, is yours to choose;
     /// below 256 it takes one byte of each value, below 65,536 two, else four.
     ///
     /// Never train one dictionary from values of several tenants, unless each may learn what is in the others': how small
@@ -51,7 +54,7 @@ impl Dictionary {
 /// The samples one after the other, and how long each is.
 fn join(samples: impl IntoIterator<Item: AsRef<[u8]>>) -> (Vec<u8>, Vec<usize>) {
     let (mut joined, mut lens) = (Vec::new(), Vec::new());
-    for sample in samples {
+    for sample in samples.into_iter().take(MAX_SAMPLES) {
         let sample = sample.as_ref();
         let sample = &sample[..sample.len().min(MAX_SAMPLE)];
         if joined.len() + sample.len() > MAX_TRAINING {

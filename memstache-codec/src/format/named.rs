@@ -192,7 +192,10 @@ impl fmt::Debug for NamedFormat {
 ///         bytes: &[u8],
 ///         read: &mut dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<()>,
 ///     ) -> Result<()> {
-///         read(&mut <dyn erased_serde::Deserializer>::erase(&mut serde_json::Deserializer::from_slice(bytes)))
+///         let mut json = serde_json::Deserializer::from_slice(bytes);
+///         read(&mut <dyn erased_serde::Deserializer>::erase(&mut json))?;
+///         // What is left over is no part of the value.
+///         json.end().map_err(|_| Error::new(ErrorKind::Invalid, "mine is followed by something"))
 ///     }
 /// }
 ///
@@ -200,6 +203,7 @@ impl fmt::Debug for NamedFormat {
 /// let format = formats.named("mine")?;
 /// assert_eq!(&format.encode(&[1, 2])?[..], b"[1,2]");
 /// assert_eq!(format.decode::<Vec<u32>>(b"[1,2]")?, [1, 2]);
+/// assert!(format.decode::<Vec<u32>>(b"[1,2] 3").is_err());
 /// # }
 /// # Ok::<(), memstache_core::Error>(())
 /// ```

@@ -42,7 +42,10 @@ impl Format for Raw {
         match value.serialize(Writer { out: &mut buffer, element: false }) {
             Ok(None) => Ok(buffer.to_bytes()),
             Ok(Some(bytes)) => Ok(bytes),
-            Err(error) => Err(Error::new(ErrorKind::Invalid, "the value is neither bytes nor text").with_source(error)),
+            Err(error) => {
+                Err(Error::new(ErrorKind::Invalid, "a value of the raw format must be bytes or text")
+                    .with_source(error))
+            }
         }
     }
 

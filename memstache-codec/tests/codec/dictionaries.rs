@@ -154,3 +154,9 @@ async fn through_a_whole_stack_with_tenants() {
     assert_eq!(found, (0..50).map(sample).collect::<Vec<_>>(), "a batch remembers whose each is");
     assert_eq!(other.get::<Vec<u8>>("7").await.unwrap().unwrap(), sample(7));
 }
+
+#[test]
+fn samples_without_an_end_end() {
+    let error = Dictionary::train(1, std::iter::repeat_with(Vec::new), 16 << 10).unwrap_err();
+    assert_eq!(error.to_string(), "samples must be at least 16, but 0 was given");
+}

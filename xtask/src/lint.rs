@@ -28,10 +28,16 @@ pub(crate) struct Args {
     /// Compile only this package (repeatable); what does not compile anything looks at everything all the same
     #[arg(short, long = "package", value_name = "NAME")]
     packages: Vec<String>,
+    /// Leave out the builds of each crate and of each feature alone
+    #[arg(long)]
+    no_alone: bool,
 }
 
 pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
-    let packages = ws.select(&args.packages)?;
+    let mut packages = ws.select(&args.packages)?;
+    if args.no_alone {
+        packages.clear();
+    }
     let mut steps = Steps::new();
     steps.run("format", &mut ws.cargo(["fmt", "--all", "--", "--check"]));
     steps.run("peers: format", ws.cargo(["fmt", "--manifest-path"]).arg(peers::manifest(ws)).args(["--", "--check"]));

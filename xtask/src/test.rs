@@ -77,7 +77,10 @@ fn examples(ws: &Workspace, args: &Args, steps: &mut Steps) -> Vec<String> {
         return Vec::new();
     }
     let names = libraries.iter().map(|package| package.name.clone()).collect();
-    let chosen = Args { packages: names, ..args.choice() };
+    // All packages if none was chosen, as for the tests: another choice of packages is another choice of their dependencies'
+    // features, and everything would be built anew. Cargo passes by those without a library.
+    let packages = if args.packages.is_empty() { Vec::new() } else { names };
+    let chosen = Args { packages, ..args.choice() };
     let mut command = ws.cargo(["test", "--doc", "--no-fail-fast"]);
     command.args(chosen.build());
     if !args.args.is_empty() {

@@ -50,12 +50,6 @@ pub(crate) async fn a_cleared_tenant_is_cleared_in_all_its_keyspaces(kit: Kit) {
     assert_eq!(there.get::<u32>("key").await.unwrap(), None);
 }
 
-/// Without a tenant there is no call: a mistake that does not compile.
-#[test]
-fn what_must_not_compile_does_not() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
-}
-
 rules! {
     every stack:
     tenants_and_the_shared_space_have_keys_of_their_own,

@@ -28,14 +28,14 @@ pub(crate) struct Args {
     /// Compile only this package (repeatable); what does not compile anything looks at everything all the same
     #[arg(short, long = "package", value_name = "NAME")]
     packages: Vec<String>,
-    /// Leave out the builds of each crate and of each feature alone
+    /// Leave out what takes long: builds of each crate and each feature alone, clippy of the comparisons with other caches
     #[arg(long)]
-    no_alone: bool,
+    brief: bool,
 }
 
 pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     let mut packages = ws.select(&args.packages)?;
-    if args.no_alone {
+    if args.brief {
         packages.clear();
     }
     let mut steps = Steps::new();
@@ -45,7 +45,7 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     tool(&mut steps, "spelling", tools::require(ws, "typos").map(|typos| ws.command(typos)));
     dependencies(ws, &mut steps);
     compile(ws, &args.packages, &packages, &mut steps);
-    if args.packages.is_empty() {
+    if args.packages.is_empty() && !args.brief {
         peers::lint(ws, &mut steps);
     }
     steps.finish("lint")

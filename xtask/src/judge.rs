@@ -16,7 +16,8 @@ pub(crate) fn run(ws: &Workspace, release: bool, steps: &mut Steps) -> Vec<Strin
         steps.fail("judge", "it needs Python 3 with its venv module, and PyPI; --no-judge leaves it out");
         return Vec::new();
     }
-    let mut command = ws.cargo(["test", "-p", CRYPTO, "--all-features", "--test", "judge"]);
+    // All packages, as for the tests: nothing is built anew.
+    let mut command = ws.cargo(["test", "--workspace", "--all-features", "--test", "judge"]);
     if release {
         command.arg("--release");
     }

@@ -78,8 +78,10 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         fs::write(path, pem)
             .map_err(|error| format!("the certificate cannot be written to {}: {error}", path.display()))?;
     }
+    let ended = ended()?;
+    // Whoever reads this may use it, and end it, at once.
     println!("{}", emulator.base_url());
-    ended().await?;
+    ended.await;
     emulator.shutdown().await;
     Ok(())
 }
@@ -93,19 +95,26 @@ fn faults(args: &Args) -> memstache_core::Result<Faults> {
     Ok(if args.forbidden { faults.with_forbidden() } else { faults })
 }
 
-/// Waits for the first wish to end.
+/// Listens for the first wish to end: from this call on, and not only once the future is polled.
 #[cfg(unix)]
-async fn ended() -> std::io::Result<()> {
+fn ended() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        done = tokio::signal::ctrl_c() => done,
-        _ = terminated.recv() => Ok(()),
-    }
+    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    })
 }
 
 #[cfg(not(unix))]
-async fn ended() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+fn ended() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without a listener there is no telling, so it goes on.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }

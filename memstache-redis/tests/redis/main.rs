@@ -1,0 +1,4 @@
+//! Tests over real servers. Which ones is said by variables of the environment; see `kit`.
+
+mod conformance;
+mod kit;

@@ -20,6 +20,8 @@ use super::{Client, Command, Failure, Reply, Topology, watchdog::Watchdog};
 const FAILURES: u32 = 5;
 /// How often a server that is gone is asked whether it is back; off the path of any request.
 const PROBE: Duration = Duration::from_millis(250);
+/// Failures within this time are one: a burst says no more than its first.
+const BURST: Duration = Duration::from_millis(10);
 /// A command that waited for less says nothing about the server.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -38,6 +40,7 @@ struct Inner {
 #[derive(Default)]
 struct Breaker {
     failures: u32,
+    last: Tick,
     open: bool,
 }
 
@@ -65,7 +68,12 @@ impl Guarded {
     ///
     /// # Cancellation
     /// A future that is dropped after it waited for long counts as a timeout.
-    pub(crate) fn send(&self, slot: u16, command: Command, within: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
+    pub(crate) fn send(
+        &self,
+        slot: u16,
+        command: Command,
+        within: Duration,
+    ) -> BoxFuture<'static, Result<Reply, Failure>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
             let server = inner.server_of(slot);
@@ -149,14 +157,19 @@ impl Inner {
     }
 
     fn failed(self: &Arc<Self>, server: &Arc<str>, slot: u16, timeout: bool) {
+        let now = self.clock.now();
+        let mut breakers = self.breakers.lock();
+        let breaker = breakers.entry(Arc::clone(server)).or_default();
+        if breaker.failures > 0 && now.since(breaker.last) < BURST {
+            return;
+        }
+        breaker.last = now;
+        breaker.failures = breaker.failures.saturating_add(1);
         if timeout && self.watchdog.timed_out(server) {
             self.reconnects.fetch_add(1, Relaxed);
             tracing::warn!(server = &**server, "a connection hangs and is made anew");
             self.client.reconnect(slot);
         }
-        let mut breakers = self.breakers.lock();
-        let breaker = breakers.entry(Arc::clone(server)).or_default();
-        breaker.failures = breaker.failures.saturating_add(1);
         let Some(runtime) = (breaker.failures >= FAILURES && !breaker.open).then(Handle::try_current) else { return };
         // Without a runtime nobody could close it again.
         let Ok(runtime) = runtime else { return };
@@ -194,7 +207,9 @@ async fn probe(inner: Weak<Inner>, server: Arc<str>, slot: u16) {
                 guard.reconnects.fetch_add(1, Relaxed);
                 guard.client.reconnect(slot);
             }
-            Some(Err(Failure::Server(code))) if !Failure::Server(code.clone()).is_outage() => return guard.close(&server),
+            Some(Err(Failure::Server(code))) if !Failure::Server(code.clone()).is_outage() => {
+                return guard.close(&server);
+            }
             Some(Err(_)) => {}
         }
     }
@@ -256,10 +271,15 @@ mod tests {
     async fn opens_after_five_and_closes_by_a_probe() {
         let (client, guarded, clock) = guarded(Failure::Disconnected);
         for _ in 0..5 {
+            assert_eq!(guarded.stats().open, 0);
+            clock.advance(BURST);
             assert_eq!(send(&guarded, 250).await, Err(Failure::Disconnected));
+            // A burst counts once.
+            let burst = send(&guarded, 250).await;
+            assert!(matches!(burst, Err(Failure::Disconnected | Failure::Open)));
         }
         assert_eq!(send(&guarded, 250).await, Err(Failure::Open), "nothing is sent to who is gone");
-        assert_eq!((client.sent.load(Relaxed), guarded.stats().open), (5, 1));
+        assert_eq!((client.sent.load(Relaxed), guarded.stats().open), (9, 1));
         tokio::task::yield_now().await;
         *client.answer.lock() = None;
         clock.advance(PROBE);

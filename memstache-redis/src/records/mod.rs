@@ -114,7 +114,13 @@ impl Inner {
     }
 
     /// Puts or removes; returns the sequence of the change, `None` if there was nothing to remove.
-    async fn change(&self, what: &'static str, key: &RecordKey, value: Bytes, expected: Expected) -> Result<Option<u64>> {
+    async fn change(
+        &self,
+        what: &'static str,
+        key: &RecordKey,
+        value: Bytes,
+        expected: Expected,
+    ) -> Result<Option<u64>> {
         let deadline = self.deadline();
         for _ in 0..ROUNDS {
             let fence = self.shared().fence(self.slot, self.shared().clock.now(), deadline);

@@ -99,7 +99,9 @@ impl Shared {
                         Some(most) => args.millis(most),
                         None => args.word("-1"),
                     };
-                    args.number(sequence.0).number(millis(self.settings.line_life())).number(self.keys.prefix_len() as u64);
+                    args.number(sequence.0)
+                        .number(millis(self.settings.line_life()))
+                        .number(self.keys.prefix_len() as u64);
                 },
                 |args, item| {
                     let question = &questions[open[item]];

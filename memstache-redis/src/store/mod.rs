@@ -15,7 +15,7 @@ mod touch;
 mod wait;
 
 #[cfg(test)]
-mod tests;
+mod with_redis;
 
 use std::{fmt, sync::Arc};
 

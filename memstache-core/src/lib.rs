@@ -13,10 +13,12 @@ mod entry;
 pub mod envelope;
 mod error;
 pub mod expiry;
+mod explain;
 mod format;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod health;
 mod lifetime;
 pub mod memoize;
 #[cfg(feature = "memory")]
@@ -43,8 +45,8 @@ mod version;
 pub use self::format::Json;
 #[cfg(feature = "memory")]
 pub use self::memory::{
-    AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, PolicyKind,
-    Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
+    AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, OwnPolicy,
+    PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
 };
 #[cfg(feature = "near")]
 pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView};
@@ -62,7 +64,9 @@ pub use self::{
     coherence::{Coherence, Invalidation, InvalidationStream},
     entry::{Content, Encoding, Entry, EntryOptions, FormatId, HasSchema, MAX_TAGS, Meta, NewEntry, Schema, Tags},
     error::{BoxError, Error, ErrorKind, Result},
+    explain::{EntryExplained, Explanation, TierExplained},
     format::Format,
+    health::{Condition, Health, HealthReport, HealthValue, PartHealth},
     lifetime::{Lifetime, MAX_TTL},
     name::{KeyspaceName, MAX_LABEL, MAX_TAG, Tag, TenantId},
     record::{
@@ -70,9 +74,9 @@ pub use self::{
         MemoryRecords, Record, RecordEvent, RecordKey, RecordPrefix, RecordStore, RecordStream,
     },
     request::{
-        Consistency, Found, Get, GetItem, Invalidate, Invalidated, Lease, LeaseId, Lookup, OnMiss, OneOrMany,
-        Operation, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target, Touch, TouchItem,
-        TouchKind, Touched, When, Written,
+        Consistency, Explain, Explained, Found, Get, GetItem, Invalidate, Invalidated, Lease, LeaseId, Lookup, OnMiss,
+        OneOrMany, Operation, Reason, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target,
+        TierReport, Touch, TouchItem, TouchKind, Touched, When, Written,
     },
     service::{CacheService, DecodedAs, ErasedService, TryHit},
     stack::{NoNear, Stack},

@@ -9,6 +9,8 @@ mod cache;
 mod clock;
 mod coalesce;
 mod coherence;
+#[cfg(feature = "config")]
+pub mod config;
 mod entry;
 pub mod envelope;
 mod error;

@@ -42,6 +42,7 @@ pub mod testing;
 mod transform;
 mod util;
 mod version;
+mod warm_up;
 
 #[cfg(feature = "json")]
 pub use self::format::Json;
@@ -86,6 +87,7 @@ pub use self::{
     tenant_keys::{Receipt, TenantKeys},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},
     version::{Sequence, Version},
+    warm_up::{Seeded, WarmUp, WarmUpReport},
 };
 
 /// How the policies of the memory store compare, and which one to take.

@@ -58,6 +58,7 @@ impl Parts {
         self.0.push(Arc::new(part));
     }
 
+    #[cfg(feature = "near")]
     pub(crate) fn append(&mut self, mut parts: Self) {
         self.0.append(&mut parts.0);
     }

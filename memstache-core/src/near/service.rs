@@ -12,7 +12,7 @@ use crate::{
     clock::Tick,
     entry::Entry,
     error::{Error, Result},
-    request::{Explain, Get, Lookup, OneOrMany, Request, Response, Target, TouchKind},
+    request::{Explain, Get, Lookup, OneOrMany, Reason, Request, Response, Target, TierReport, TouchKind},
     service::{CacheService, oneshot},
 };
 
@@ -99,7 +99,9 @@ impl<S: CacheService> Near<S> {
             let below = match below.await {
                 Ok(Response::Explained(below)) if below.len() == here.len() => below,
                 Ok(_) => return Err(crate::util::protocol("a layer answered something else to Explain")),
-                Err(error) => return Err(error),
+                // What is held here is told even if nothing comes from below, unless it can be asked in another way.
+                Err(error) if !error.is_retryable() => return Err(error),
+                Err(_) => here.map_ref(|_| Ok(vec![TierReport::absent("store", Reason::Unavailable)])),
             };
             let merged = here.into_iter().zip(below).map(|(here, below)| Ok(here.into_iter().chain(below?).collect()));
             Ok(Response::Explained(merged.collect()))

@@ -3,8 +3,8 @@
 use std::{io, sync::Arc};
 
 use memstache_core::{
-    Address, Cache, Error, ErrorKind, Explanation, Json, Lifetime, Lookup, MemoryStore, NearConfig, NewEntry, Outcome,
-    PolicyKind, Reason, Request, Response, Set, Stack, Step, Store, TenantId, Transform,
+    Address, Cache, ErasedService, Error, ErrorKind, Explanation, Json, Lifetime, Lookup, MemoryStore, NearConfig,
+    NearLayer, NewEntry, Outcome, PolicyKind, Reason, Request, Response, Set, Stack, Step, Store, TenantId, Transform,
     testing::{Fault, Faults, ManualClock, NaiveStore},
 };
 use tower::Layer as _;
@@ -160,6 +160,24 @@ async fn a_stack_that_knows_no_explanations_is_asked_what_is_live() {
         (HIT, miss(Reason::NotHeld)),
         "what a store has by default"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_near_cache_that_answers_no_hits_at_once_is_told_all_the_same() {
+    let (clock, faults) = (ManualClock::new(), Faults::new());
+    let store = MemoryStore::builder().clock(clock.clone()).build().unwrap();
+    let config = NearConfig::new(1 << 20).unwrap().with_clock(clock.clone());
+    let near = NearLayer::new(config, store.clone()).layer(faults.layer(store));
+    let cache = Cache::builder(ErasedService::new(near)).keyspace("k").format(Json).clock(clock).build().unwrap();
+    cache.set("a", &1).await.unwrap();
+    settle().await;
+    assert_eq!(cache.get::<u8>("a").await.unwrap(), Some(1));
+    let both = cache.explain("a").await.unwrap();
+    assert_eq!((both.tier.as_deref(), both.tiers.len()), (Some("near"), 2));
+    faults.inject(Fault::before(Error::new(ErrorKind::Unavailable, "gone")).when(|op| op.name() == "explain"));
+    let alone = cache.explain("a").await.unwrap();
+    assert_eq!((alone.tier.as_deref(), alone.tiers[1].reason), (Some("near"), Some(Reason::Unavailable)));
+    assert_eq!(of(&cache, "b").await, (None, Some(Reason::Unavailable)));
 }
 
 #[tokio::test(start_paused = true)]

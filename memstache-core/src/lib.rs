@@ -30,6 +30,8 @@ mod name;
 mod near;
 mod record;
 mod request;
+#[cfg(feature = "resilience")]
+pub mod resilience;
 mod service;
 mod stack;
 mod store;

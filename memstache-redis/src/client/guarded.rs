@@ -16,12 +16,12 @@ use tokio::runtime::Handle;
 
 use super::{Client, Command, Failure, Reply, Topology, watchdog::Watchdog};
 
-/// Failures in a row that open the breaker of a server.
+/// Failures in a row that open the breaker of a server,
 const FAILURES: u32 = 5;
+/// if there was no answer for this long: a burst of commands that all end at once says no more than its first.
+const SPAN: Duration = Duration::from_millis(200);
 /// How often a server that is gone is asked whether it is back; off the path of any request.
 const PROBE: Duration = Duration::from_millis(250);
-/// Failures within this time are one: a burst says no more than its first.
-const BURST: Duration = Duration::from_millis(10);
 /// A command that waited for less says nothing about the server.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -40,7 +40,8 @@ struct Inner {
 #[derive(Default)]
 struct Breaker {
     failures: u32,
-    last: Tick,
+    /// When the first of them was seen.
+    first: Tick,
     open: bool,
 }
 
@@ -158,19 +159,19 @@ impl Inner {
 
     fn failed(self: &Arc<Self>, server: &Arc<str>, slot: u16, timeout: bool) {
         let now = self.clock.now();
-        let mut breakers = self.breakers.lock();
-        let breaker = breakers.entry(Arc::clone(server)).or_default();
-        if breaker.failures > 0 && now.since(breaker.last) < BURST {
-            return;
-        }
-        breaker.last = now;
-        breaker.failures = breaker.failures.saturating_add(1);
-        if timeout && self.watchdog.timed_out(server) {
+        if timeout && self.watchdog.timed_out(server, now) {
             self.reconnects.fetch_add(1, Relaxed);
             tracing::warn!(server = &**server, "a connection hangs and is made anew");
             self.client.reconnect(slot);
         }
-        let Some(runtime) = (breaker.failures >= FAILURES && !breaker.open).then(Handle::try_current) else { return };
+        let mut breakers = self.breakers.lock();
+        let breaker = breakers.entry(Arc::clone(server)).or_default();
+        if breaker.failures == 0 {
+            breaker.first = now;
+        }
+        breaker.failures = breaker.failures.saturating_add(1);
+        let gone = breaker.failures >= FAILURES && now.since(breaker.first) >= SPAN;
+        let Some(runtime) = (gone && !breaker.open).then(Handle::try_current) else { return };
         // Without a runtime nobody could close it again.
         let Ok(runtime) = runtime else { return };
         breaker.open = true;
@@ -203,7 +204,7 @@ async fn probe(inner: Weak<Inner>, server: Arc<str>, slot: u16) {
         let Some(guard) = inner.upgrade() else { return };
         match answer {
             None | Some(Ok(_)) => return guard.close(&server),
-            Some(Err(Failure::Timeout)) if guard.watchdog.timed_out(&server) => {
+            Some(Err(Failure::Timeout)) if guard.watchdog.timed_out(&server, guard.clock.now()) => {
                 guard.reconnects.fetch_add(1, Relaxed);
                 guard.client.reconnect(slot);
             }
@@ -270,16 +271,13 @@ mod tests {
     #[tokio::test]
     async fn opens_after_five_and_closes_by_a_probe() {
         let (client, guarded, clock) = guarded(Failure::Disconnected);
-        for _ in 0..5 {
-            assert_eq!(guarded.stats().open, 0);
-            clock.advance(BURST);
-            assert_eq!(send(&guarded, 250).await, Err(Failure::Disconnected));
-            // A burst counts once.
-            let burst = send(&guarded, 250).await;
-            assert!(matches!(burst, Err(Failure::Disconnected | Failure::Open)));
+        for _ in 0..20 {
+            assert_eq!(send(&guarded, 250).await, Err(Failure::Disconnected), "a burst says no more than its first");
         }
+        clock.advance(SPAN);
+        assert_eq!(send(&guarded, 250).await, Err(Failure::Disconnected));
         assert_eq!(send(&guarded, 250).await, Err(Failure::Open), "nothing is sent to who is gone");
-        assert_eq!((client.sent.load(Relaxed), guarded.stats().open), (9, 1));
+        assert_eq!((client.sent.load(Relaxed), guarded.stats().open), (21, 1));
         tokio::task::yield_now().await;
         *client.answer.lock() = None;
         clock.advance(PROBE);

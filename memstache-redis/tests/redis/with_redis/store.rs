@@ -163,7 +163,8 @@ async fn several_connections_are_one_store() {
 #[tokio::test]
 async fn wrong_credentials_are_said_to_be_wrong() {
     let builder = kit::builder(&kit::single()).credentials("nobody", "wrong");
-    let store = builder.call_timeout(Duration::from_millis(500)).build().unwrap();
+    let store =
+        builder.read_timeout(Duration::from_millis(200)).call_timeout(Duration::from_millis(500)).build().unwrap();
     let error = kit::get(&store, "k").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable), "{error:?}");
     assert!(!format!("{error:?} {store:?}").contains("wrong"), "no credentials");

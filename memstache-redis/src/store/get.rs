@@ -22,6 +22,9 @@ use crate::{
 /// Rounds after which a read gives up: each is caused by a change since the one before.
 const ROUNDS: usize = 8;
 
+/// How long a lease on a Cluster has to be corrected by who was granted it.
+const SECOND_LOOK: Duration = Duration::from_millis(20);
+
 /// One item on its way to an answer.
 struct Question {
     pass_by: Option<Version>,
@@ -32,6 +35,8 @@ struct Question {
     busy_for: Duration,
     /// The line as it was read beside.
     line: Option<Sequence>,
+    /// A lease that seems to be from before a clear. On a Cluster it may be new, and about to be corrected.
+    outdated: Option<LeaseId>,
 }
 
 /// What a script said about one item.
@@ -63,6 +68,9 @@ impl Shared {
             let open: Vec<_> = (0..items.len()).filter(|at| questions[*at].answer.is_none()).collect();
             if open.is_empty() {
                 break;
+            }
+            if open.iter().any(|at| questions[*at].is_to_be_seen_again()) {
+                self.clock.sleep_until(self.clock.now().after(SECOND_LOOK).min(deadline)).await;
             }
             self.look_once(items, &open, &mut questions, on_miss, scope, deadline).await;
         }
@@ -176,7 +184,22 @@ impl Question {
             answer: None,
             busy_for: Duration::ZERO,
             line: None,
+            outdated: None,
         }
+    }
+}
+
+impl Question {
+    fn is_to_be_seen_again(&self) -> bool {
+        self.outdated.is_some() && self.outdated != self.supersede
+    }
+
+    /// Asks for a lease in the place of one from before a clear; on a Cluster only after a second look.
+    fn supersede(&mut self, lease: LeaseId, answer: &Answer) {
+        if answer.sent_under.is_none() || self.outdated == Some(lease) {
+            self.supersede = Some(lease);
+        }
+        self.outdated = Some(lease);
     }
 }
 
@@ -237,7 +260,7 @@ fn judge(
         return Ok(match said.lease {
             LeaseState::Granted { id, sequence } => Some(Ok(Lookup::Stale(entry, Some(granted(id, sequence))))),
             LeaseState::Busy { id, sequence, .. } if answer.line.cleared(space) > sequence.0 => {
-                question.supersede = Some(id);
+                question.supersede(id, answer);
                 None
             }
             LeaseState::Late => None,
@@ -249,7 +272,7 @@ fn judge(
         LeaseState::Granted { id, sequence } => Some(Ok(Lookup::Leased(granted(id, sequence)))),
         // Whoever loads began before a clear: another is to load anew.
         LeaseState::Busy { id, sequence, .. } if answer.line.cleared(space) > sequence.0 => {
-            question.supersede = Some(id);
+            question.supersede(id, answer);
             None
         }
         LeaseState::Busy { id, sequence, left } => {

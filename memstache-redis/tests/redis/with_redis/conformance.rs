@@ -28,7 +28,7 @@ const LONG: (&str, Duration, Duration) =
 const SETTLE: Duration = Duration::from_millis(60);
 const CAPACITY: usize = 64;
 /// Cases wait for time to pass, so many run beside each other.
-const THREADS: usize = 24;
+const THREADS: usize = 12;
 
 /// Two stores over one deployment, as two processes would have them.
 struct Two {

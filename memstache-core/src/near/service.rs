@@ -100,7 +100,7 @@ impl<S: CacheService> Near<S> {
                 Ok(Response::Explained(below)) if below.len() == here.len() => below,
                 Ok(_) => return Err(crate::util::protocol("a layer answered something else to Explain")),
                 // What is held here is told even if nothing comes from below, unless it can be asked in another way.
-                Err(error) if !error.is_retryable() => return Err(error),
+                Err(error) if !error.is_retryable() || here.iter().all(Option::is_none) => return Err(error),
                 Err(_) => here.map_ref(|_| Ok(vec![TierReport::absent("store", Reason::Unavailable)])),
             };
             let merged = here.into_iter().zip(below).map(|(here, below)| Ok(here.into_iter().chain(below?).collect()));

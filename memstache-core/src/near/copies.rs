@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use dashmap::DashMap;
@@ -14,7 +15,7 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use tokio::sync::mpsc;
 
 use super::{
-    NearConfig, NearStats, NearView,
+    NearConfig, NearStats, NearView, OnDegraded,
     stored_key::StoredKey,
     tickets::{Ticket, Tickets},
 };
@@ -22,12 +23,13 @@ use crate::{
     address::{Address, Parts},
     clock::{Clock, Tick},
     coherence::Invalidation,
-    entry::{Entry, Meta},
+    entry::{Entry, Meta, NewEntry},
     expiry::{self, Freshness},
     memory::{Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
     request::{Consistency, Scope, Target},
-    service::{DecodedAs, TryHit},
+    service::{AsOf, DecodedAs, TryHit},
     striped::Striped,
+    version::{Sequence, Version},
 };
 
 /// Shards at most, and bytes for each of them at least.
@@ -39,6 +41,10 @@ const LARGEST_SHARE: usize = 64;
 const MAX_RECORDS: usize = 65_536;
 /// Sliding reads that wait to be told below.
 const TOUCHES: usize = 1024;
+/// How long a value is kept that the store was not there to take.
+const LONGEST_UNVERIFIED: Duration = Duration::from_secs(24 * 3600);
+/// In the place of the number of the last invalidation: the copy was never the store's.
+const UNVERIFIED: u64 = u64::MAX;
 /// Dead copies that one insertion clears away.
 const STEPS: usize = 8;
 
@@ -77,6 +83,7 @@ pub(crate) struct Copies {
     /// Addresses by stored key, where that does not say the parts.
     blind: DashMap<Arc<[u8]>, Address, RandomState>,
     unverified: AtomicBool,
+    pub(super) on_degraded: OnDegraded,
     pub(super) clock: Arc<dyn Clock>,
     touches: mpsc::Sender<Address>,
     counters: Counters,
@@ -88,6 +95,7 @@ struct Counters {
     misses: AtomicU64,
     invalidated: AtomicU64,
     overtaken: AtomicU64,
+    kept_unverified: AtomicU64,
     flushes: AtomicU64,
 }
 
@@ -106,6 +114,7 @@ impl Copies {
             noted: AtomicU64::new(0),
             blind: DashMap::default(),
             unverified: AtomicBool::new(false),
+            on_degraded: config.on_degraded,
             clock: config.clock,
             touches,
             counters: Counters::default(),
@@ -205,20 +214,59 @@ impl Copies {
     /// Keeps a copy, unless the original changed since the ticket was taken.
     pub(super) fn insert(&self, address: &Address, entry: Entry, ticket: &Ticket) {
         let now = self.clock.now();
-        let confirmed_at = entry.meta.confirmed_at;
-        if expiry::freshness(&entry.meta, now, None) != Freshness::Fresh {
-            return;
+        if expiry::freshness(&entry.meta, now, None) == Freshness::Fresh {
+            let beside = Beside { confirmed_at: entry.meta.confirmed_at, ..Beside::default() };
+            self.put(address, entry, beside, ticket, now);
         }
+    }
+
+    /// Keeps a value that the store was not there to take, unless the key changed since: never fresh, and served only
+    /// while the store cannot be asked. Returns whether it is kept.
+    pub(super) fn insert_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {
+        let now = self.clock.now();
+        if entry.content.negative {
+            return false;
+        }
+        let Entry { value, mut meta } = entry.into_entry(now, Version(0), Sequence(as_of.sequence));
+        let life = meta.fresh_until.since(now).min(LONGEST_UNVERIFIED);
+        (meta.fresh_until, meta.hard_until, meta.stale_for, meta.sliding) = (now, now, life, None);
+        let beside = Beside { confirmed_at: now, checked: AtomicU64::new(UNVERIFIED), decoded: None };
+        let kept = self.put(address, Entry { value, meta }, beside, &as_of.into(), now);
+        self.counters.kept_unverified.fetch_add(u64::from(kept), Relaxed);
+        kept
+    }
+
+    /// Drops a copy that the store was not there to take: it was asked now, and says something else.
+    pub(super) fn drop_unverified(&self, address: &Address) {
+        let hash = Hashed::new(&self.hasher, address);
+        let table = self.shard(hash).read();
+        let copy = table.find(hash, address).and_then(|id| table.get(id));
+        let unverified = copy.is_some_and(|slot| slot.extra().checked.load(Relaxed) == UNVERIFIED);
+        drop(table);
+        if unverified {
+            self.drop_held(address);
+        }
+    }
+
+    /// Returns what is known of a key now.
+    pub(super) fn as_of(&self, address: &Address) -> AsOf {
+        let Ticket { lane, count, everything } = self.ticket(address);
+        let sequence = self.sequences.read().last(address.space_key());
+        AsOf { lane, changes: count, flushes: everything, sequence }
+    }
+
+    /// Puts a copy in, unless the original changed since the ticket was taken; returns whether it is in.
+    fn put(&self, address: &Address, entry: Entry, beside: Beside, ticket: &Ticket, now: Tick) -> bool {
         let packed = Packed::new(address.name(), entry.value, &entry.meta.content);
         let mut draft = Draft::new::<Beside>(address, Hashed::new(&self.hasher, address), packed, entry.meta);
         if draft.bytes > self.largest {
-            return;
+            return false;
         }
         let mut dropped = Vec::new();
         let mut table = self.shard(draft.hash).write();
         if !self.tickets.stands(ticket) {
             self.counters.overtaken.fetch_add(1, Relaxed);
-            return;
+            return false;
         }
         let mut steps = STEPS;
         while let Some(dead) = table.pop_dead(now, &mut steps) {
@@ -236,12 +284,13 @@ impl Copies {
                 if old.is_none() {
                     self.blind.remove(address.stored());
                 }
-                return;
+                return false;
             }
         }
-        let replaced = table.insert(&mut draft, Beside { confirmed_at, ..Beside::default() }, old);
+        let replaced = table.insert(&mut draft, beside, old);
         drop(table);
         drop(replaced);
+        true
     }
 
     /// Lets copies go until there is room for what `growth` says.
@@ -392,6 +441,7 @@ impl Copies {
             misses: count(&self.counters.misses),
             invalidated: count(&self.counters.invalidated),
             overtaken: count(&self.counters.overtaken),
+            kept_unverified: count(&self.counters.kept_unverified),
             flushes: count(&self.counters.flushes),
             unverified: !self.is_verified(),
         }
@@ -434,6 +484,14 @@ impl TryHit for NearView {
         })?;
         copies.counters.hits.bump();
         Some(value)
+    }
+
+    fn as_of(&self, address: &Address) -> Option<AsOf> {
+        Some(self.0.as_of(address))
+    }
+
+    fn keep_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {
+        self.0.insert_unverified(address, entry, as_of)
     }
 
     fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {

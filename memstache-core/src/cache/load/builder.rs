@@ -145,6 +145,13 @@ macro_rules! load_setters {
             self
         }
 
+        /// Puts the loads behind a circuit breaker. Default: the cache's.
+        #[cfg(feature = "resilience")]
+        pub fn source_breaker(mut self, breaker: &crate::resilience::CircuitBreaker) -> Self {
+            self.load.source.breaker = Some(breaker.clone());
+            self
+        }
+
         /// Asks the authority: near caches and copies are passed by.
         pub fn authority(mut self) -> Self {
             self.ask.consistency = Consistency::Authority;

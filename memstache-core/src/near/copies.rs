@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
-    time::Duration,
 };
 
 use dashmap::DashMap;
@@ -15,21 +14,19 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use tokio::sync::mpsc;
 
 use super::{
-    NearConfig, NearStats, NearView, OnDegraded,
+    NearConfig, NearStats, OnDegraded,
     stored_key::StoredKey,
     tickets::{Ticket, Tickets},
 };
 use crate::{
-    address::{Address, Parts},
+    address::Address,
     clock::{Clock, Tick},
     coherence::Invalidation,
-    entry::{Entry, Meta, NewEntry},
+    entry::{Entry, Meta},
     expiry::{self, Freshness},
     memory::{Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
     request::{Consistency, Scope, Target},
-    service::{AsOf, DecodedAs, TryHit},
     striped::Striped,
-    version::{Sequence, Version},
 };
 
 /// Shards at most, and bytes for each of them at least.
@@ -41,8 +38,6 @@ const LARGEST_SHARE: usize = 64;
 const MAX_RECORDS: usize = 65_536;
 /// Sliding reads that wait to be told below.
 const TOUCHES: usize = 1024;
-/// How long a value is kept that the store was not there to take.
-const LONGEST_UNVERIFIED: Duration = Duration::from_secs(24 * 3600);
 /// In the place of the number of the last invalidation: the copy was never the store's.
 const UNVERIFIED: u64 = u64::MAX;
 /// Dead copies that one insertion clears away.
@@ -65,7 +60,7 @@ pub(crate) struct Beside {
     /// When the authority last said that it is right.
     confirmed_at: Tick,
     /// What the first who asked for a decoded value made of it, and what that takes.
-    decoded: Option<(Arc<dyn Any + Send + Sync>, usize)>,
+    pub(super) decoded: Option<(Arc<dyn Any + Send + Sync>, usize)>,
 }
 
 /// The copies of a near cache; shared by its clones, its follower and the handle.
@@ -75,7 +70,7 @@ pub(crate) struct Copies {
     largest: usize,
     hasher: RandomState,
     tickets: Tickets,
-    sequences: RwLock<Sequences>,
+    pub(super) sequences: RwLock<Sequences>,
     /// How many invalidations were noted: a copy that was looked at since the last one needs no look.
     ///
     /// Not the highest sequence: each space has a line of its own, and one says nothing about another.
@@ -86,16 +81,16 @@ pub(crate) struct Copies {
     pub(super) on_degraded: OnDegraded,
     pub(super) clock: Arc<dyn Clock>,
     touches: mpsc::Sender<Address>,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 #[derive(Default)]
-struct Counters {
-    hits: Striped,
+pub(super) struct Counters {
+    pub(super) hits: Striped,
     misses: AtomicU64,
     invalidated: AtomicU64,
     overtaken: AtomicU64,
-    kept_unverified: AtomicU64,
+    pub(super) kept_unverified: AtomicU64,
     flushes: AtomicU64,
 }
 
@@ -149,7 +144,7 @@ impl Copies {
     }
 
     /// Returns what `take` makes of a fresh copy, which it extends if it slides.
-    fn fresh<T>(
+    pub(super) fn fresh<T>(
         &self,
         key: &impl Key,
         scope: &Scope,
@@ -220,43 +215,16 @@ impl Copies {
         }
     }
 
-    /// Keeps a value that the store was not there to take, unless the key changed since: never fresh, and served only
-    /// while the store cannot be asked. Returns whether it is kept.
-    pub(super) fn insert_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {
-        let now = self.clock.now();
-        if entry.content.negative {
-            return false;
-        }
-        let Entry { value, mut meta } = entry.into_entry(now, Version(0), Sequence(as_of.sequence));
-        let life = meta.fresh_until.since(now).min(LONGEST_UNVERIFIED);
-        (meta.fresh_until, meta.hard_until, meta.stale_for, meta.sliding) = (now, now, life, None);
-        let beside = Beside { confirmed_at: now, checked: AtomicU64::new(UNVERIFIED), decoded: None };
-        let kept = self.put(address, Entry { value, meta }, beside, &as_of.into(), now);
-        self.counters.kept_unverified.fetch_add(u64::from(kept), Relaxed);
-        kept
-    }
-
-    /// Drops a copy that the store was not there to take: it was asked now, and says something else.
-    pub(super) fn drop_unverified(&self, address: &Address) {
+    /// Returns whether the copy of an entry was never the store's.
+    pub(super) fn is_unverified(&self, address: &Address) -> bool {
         let hash = Hashed::new(&self.hasher, address);
         let table = self.shard(hash).read();
         let copy = table.find(hash, address).and_then(|id| table.get(id));
-        let unverified = copy.is_some_and(|slot| slot.extra().checked.load(Relaxed) == UNVERIFIED);
-        drop(table);
-        if unverified {
-            self.drop_held(address);
-        }
-    }
-
-    /// Returns what is known of a key now.
-    pub(super) fn as_of(&self, address: &Address) -> AsOf {
-        let Ticket { lane, count, everything } = self.ticket(address);
-        let sequence = self.sequences.read().last(address.space_key());
-        AsOf { lane, changes: count, flushes: everything, sequence }
+        copy.is_some_and(|slot| slot.extra().checked.load(Relaxed) == UNVERIFIED)
     }
 
     /// Puts a copy in, unless the original changed since the ticket was taken; returns whether it is in.
-    fn put(&self, address: &Address, entry: Entry, beside: Beside, ticket: &Ticket, now: Tick) -> bool {
+    pub(super) fn put(&self, address: &Address, entry: Entry, beside: Beside, ticket: &Ticket, now: Tick) -> bool {
         let packed = Packed::new(address.name(), entry.value, &entry.meta.content);
         let mut draft = Draft::new::<Beside>(address, Hashed::new(&self.hasher, address), packed, entry.meta);
         if draft.bytes > self.largest {
@@ -311,7 +279,7 @@ impl Copies {
     }
 
     /// Keeps what was decoded from a copy, if it is still that copy and has none.
-    fn keep_decoded(&self, key: &impl Key, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
+    pub(super) fn keep_decoded(&self, key: &impl Key, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
         if weight > self.largest {
             return;
         }
@@ -338,7 +306,7 @@ impl Copies {
         self.drop_held(address);
     }
 
-    fn drop_held(&self, key: &impl Key) {
+    pub(super) fn drop_held(&self, key: &impl Key) {
         let hash = Hashed::new(&self.hasher, key);
         let mut dropped = None;
         let mut table = self.shard(hash).write();
@@ -448,54 +416,10 @@ impl Copies {
     }
 }
 
-impl TryHit for NearView {
-    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
-        // What is not a plain hit goes through the service, which counts it.
-        let copies = &self.0;
-        if !copies.is_verified() {
-            return None;
-        }
-        let entry = copies.fresh(parts, scope, now, |slot| (!slot.is_negative()).then(|| slot.entry_held()))?;
-        copies.counters.hits.bump();
-        Some(entry)
-    }
-
-    fn try_decoded(
-        &self,
-        parts: &Parts<'_>,
-        scope: &Scope,
-        now: Tick,
-        wanted: &DecodedAs,
-        told: Option<&mut Option<Meta>>,
-    ) -> Option<Arc<dyn Any + Send + Sync>> {
-        let copies = &self.0;
-        if !copies.is_verified() {
-            return None;
-        }
-        let value = copies.fresh(parts, scope, now, |slot| {
-            let (value, _) = slot.extra().decoded.as_ref()?;
-            if (**value).type_id() != wanted.type_id || !wanted.is_of(slot.common()) {
-                return None;
-            }
-            if let Some(told) = told {
-                *told = Some(slot.meta_held());
-            }
-            Some(Arc::clone(value))
-        })?;
-        copies.counters.hits.bump();
-        Some(value)
-    }
-
-    fn as_of(&self, address: &Address) -> Option<AsOf> {
-        Some(self.0.as_of(address))
-    }
-
-    fn keep_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {
-        self.0.insert_unverified(address, entry, as_of)
-    }
-
-    fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
-        self.0.keep_decoded(parts, entry, value, weight);
+impl Beside {
+    /// Of a copy that was never the store's.
+    pub(super) fn unverified(now: Tick) -> Self {
+        Self { checked: AtomicU64::new(UNVERIFIED), confirmed_at: now, decoded: None }
     }
 }
 
@@ -512,11 +436,11 @@ impl Copy<'_> {
         value.as_ptr() == entry.value.as_ptr() && self.version() == meta.version && self.content() == meta.content
     }
 
-    fn entry_held(self) -> Entry {
+    pub(super) fn entry_held(self) -> Entry {
         self.entry(self.extra().confirmed_at)
     }
 
-    fn meta_held(self) -> Meta {
+    pub(super) fn meta_held(self) -> Meta {
         Meta { confirmed_at: self.extra().confirmed_at, ..self.meta() }
     }
 }

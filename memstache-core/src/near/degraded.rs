@@ -1,19 +1,25 @@
 //! What a near cache does about writes while the store is out of reach.
 
-use super::{Copies, tickets::Ticket};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use super::{Copies, copies::Beside, tickets::Ticket};
 use crate::{
     address::Address,
-    entry::NewEntry,
+    entry::{Entry, NewEntry},
     error::{Error, Result},
     request::{OneOrMany, Request, Response, Stored, When, Written},
     service::AsOf,
+    version::{Sequence, Version},
 };
+
+/// How long a value is kept that the store was not there to take.
+const LONGEST_UNVERIFIED: Duration = Duration::from_secs(24 * 3600);
 
 /// How a plain write is answered that the store is not there to take.
 ///
-/// The value is kept as an *unverified* copy either way: as long as the store cannot be asked, it is served as stale, until its ttl ends, a day at
-/// most; as soon as the store answers, it gives way to what the store says. A write under a condition, and a removal, is always an error: a removal that
-/// could not be delivered drops the copy.
+/// The value is kept as an *unverified* copy either way: as long as the store cannot be asked, it is served as stale,
+/// until its ttl ends, a day at most; as soon as the store answers, it gives way to what the store says. A write under
+/// a condition, and a removal, is always an error: a removal that could not be delivered drops the copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnDegraded {
@@ -66,6 +72,35 @@ impl Copies {
     fn keep_now(&self, address: &Address, entry: NewEntry) -> bool {
         let as_of = self.as_of(address);
         self.insert_unverified(address, entry, as_of)
+    }
+
+    /// Keeps a value that the store was not there to take, unless the key changed since: never fresh, and served only
+    /// while the store cannot be asked. Returns whether it is kept.
+    pub(super) fn insert_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {
+        let now = self.clock.now();
+        if entry.content.negative {
+            return false;
+        }
+        let Entry { value, mut meta } = entry.into_entry(now, Version(0), Sequence(as_of.sequence));
+        let life = meta.fresh_until.since(now).min(LONGEST_UNVERIFIED);
+        (meta.fresh_until, meta.hard_until, meta.stale_for, meta.sliding) = (now, now, life, None);
+        let kept = self.put(address, Entry { value, meta }, Beside::unverified(now), &as_of.into(), now);
+        self.counters.kept_unverified.fetch_add(u64::from(kept), Relaxed);
+        kept
+    }
+
+    /// Drops a copy that was never the store's: that was asked now, and says something else.
+    pub(super) fn drop_unverified(&self, address: &Address) {
+        if self.is_unverified(address) {
+            self.drop_held(address);
+        }
+    }
+
+    /// Returns what is known of a key now.
+    pub(super) fn as_of(&self, address: &Address) -> AsOf {
+        let Ticket { lane, count, everything } = self.ticket(address);
+        let sequence = self.sequences.read().last(address.space_key());
+        AsOf { lane, changes: count, flushes: everything, sequence }
     }
 }
 

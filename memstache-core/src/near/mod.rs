@@ -22,6 +22,7 @@ mod layer;
 mod service;
 mod stored_key;
 mod tickets;
+mod view;
 
 use std::{fmt, sync::Arc};
 

@@ -1,12 +1,17 @@
 //! The errors in an answer, item by item, whatever was asked.
 
-use super::{OneOrMany, Response};
+#[cfg(feature = "resilience")]
+use super::OneOrMany;
+use super::Response;
+#[cfg(feature = "resilience")]
 use crate::error::{Error, Result};
 
+#[cfg(feature = "resilience")]
 fn at<T>(items: &OneOrMany<Result<T>>, place: usize) -> Option<&Error> {
     items.as_slice().get(place).and_then(|item| item.as_ref().err())
 }
 
+#[cfg(feature = "resilience")]
 fn change<T>(items: &mut OneOrMany<Result<T>>, new: impl Fn(Error) -> Error) {
     for item in items.as_mut_slice() {
         if let Err(error) = item {
@@ -17,6 +22,7 @@ fn change<T>(items: &mut OneOrMany<Result<T>>, new: impl Fn(Error) -> Error) {
 
 impl Response {
     /// Returns the error of an item, if it has one.
+    #[cfg(feature = "resilience")]
     pub(crate) fn error_at(&self, place: usize) -> Option<&Error> {
         match self {
             Self::Found(items) => at(items, place),
@@ -37,6 +43,7 @@ impl Response {
     }
 
     /// Replaces the errors of all items that failed.
+    #[cfg(feature = "resilience")]
     pub(crate) fn change_errors(&mut self, new: impl Fn(Error) -> Error) {
         match self {
             Self::Found(items) => change(items, new),

@@ -13,13 +13,15 @@ use crate::{
 
 /// Everything that keeps a stack from hanging; `None` leaves a part out.
 ///
-/// Default: at most 1,024 calls and 64 MiB under way below the near cache; 3 retries; a breaker that is probed apart; 250 ms for an attempt to read,
-/// 500 ms for one to write; no limit of rate. A leaf that has one of these itself (a breaker for each shard) wants it left out here.
+/// Default: at most 1,024 calls and 64 MiB under way below the near cache; 3 retries; a breaker that is probed apart;
+/// 250 ms for an attempt to read, 500 ms for one to write; no limit of rate. A leaf that has one of these itself (a
+/// breaker for each shard) wants it left out here.
 ///
 /// ```
 /// use memstache_core::resilience::{RateConfig, Resilience, ResilienceConfig};
 ///
-/// let config = ResilienceConfig { max_calls: Some(256), rate: Some(RateConfig::per_second(5_000)), ..ResilienceConfig::default() };
+/// let rate = Some(RateConfig::per_second(5_000));
+/// let config = ResilienceConfig { max_calls: Some(256), rate, ..ResilienceConfig::default() };
 /// let resilience = Resilience::new(config)?;
 /// # let _ = resilience;
 /// # Ok::<(), memstache_core::Error>(())
@@ -85,8 +87,8 @@ impl ResilienceConfig {
 
 /// All layers, and what health and metrics read of them; clones are the same.
 ///
-/// [`Stack::resilient`](crate::Stack::resilient) puts them into a stack. Stacks that are given the same one share its limits, its breaker and its
-/// budget: one for each server.
+/// [`Stack::resilient`](crate::Stack::resilient) puts them into a stack. Stacks that are given the same one share its
+/// limits, its breaker and its budget: one for each server.
 ///
 /// ```
 /// use memstache_core::{MemoryStore, Stack, resilience::Resilience};
@@ -124,7 +126,8 @@ pub struct ResilienceSnapshot {
 }
 
 impl Resilience {
-    /// Creates the layers by the system's clock; settings out of their limits are [`Invalid`](ErrorKind::Invalid), all in one error.
+    /// Creates the layers by the system's clock; settings out of their limits are [`Invalid`](ErrorKind::Invalid), all
+    /// in one error.
     pub fn new(config: ResilienceConfig) -> Result<Self> {
         Self::with_clock(config, SystemClock::new())
     }

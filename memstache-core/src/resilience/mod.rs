@@ -14,8 +14,8 @@
 //! | [`TimeoutLayer`] | bounds each attempt | `Timeout`, a write `Unknown` |
 //!
 //! A [`CircuitBreaker`] also guards a data source:
-//! [`CacheBuilder::source_breaker`](crate::CacheBuilder::source_breaker). What the stack does while its store is away is
-//! in [`OnDegraded`](crate::OnDegraded) and [`Cache::get_or_load`](crate::Cache::get_or_load).
+//! [`CacheBuilder::source_breaker`](crate::CacheBuilder::source_breaker). What the stack does while its store is away
+//! is in [`OnDegraded`](crate::OnDegraded) and [`Cache::get_or_load`](crate::Cache::get_or_load).
 
 mod breaker;
 mod bulkhead;

@@ -13,11 +13,12 @@ use crate::request::Request;
 /// retry( breaker( timeout( store ) ) )     a hanging attempt is a failure; an open breaker is not waited for
 /// ```
 ///
-/// Wrong: `breaker( retry( store ) )` counts four failed attempts as one; `timeout( breaker( store ) )` takes an attempt that was cut off for a
-/// caller who left.
+/// Wrong: `breaker( retry( store ) )` counts four failed attempts as one; `timeout( breaker( store ) )` takes an
+/// attempt that was cut off for a caller who left.
 ///
-/// While a breaker that is [probed apart](super::Probing::Apart) is open, a task of the layer's own sends a read of a key that nobody has; where
-/// no runtime is there, a request is the probe. The task ends with the last clone of the service.
+/// While a breaker that is [probed apart](super::Probing::Apart) is open, a task of the layer's own sends a read of a
+/// key that nobody has; where no runtime is there, a request is the probe. The task ends with the last clone of the
+/// service.
 ///
 /// ```
 /// use memstache_core::resilience::{BreakerConfig, BreakerLayer, CircuitBreaker};

@@ -14,8 +14,8 @@ type Judge = Arc<dyn Fn(&Error) -> Verdict + Send + Sync>;
 
 /// A circuit breaker that many callers share; clones are the same breaker.
 ///
-/// Give it to the loads of a cache by [`CacheBuilder::source_breaker`](crate::CacheBuilder::source_breaker), or put calls
-/// of your own through it. Its changes of state are `tracing` events.
+/// Give it to the loads of a cache by [`CacheBuilder::source_breaker`](crate::CacheBuilder::source_breaker), or put
+/// calls of your own through it. Its changes of state are `tracing` events.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

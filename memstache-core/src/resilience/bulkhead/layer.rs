@@ -18,8 +18,9 @@ const ANSWER: usize = 4 * 1024;
 
 /// Bounds the bytes of all calls under way; the others are [`Overloaded`](crate::ErrorKind::Overloaded) at once.
 ///
-/// An item is charged with its key, its value and 512 bytes; a read with 4 KiB for the answer, whose length nobody knows.
-/// A call that is larger than the whole bulkhead takes all of it. All stacks that are made by clones of the layer share it.
+/// An item is charged with its key, its value and 512 bytes; a read with 4 KiB for the answer, whose length nobody
+/// knows. A call that is larger than the whole bulkhead takes all of it. All stacks that are made by clones of the
+/// layer share it.
 ///
 /// Right: beside the limit, below the near cache, above the transforms.
 ///

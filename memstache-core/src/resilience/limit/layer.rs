@@ -12,7 +12,8 @@ use crate::{
 ///
 /// All stacks that are made by clones of the layer share the limit.
 ///
-/// Right: `near( limit( seal( store ) ) )`, so that hits are not shed and no work is done for what is. Wrong: below the transforms.
+/// Right: `near( limit( seal( store ) ) )`, so that hits are not shed and no work is done for what is. Wrong: below
+/// the transforms.
 ///
 /// ```
 /// use memstache_core::{MemoryStore, Stack, resilience::LimitLayer};

@@ -11,7 +11,8 @@ use crate::{
 
 /// A stack whose calls are bounded in number; made by [`LimitLayer`].
 ///
-/// Its place is taken as soon as it is asked for readiness, so that who waits for a stack below that is not ready counts too.
+/// Its place is taken as soon as it is asked for readiness, so that who waits for a stack below that is not ready
+/// counts too.
 #[derive(Debug)]
 pub struct Limit<S> {
     inner: S,

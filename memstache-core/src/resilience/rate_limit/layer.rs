@@ -2,10 +2,11 @@ use tower_layer::Layer;
 
 use super::{RateLimit, RateLimiter};
 
-/// Bounds how many items a second go down; the others are [`Overloaded`](crate::ErrorKind::Overloaded) at once, and told when to try again.
+/// Bounds how many items a second go down; the others are [`Overloaded`](crate::ErrorKind::Overloaded) at once, and
+/// told when to try again.
 ///
-/// Each item of a batch counts; a batch of more than the burst is [`Invalid`](crate::ErrorKind::Invalid). Right: below the near cache, above the
-/// transforms.
+/// Each item of a batch counts; a batch of more than the burst is [`Invalid`](crate::ErrorKind::Invalid). Right: below
+/// the near cache, above the transforms.
 ///
 /// ```
 /// use memstache_core::{MemoryStore, Stack, resilience::{RateConfig, RateLimitLayer, RateLimiter}};

@@ -36,7 +36,8 @@ impl RateConfig {
         Self { per_second: items, burst: items }
     }
 
-    /// Lets so many through at once: at least as many as in a millisecond, the clock's step, and at most as many as in an hour.
+    /// Lets so many through at once: at least as many as in a millisecond, the clock's step, and at most as many as in
+    /// an hour.
     #[must_use]
     pub const fn with_burst(mut self, items: u32) -> Self {
         self.burst = items;

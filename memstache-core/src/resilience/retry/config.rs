@@ -12,14 +12,15 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// How often a call is repeated, after which pauses, and from what budget.
 ///
-/// Default: 3 times, after a random pause of up to 25 ms, 50 ms and 100 ms (at most 1 s); over ten seconds no more than one call in five, and ten a
-/// second.
+/// Default: 3 times, after a random pause of up to 25 ms, 50 ms and 100 ms (at most 1 s); over ten seconds no more
+/// than one call in five, and ten a second.
 ///
 /// ```
 /// use std::time::Duration;
 /// use memstache_core::resilience::RetryConfig;
 ///
-/// let config = RetryConfig::default().with_retries(2).with_pauses(Duration::from_millis(10), Duration::from_millis(500));
+/// let millis = Duration::from_millis;
+/// let config = RetryConfig::default().with_retries(2).with_pauses(millis(10), millis(500));
 /// config.check()?;
 /// # Ok::<(), memstache_core::Error>(())
 /// ```
@@ -47,7 +48,8 @@ impl RetryConfig {
         self
     }
 
-    /// Pauses up to `first` before the first repetition, and up to twice as long before each further one, at most `max`.
+    /// Pauses up to `first` before the first repetition, and up to twice as long before each further one, at most
+    /// `max`.
     #[must_use]
     pub const fn with_pauses(mut self, first: Duration, max: Duration) -> Self {
         self.first = first;
@@ -55,7 +57,8 @@ impl RetryConfig {
         self
     }
 
-    /// Repeats over ten seconds no more than this fraction (0 to 10) of the calls that went well, and `reserve` a second.
+    /// Repeats over ten seconds no more than this fraction (0 to 10) of the calls that went well, and `reserve` a
+    /// second.
     #[must_use]
     pub const fn with_budget(mut self, fraction: f64, reserve: u32) -> Self {
         self.budget = fraction;
@@ -92,7 +95,8 @@ impl RetryConfig {
         self.first.saturating_mul(1u32.checked_shl(made).unwrap_or(u32::MAX)).min(self.max)
     }
 
-    /// Returns the pause before the repetition that comes after so many; `random` in 0..1 spreads it. `None`: not repeated.
+    /// Returns the pause before the repetition that comes after so many; `random` in 0..1 spreads it. `None`: not
+    /// repeated.
     ///
     /// An error that says when to try again is obeyed, if that is within the longest pause.
     pub(super) fn pause(&self, made: u32, error: &Error, random: f64) -> Option<Duration> {

@@ -22,7 +22,8 @@ use crate::{
 /// seal( retry( breaker( timeout( store ) ) ) )
 /// ```
 ///
-/// Wrong: `retry( seal( store ) )` seals again for each attempt; `timeout( retry( store ) )` gives all attempts the time of one.
+/// Wrong: `retry( seal( store ) )` seals again for each attempt; `timeout( retry( store ) )` gives all attempts the
+/// time of one.
 ///
 /// ```
 /// use memstache_core::{MemoryStore, Stack, resilience::{RetryConfig, RetryLayer}};

@@ -80,8 +80,9 @@ impl Shared {
 
 /// What is repeated, when, and how the answers of all attempts become one: the policy of tower's retry.
 ///
-/// Only retryable errors of idempotent requests are; a pause that would end after the deadline is not begun. Of a batch, only the items that failed
-/// are. A write of which one attempt may have happened stays [`Unknown`](crate::ErrorKind::Unknown) whatever the later ones fail with.
+/// Only retryable errors of idempotent requests are; a pause that would end after the deadline is not begun. Of a
+/// batch, only the items that failed are. A write of which one attempt may have happened stays
+/// [`Unknown`](crate::ErrorKind::Unknown) whatever the later ones fail with.
 #[derive(Clone)]
 pub struct RetryPolicy {
     /// `None`: nothing is repeated.

@@ -51,8 +51,8 @@ impl TimeoutConfig {
 /// Bounds each attempt: a read that takes longer is [`Timeout`](crate::ErrorKind::Timeout), a write
 /// [`Unknown`](crate::ErrorKind::Unknown).
 ///
-/// A read that waits for another caller's lease may take that much longer than its own deadline. A write's deadline is brought forward to the end of
-/// its attempt, so that a leaf which fences late writes refuses it afterwards.
+/// A read that waits for another caller's lease may take that much longer than its own deadline. A write's deadline is
+/// brought forward to the end of its attempt, so that a leaf which fences late writes refuses it afterwards.
 ///
 /// Right: innermost. Wrong: `timeout( retry( store ) )`, where one slow attempt uses up the time of all.
 ///

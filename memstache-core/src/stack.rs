@@ -14,8 +14,9 @@ use crate::{
     near::{NearConfig, NearLayer, NearView},
 };
 use crate::{
+    health::{Health, Parts},
     service::{CacheService, ErasedService},
-    transform::{Transform, TransformLayer},
+    transform::{Transform, TransformLayer, TransformPart},
 };
 
 /// Builds a stack over a leaf: layers are given in any order and end up in the right one.
@@ -86,6 +87,7 @@ pub struct Stack<
     retry: Retry,
     timeout: Timeout,
     breaker: Breaker,
+    parts: Parts,
 }
 
 /// The place of the near cache in a stack that has none.
@@ -108,6 +110,7 @@ impl<S: CacheService> Stack<S> {
             retry: none(),
             timeout: none(),
             breaker: none(),
+            parts: Parts::default(),
         }
     }
 }
@@ -115,11 +118,28 @@ impl<S: CacheService> Stack<S> {
 /// Fills one place and keeps the others.
 macro_rules! place {
     ($self:ident, $place:ident: $value:expr; $($other:ident)*) => {
-        Stack { $place: $value, $($other: $self.$other),* }
+        Stack { $place: $value, $($other: $self.$other,)* parts: $self.parts }
     };
 }
 
 impl<S, N, O, Q, M, C, E, R, T, B> Stack<S, N, O, Q, M, C, E, R, T, B> {
+    /// Has a part be asked how it is: a breaker, a queue, whatever a layer or the leaf consists of.
+    ///
+    /// Near caches and transforms are watched without a word.
+    pub fn watch(mut self, part: impl Health) -> Self {
+        self.parts.push(part);
+        self
+    }
+
+    /// Has the leaf be asked how it is.
+    pub fn watch_leaf(self) -> Self
+    where
+        S: Health + Clone,
+    {
+        let leaf = self.leaf.clone();
+        self.watch(leaf)
+    }
+
     /// Sets the outermost layer: spans and latency.
     pub fn observe<L>(self, layer: L) -> Stack<S, N, L, Q, M, C, E, R, T, B> {
         place!(self, observe: layer; leaf near quota limit compress seal retry timeout breaker)
@@ -137,12 +157,23 @@ impl<S, N, O, Q, M, C, E, R, T, B> Stack<S, N, O, Q, M, C, E, R, T, B> {
 
     /// Sets the transform that compresses.
     pub fn compress<L: Transform>(self, transform: L) -> Stack<S, N, O, Q, M, TransformLayer<L>, E, R, T, B> {
-        place!(self, compress: TransformLayer::new(transform); leaf near observe quota limit seal retry timeout breaker)
+        let watched = self.watch_transform(&transform);
+        place!(watched, compress: TransformLayer::new(transform);
+            leaf near observe quota limit seal retry timeout breaker)
     }
 
     /// Sets the transform that seals.
     pub fn seal<L: Transform>(self, transform: L) -> Stack<S, N, O, Q, M, C, TransformLayer<L>, R, T, B> {
-        place!(self, seal: TransformLayer::new(transform); leaf near observe quota limit compress retry timeout breaker)
+        let watched = self.watch_transform(&transform);
+        place!(watched, seal: TransformLayer::new(transform);
+            leaf near observe quota limit compress retry timeout breaker)
+    }
+
+    fn watch_transform<L: Transform>(mut self, transform: &L) -> Self {
+        if transform.health().is_some() {
+            self.parts.push(TransformPart(transform.clone()));
+        }
+        self
     }
 
     /// Sets the layer that repeats what is retryable.
@@ -166,6 +197,7 @@ impl<S, N, O, Q, M, C, E, R, T, B> Stack<S, N, O, Q, M, C, E, R, T, B> {
     /// Sets everything that keeps a stack from hanging: limits, retries, the breaker and the timeout of attempts.
     ///
     /// `&Resilience::default()` is what most stacks want. Replaces what was set for limit, retry, breaker and timeout.
+    /// Its breaker and its limits are asked how they are.
     ///
     /// ```
     /// use memstache_core::{MemoryStore, Stack, resilience::Resilience};
@@ -181,7 +213,11 @@ impl<S, N, O, Q, M, C, E, R, T, B> Stack<S, N, O, Q, M, C, E, R, T, B> {
     ) -> Stack<S, N, O, Q, Limits, C, E, RetryLayer, TimeoutLayer, BreakerLayer> {
         let Resilience { limit, bulkhead, rate, retry, breaker, timeout } = resilience.clone();
         let limits = Limits::new(tower_layer::Stack::new(bulkhead, rate), limit);
-        self.limit(limits).retry(retry).breaker(breaker).timeout(timeout)
+        let watched = match resilience.breaker() {
+            Some(breaker) => self.watch(breaker.clone()),
+            None => self,
+        };
+        watched.watch(resilience.clone()).limit(limits).retry(retry).breaker(breaker).timeout(timeout)
     }
 }
 
@@ -218,7 +254,8 @@ where
 {
     /// Puts the layers together and erases their type.
     pub fn build(self) -> ErasedService {
-        ErasedService::new(self.into_service())
+        let parts = self.parts.clone();
+        ErasedService::new(self.into_service()).with_parts(parts)
     }
 
     /// Puts the layers together; the service keeps its type.
@@ -253,8 +290,11 @@ where
         let attempt = self.retry.layer(self.breaker.layer(self.timeout.layer(self.leaf)));
         let stored = self.compress.layer(self.seal.layer(attempt));
         let near = self.near.layer(self.limit.layer(stored));
-        let view = near.view();
-        (ErasedService::with_try_hit(self.observe.layer(self.quota.layer(near)), view.clone()), view)
+        let (view, mut parts) = (near.view(), Parts::default());
+        parts.push(view.clone());
+        parts.append(self.parts);
+        let service = ErasedService::with_try_hit(self.observe.layer(self.quota.layer(near)), view.clone());
+        (service.with_parts(parts), view)
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod copies;
 mod degraded;
+mod explain;
 mod follow;
 mod future;
 mod layer;
@@ -31,6 +32,7 @@ pub use self::{degraded::OnDegraded, future::NearFuture, layer::NearLayer, servi
 use crate::{
     clock::{Clock, SystemClock},
     error::{Error, Result},
+    memory::{AnyPolicy, PolicyKind},
 };
 
 /// Least bytes that a near cache may be given.
@@ -51,6 +53,7 @@ pub struct NearConfig {
     pub(crate) max_bytes: usize,
     pub(crate) on_degraded: OnDegraded,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: Arc<dyn Fn(usize) -> AnyPolicy + Send + Sync>,
 }
 
 impl NearConfig {
@@ -62,7 +65,9 @@ impl NearConfig {
         if max_bytes < MIN_NEAR_BYTES {
             return Err(Error::invalid("near max_bytes", format_args!("at least {MIN_NEAR_BYTES}"), max_bytes));
         }
-        Ok(Self { max_bytes, on_degraded: OnDegraded::Error, clock: Arc::new(SystemClock::new()) })
+        let policy = |share| PolicyKind::TinyLfu.policy(share, fastrand::u64(..));
+        let (clock, on_degraded) = (Arc::new(SystemClock::new()), OnDegraded::Error);
+        Ok(Self { max_bytes, on_degraded, clock, policy: Arc::new(policy) })
     }
 
     /// Chooses how a plain write is answered while the store is out of reach. Default: by its error.
@@ -75,7 +80,7 @@ impl NearConfig {
     /// # Ok::<(), memstache_core::Error>(())
     /// ```
     #[must_use]
-    pub const fn with_on_degraded(mut self, on_degraded: OnDegraded) -> Self {
+    pub fn with_on_degraded(mut self, on_degraded: OnDegraded) -> Self {
         self.on_degraded = on_degraded;
         self
     }
@@ -84,6 +89,22 @@ impl NearConfig {
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Chooses the eviction policy: makes one for each shard, given the shard's share of the bytes. Default:
+    /// [`TinyLfu`](crate::TinyLfu).
+    ///
+    /// ```
+    /// use memstache_core::{NearConfig, PolicyKind};
+    ///
+    /// let near = NearConfig::new(8 << 20)?.with_policy(|share| PolicyKind::Sieve.policy(share, 0));
+    /// # let _ = near;
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_policy(mut self, make: impl Fn(usize) -> AnyPolicy + Send + Sync + 'static) -> Self {
+        self.policy = Arc::new(make);
         self
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     address::{Address, Parts},
     clock::Tick,
     entry::{Entry, Meta, NewEntry},
-    request::Scope,
+    request::{Scope, TierReport},
     service::{AsOf, DecodedAs, TryHit},
 };
 
@@ -59,5 +59,9 @@ impl TryHit for NearView {
 
     fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
         self.0.keep_decoded(parts, entry, value, weight);
+    }
+
+    fn explain(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<TierReport> {
+        self.0.explain(parts, scope, now)
     }
 }

@@ -29,6 +29,7 @@ impl Response {
             Self::Stored(items) => at(items, place),
             Self::Removed(items) | Self::Touched(items) => at(items, place),
             Self::Invalidated(items) => at(items, place),
+            Self::Explained(items) => at(items, place),
         }
     }
 
@@ -39,6 +40,7 @@ impl Response {
             Self::Stored(items) => items.iter().any(Result::is_err),
             Self::Removed(items) | Self::Touched(items) => items.iter().any(Result::is_err),
             Self::Invalidated(items) => items.iter().any(Result::is_err),
+            Self::Explained(items) => items.iter().any(Result::is_err),
         }
     }
 
@@ -50,6 +52,7 @@ impl Response {
             Self::Stored(items) => change(items, new),
             Self::Removed(items) | Self::Touched(items) => change(items, new),
             Self::Invalidated(items) => change(items, new),
+            Self::Explained(items) => change(items, new),
         }
     }
 }

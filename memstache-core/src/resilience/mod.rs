@@ -21,6 +21,7 @@ mod breaker;
 mod bulkhead;
 mod config;
 mod guarded;
+mod health;
 mod limit;
 mod rate_limit;
 mod retry;

@@ -1,7 +1,7 @@
 //! All settings as a whole.
 
 use memstache_core::{
-    ErrorKind, Get, MemoryStore, Set, Stack,
+    Condition, ErrorKind, Get, MemoryStore, Set, Stack,
     resilience::{BreakerConfig, BreakerState, RateConfig, Resilience, ResilienceConfig, RetryConfig, TimeoutConfig},
 };
 
@@ -86,4 +86,30 @@ async fn what_is_left_out_is_not_there() {
     kit.faults.heal();
     let entry = memstache_core::NewEntry::new("v", memstache_core::Lifetime::default());
     assert!(stack.dispatch(Set::one(address("a"), entry)).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_open_breaker_and_a_full_limit_are_seen_in_health() {
+    let kit = Kit::new(ResilienceConfig { max_calls: Some(1), retry: None, ..ResilienceConfig::default() });
+    let (stack, cache) = (kit.stack(), kit.cache());
+    assert_eq!(cache.health().condition, Condition::Healthy);
+    kit.hang();
+    let call = start(&stack, Get::one(address("a")));
+    kit.pass(millis(1)).await;
+    let limits = cache.health().part("limits").unwrap().clone();
+    assert_eq!((limits.condition, cache.health().condition), (Condition::Degraded, Condition::Degraded));
+    call.abort();
+    kit.faults.heal();
+    kit.down();
+    kit.pass(millis(1)).await;
+    assert_eq!(cache.health().condition, Condition::Healthy);
+    for _ in 0..6 {
+        assert!(read(&stack, "a").await.is_err());
+    }
+    kit.pass(millis(100)).await;
+    let breaker = cache.health().part("breaker").unwrap().clone();
+    assert_eq!((breaker.condition, breaker.since), (Condition::Degraded, Some(millis(100))));
+    kit.faults.heal();
+    kit.pass(millis(300)).await;
+    assert_eq!(cache.health().condition, Condition::Healthy);
 }

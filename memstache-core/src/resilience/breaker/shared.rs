@@ -113,6 +113,10 @@ impl CircuitBreaker {
         *self.0.machine.lock().config()
     }
 
+    pub(in crate::resilience) fn now(&self) -> Tick {
+        self.0.clock.now()
+    }
+
     pub(super) fn judge(&self, error: &Error) -> Verdict {
         (self.0.judge)(error)
     }

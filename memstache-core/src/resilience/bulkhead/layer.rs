@@ -67,7 +67,7 @@ impl BulkheadLayer {
 pub(super) fn charge(request: &Request) -> usize {
     let keys: usize = request.addresses().map(|address| address.stored().len()).sum();
     let each = match request {
-        Request::Get(_) => ANSWER,
+        Request::Get(_) | Request::Explain(_) => ANSWER,
         Request::Set(_) | Request::Remove(_) | Request::Touch(_) | Request::Invalidate(_) => 0,
     };
     let values: usize = match request {

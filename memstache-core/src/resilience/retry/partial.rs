@@ -34,6 +34,7 @@ impl Partial {
             Response::Stored(items) => fail(items, places, error, reads),
             Response::Removed(items) | Response::Touched(items) => fail(items, places, error, reads),
             Response::Invalidated(items) => fail(items, places, error, reads),
+            Response::Explained(items) => fail(items, places, error, reads),
         }
     }
 }
@@ -55,6 +56,7 @@ fn put(answers: &mut Response, attempt: Response, places: &[usize], reads: bool)
             put(into, from, places, reads);
         }
         (Response::Invalidated(into), Response::Invalidated(from)) => put(into, from, places, reads),
+        (Response::Explained(into), Response::Explained(from)) => put(into, from, places, reads),
         // Another operation's answer: what failed stays failed.
         _ => {}
     }
@@ -93,5 +95,6 @@ pub(super) fn keep(request: &mut Request, places: &[usize]) {
         Request::Remove(op) => keep(&mut op.items, places),
         Request::Touch(op) => keep(&mut op.items, places),
         Request::Invalidate(op) => keep(&mut op.items, places),
+        Request::Explain(op) => keep(&mut op.items, places),
     }
 }

@@ -6,7 +6,13 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Copies, NearConfig, NearFuture, NearStats, NearView, follow::Follower, layer::Subscribe, tickets::Ticket};
+use super::{
+    Copies, NearConfig, NearFuture, NearStats, NearView,
+    degraded::{settle, spare},
+    follow::Follower,
+    layer::Subscribe,
+    tickets::Ticket,
+};
 use crate::{
     address::Address,
     clock::Tick,
@@ -117,11 +123,17 @@ impl<S: CacheService> Near<S> {
             }
             request => request.addresses().cloned().collect(),
         };
+        let spare = spare(&request);
         let guard = DropCopies { copies: Arc::clone(&self.copies), changes };
         let below = oneshot(self.inner.clone(), request);
         NearFuture::below(async move {
-            let _guard = guard;
-            below.await
+            let result = below.await;
+            let failed = result.as_ref().map_or(true, |response| response.has_errors());
+            let Some(spare) = spare.filter(|_| failed) else { return result };
+            let (copies, addresses) = (Arc::clone(&guard.copies), guard.changes.clone());
+            // What was here goes first.
+            drop(guard);
+            settle(&copies, &addresses, spare, result)
         })
     }
 }
@@ -158,7 +170,8 @@ fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ti
     let entry = match answer {
         Ok(Lookup::Hit(entry)) => entry.clone(),
         Ok(Lookup::Negative(meta)) => Entry { value: bytes::Bytes::new(), meta: meta.clone() },
-        _ => return,
+        Ok(_) => return copies.drop_unverified(address),
+        Err(_) => return,
     };
     copies.insert(address, entry, ticket);
 }

@@ -3,6 +3,7 @@
 use memstache_core::{
     Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Space, Stack,
     TransformLayer,
+    observe::{ObserveLayer, Registry},
 };
 use tower::{Service, ServiceBuilder};
 
@@ -52,6 +53,23 @@ fn five_static_layers_add_nothing() {
 fn the_erased_handle_over_the_store_allocates_twice() {
     let cache = filled(ErasedService::new(store()));
     assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 2);
+}
+
+#[test]
+fn recording_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let recorder = Registry::new().recorder("k").unwrap();
+    let observed = || Stack::over(store()).observe(ObserveLayer::new(recorder.clone()));
+    let build = |stack| Cache::builder(stack).keyspace("k").format(Json).recorder(recorder.clone()).build().unwrap();
+    let cache = build(observed().build());
+    now(async { cache.set("user:7", &7u64).await }).unwrap();
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 2, "as without");
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("none")).unwrap(), None)), 2);
+    let near = NearConfig::new(1 << 20).unwrap();
+    let cache = runtime.block_on(async { build(observed().near(near).build()) });
+    runtime.block_on(async { cache.set("user:7", &7u64).await }).unwrap();
+    runtime.block_on(cache.get::<u64>("user:7")).unwrap();
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 0);
 }
 
 #[test]

@@ -7,16 +7,15 @@ use futures_util::{
     FutureExt,
     future::{Either, select},
 };
+use tracing::Span;
 
-use super::super::{
-    core::{Core, UNLEASED, not_one},
-    counters::bump,
-};
+use super::super::core::{Core, UNLEASED, not_one};
 use crate::{
     address::Address,
     clock::{BoxFuture, Tick},
     entry::NewEntry,
     error::{Error, ErrorKind, Result},
+    observe::{CallResult, Fill, span},
     request::{Lease, LeaseId, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
     util::until,
 };
@@ -151,20 +150,37 @@ pub(super) struct Claim {
     /// Until when a value is there that is served meanwhile: after a failure the lease is held for a while, so that the
     /// source has a pause.
     stale: Option<Tick>,
+    phase: Phase,
     open: bool,
+}
+
+/// How far the load of a key has come.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Waiting,
+    /// Since when, on the clock's finest line.
+    Running(Duration),
+    /// The loader has; the fill may have to.
+    Ended,
 }
 
 impl Claim {
     pub(super) fn new(core: Arc<Core>, address: Address, right: Right, stale: Option<Tick>) -> Self {
-        Self { core, address, right, stale, open: true }
+        Self { core, address, right, stale, phase: Phase::Waiting, open: true }
     }
 
     /// Counts the load that begins.
-    pub(super) fn begins(&self) {
-        bump(&self.core.counters.loads);
-        if matches!(self.right, Right::Degraded) {
-            bump(&self.core.counters.loads_degraded);
-        }
+    pub(super) fn begins(&mut self) {
+        self.phase = Phase::Running(self.core.clock.elapsed());
+        self.core.counters.load_begins(matches!(self.right, Right::Degraded));
+    }
+
+    /// Counts how the load ended, and notes it in its span.
+    fn ended(&mut self, result: Result<(), ErrorKind>) {
+        let Phase::Running(begun) = self.phase else { return };
+        self.phase = Phase::Ended;
+        self.core.counters.loaded(result, self.core.clock.elapsed().saturating_sub(begun));
+        span::ended(&Span::current(), result.map_or_else(CallResult::Error, |()| CallResult::Ok));
     }
 
     fn lease(&self) -> Option<(Address, Lease)> {
@@ -222,11 +238,11 @@ impl Claim {
         }
         let counters = &self.core.counters;
         match stored {
-            Ok(Written::Refused) => bump(&counters.fills_refused),
-            Ok(Written::Stored(_)) => {}
+            Ok(Written::Refused) => counters.filled(Fill::Refused),
+            Ok(Written::Stored(_)) => counters.filled(Fill::Stored),
             Err(error) => {
                 tracing::debug!(kind = error.kind().as_str(), "a loaded value could not be stored");
-                bump(&counters.fills_failed);
+                counters.filled(Fill::Failed);
                 // The store may still hold the lease: what it refused must not keep others waiting.
                 self.release(Duration::ZERO);
             }
@@ -234,14 +250,15 @@ impl Claim {
         self.open = false;
     }
 
-    fn succeeded(&self) {
+    fn succeeded(&mut self) {
+        self.ended(Ok(()));
         if let Some(failures) = &self.core.failures {
             failures.succeeded(&self.address);
         }
     }
 
     fn failed(&mut self, error: &Error) {
-        bump(&self.core.counters.load_failures);
+        self.ended(Err(error.kind()));
         if let Some(failures) = &self.core.failures {
             failures.failed(&self.address, error, self.core.clock.now());
         }
@@ -269,7 +286,11 @@ impl Drop for Claim {
     /// The loader panicked, was abandoned, or its runtime ends: the lease goes back now instead of ageing out.
     fn drop(&mut self) {
         if self.open {
-            bump(&self.core.counters.load_failures);
+            match self.phase {
+                Phase::Waiting => {}
+                Phase::Running(_) => self.ended(Err(ErrorKind::LoadPanicked)),
+                Phase::Ended => self.core.counters.filled(Fill::Failed),
+            }
             self.release(Duration::ZERO);
         }
     }

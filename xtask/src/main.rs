@@ -13,6 +13,7 @@ mod matrix;
 mod peers;
 mod process;
 mod screen;
+mod servers;
 mod setup;
 mod steps;
 mod test;
@@ -41,17 +42,21 @@ struct Cli {
 enum Verb {
     Setup(setup::Args),
     Test(test::Args),
+    Up(servers::UpArgs),
+    Down(servers::DownArgs),
     Lint(lint::Args),
     Matrix(matrix::Args),
     Tidy(tidy::Args),
     Ci(ci::Args),
     Bench(bench::Args),
     Demo(demo::Args),
+    #[command(hide = true)]
+    Keep(servers::KeepArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match Workspace::load().and_then(|ws| run(&ws, cli.verb)) {
+    match run(cli.verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             eprintln!("error: {err:#}");
@@ -60,7 +65,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(ws: &Workspace, verb: Verb) -> anyhow::Result<()> {
+fn run(verb: Verb) -> anyhow::Result<()> {
+    // Needs no workspace, and shall be there at once.
+    if let Verb::Keep(args) = &verb {
+        return servers::keep(args);
+    }
+    let ws = &Workspace::load()?;
     match verb {
         Verb::Setup(args) => setup::run(ws, &args),
         Verb::Test(args) => test::run(ws, &args),
@@ -70,6 +80,9 @@ fn run(ws: &Workspace, verb: Verb) -> anyhow::Result<()> {
         Verb::Ci(args) => ci::run(ws, &args),
         Verb::Bench(args) => bench::run(ws, &args),
         Verb::Demo(args) => demo::run(ws, &args),
+        Verb::Up(args) => servers::up(ws, &args),
+        Verb::Down(args) => servers::down(ws, &args),
+        Verb::Keep(args) => servers::keep(&args),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     if !args.check {
         let mut steps = Steps::new();
-        system(ws, &mut steps);
+        system(ws, &mut steps, |_| true);
         wheels(ws, &mut steps);
         // Not a reason to stop: the list says what that leaves missing.
         if steps.finish("install").is_err() {
@@ -45,9 +45,15 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     report(ws, args.check)
 }
 
+/// Installs this one, if it comes from the system and is missing.
+pub(crate) fn install(ws: &Workspace, steps: &mut Steps, program: &str) {
+    system(ws, steps, |tool| tool.program == program);
+}
+
 /// Installs what the system lacks, as root; else says what to type.
-fn system(ws: &Workspace, steps: &mut Steps) {
-    let missing: Vec<_> = TOOLS.iter().filter(|tool| locate(ws, tool).is_none()).filter_map(|tool| tool.apt).collect();
+fn system(ws: &Workspace, steps: &mut Steps, wanted: impl Fn(&Tool) -> bool) {
+    let missing = TOOLS.iter().filter(|tool| wanted(tool) && locate(ws, tool).is_none());
+    let missing: Vec<_> = missing.filter_map(|tool| tool.apt).collect();
     if missing.is_empty() {
         return;
     }

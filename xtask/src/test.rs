@@ -1,18 +1,29 @@
 //! `test`: every test of the workspace, and every example in its docs.
 
+use std::{collections::BTreeMap, time::Instant};
+
 use anyhow::Result;
 
 use crate::{
     judge::JUDGES,
     process,
     screen::say,
+    servers::{Session, Version},
     steps::Steps,
     tools,
     workspace::{Workspace, selection},
 };
 
+/// The package whose tests need servers.
+const REDIS: &str = "memstache-redis";
+/// Tests that need servers lie in modules of this name.
+const WITH_REDIS: &str = "with_redis::";
+
 /// Runs every test of the workspace, then every example in its docs; between them, what others wrote judges what we send:
 /// Azure's Python SDK the Key Vault emulator, an OpenTelemetry collector and promtool the telemetry.
+///
+/// Starts the servers that memstache-redis is tested with, single, TLS, Sentinel and Cluster, and ends them afterwards; what
+/// `cargo xtask up` left up is used instead.
 ///
 /// Uses nextest if it is there (`cargo xtask setup` installs it), else `cargo test`. All features are on unless you choose.
 /// The last line sums up: N passed, N failed, N skipped.
@@ -36,6 +47,12 @@ pub(crate) struct Args {
     /// Leave out the judges (Azure's Python SDK, a collector, promtool), which need Python 3, PyPI and promtool
     #[arg(long)]
     no_judge: bool,
+    /// Leave out the tests that need Redis servers
+    #[arg(long)]
+    no_redis: bool,
+    /// The server to test with; Redis 7 where it has no TLS
+    #[arg(long, value_enum, default_value_t, value_name = "VERSION")]
+    redis: Version,
     /// Names of tests and options of the test runner; examples in the docs are then left out
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) args: Vec<String>,
@@ -46,7 +63,7 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     let mut steps = Steps::new();
     let mut counts = Counts::default();
     if !args.doc {
-        counts.add(&tests(ws, args, &mut steps));
+        counts.add(&with_servers(ws, args, &mut steps));
         for judge in JUDGES.iter().filter(|judge| args.wants_judges() && judge.judges(&args.packages)) {
             counts.add(&judge.run(ws, args.release, &mut steps));
         }
@@ -61,13 +78,35 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     result
 }
 
-fn tests(ws: &Workspace, args: &Args, steps: &mut Steps) -> Vec<String> {
+/// Runs the tests while the servers that they need are up.
+fn with_servers(ws: &Workspace, args: &Args, steps: &mut Steps) -> Vec<String> {
+    if args.no_redis {
+        steps.skip("tests that need Redis", "--no-redis was given");
+    }
+    if !args.wants_redis() {
+        return tests(ws, args, steps, &BTreeMap::new());
+    }
+    let started = Instant::now();
+    let session = match Session::start(ws, steps, args.redis) {
+        Ok(session) => session,
+        Err(err) => {
+            steps.fail("servers", &format!("{err:#}\n     --no-redis leaves out the tests that need them"));
+            return tests(ws, args, steps, &BTreeMap::new());
+        }
+    };
+    steps.pass("servers", started.elapsed());
+    let lines = tests(ws, args, steps, &session.variables());
+    steps.check("servers: end", || session.end());
+    lines
+}
+
+fn tests(ws: &Workspace, args: &Args, steps: &mut Steps, variables: &BTreeMap<&str, String>) -> Vec<String> {
     let mut command = match tools::subcommand(ws, "nextest", &["run", "--no-tests", "warn"]) {
         Ok(command) => command,
         // Everything but the examples in docs, which come next, and benches.
         Err(_) => ws.cargo(["test", "--tests", "--examples", "--no-fail-fast"]),
     };
-    steps.watch("tests", command.args(args.build()).args(&args.args))
+    steps.watch("tests", command.args(args.build()).args(args.words()).envs(variables))
 }
 
 fn examples(ws: &Workspace, args: &Args, steps: &mut Steps) -> Vec<String> {
@@ -113,6 +152,21 @@ impl Args {
     fn wants_judges(&self) -> bool {
         let all_features = self.features.is_none() && !self.no_default_features;
         all_features && self.args.is_empty() && !self.no_judge
+    }
+
+    /// Whether servers are to be started: without them, what needs them fails.
+    fn wants_redis(&self) -> bool {
+        !self.no_redis && (self.packages.is_empty() || self.packages.iter().any(|name| name == REDIS))
+    }
+
+    /// The words for the test runner. Nextest and cargo's own take those after `--` alike.
+    fn words(&self) -> Vec<&str> {
+        let mut out: Vec<_> = self.args.iter().map(String::as_str).collect();
+        if self.no_redis {
+            out.extend((!out.contains(&"--")).then_some("--"));
+            out.extend(["--skip", WITH_REDIS]);
+        }
+        out
     }
 
     /// A copy without packages and words.
@@ -191,6 +245,25 @@ mod tests {
         ] {
             assert!(!less.wants_judges());
         }
+    }
+
+    #[test]
+    fn servers_come_with_the_crate_that_needs_them() {
+        let of = |package: &str| Args { packages: vec![package.to_owned()], ..Args::default() };
+        assert!(Args::default().wants_redis() && of(REDIS).wants_redis());
+        assert!(!of("memstache-core").wants_redis());
+        assert!(!Args { no_redis: true, ..Args::default() }.wants_redis());
+    }
+
+    #[test]
+    fn without_redis_what_needs_it_is_skipped() {
+        let words = |no_redis, words: &[&str]| {
+            let args = words.iter().map(|it| (*it).to_owned()).collect();
+            Args { no_redis, args, ..Args::default() }.words().join(" ")
+        };
+        assert_eq!(words(false, &["lease"]), "lease");
+        assert_eq!(words(true, &[]), "-- --skip with_redis::");
+        assert_eq!(words(true, &["lease", "--", "--exact"]), "lease -- --exact --skip with_redis::");
     }
 
     #[test]

@@ -89,6 +89,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: Some("prometheus"),
     },
     Tool {
+        program: "redis-server",
+        why: "test: the servers of memstache-redis",
+        required: true,
+        by_hand: "install Redis 7, or leave its tests out with --no-redis",
+        apt: Some("redis-server"),
+    },
+    Tool {
         program: "cargo-hack",
         why: "ci --full: pairs of features",
         required: false,

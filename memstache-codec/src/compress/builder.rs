@@ -186,7 +186,7 @@ impl CompressBuilder {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Compress(Arc::new(Inner {
             writer,
-            readers: compressor::built_in().into_iter().chain(own).collect(),
+            readers: compressor::built_in().into_iter().chain(own).map(|reader| (reader.encoding(), reader)).collect(),
             settings,
             predicate,
             pool: pool.unwrap_or_else(|| BufferPool::global().clone()),

@@ -66,7 +66,8 @@ type Predicate = Arc<dyn Fn(&Address, &NewEntry) -> bool + Send + Sync>;
 
 struct Inner {
     writer: Option<Arc<dyn Compressor>>,
-    readers: Vec<Arc<dyn Compressor>>,
+    /// Each with what it reads, which is asked for with every value.
+    readers: Vec<(Encoding, Arc<dyn Compressor>)>,
     settings: Settings,
     predicate: Option<Predicate>,
     pool: BufferPool,
@@ -107,7 +108,7 @@ impl Compress {
 
 impl Inner {
     fn reader(&self, encoding: Encoding) -> Option<&dyn Compressor> {
-        self.readers.iter().find(|reader| reader.encoding() == encoding).map(|reader| &**reader)
+        self.readers.iter().find(|(reads, _)| *reads == encoding).map(|(_, reader)| &**reader)
     }
 
     /// What must be known of a read when its answer comes.

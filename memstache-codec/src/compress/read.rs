@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use memstache_core::{Address, Encoding, Entry, Error, ErrorKind, Lookup, Response, Result, Step};
+use tokio::runtime::Handle;
 
 use super::{
     Asked, Inner,
@@ -12,38 +13,63 @@ use super::{
 use crate::compressor::unsupported;
 
 /// Decompresses an answer: here, or from the item on that is too much for this thread elsewhere.
+#[inline]
 pub(super) fn response(inner: &Arc<Inner>, asked: Asked, mut response: Response) -> Step<Response> {
     // Where it lies: an answer of one value is some hundred bytes that need not be moved.
-    let Response::Found(found) = &mut response else { return Step::Now(Ok(response)) };
-    let (mut budget, most) = (Budget::new(inner), inner.settings.max_plain as u64);
+    match here(inner, &asked, &mut response) {
+        None => Step::Now(Ok(response)),
+        Some(rest) => elsewhere(inner, asked, response, rest),
+    }
+}
+
+/// What is left of an answer when this thread has done enough.
+struct Rest {
+    first: usize,
+    runtime: Handle,
+    allowance: Allowance,
+}
+
+/// Decompresses what is not too much for this thread.
+fn here(inner: &Inner, asked: &Asked, response: &mut Response) -> Option<Rest> {
+    let Response::Found(found) = response else { return None };
     let mut allowance = Allowance::new(inner);
-    let too_much = found.iter_mut().enumerate().position(|(at, item)| match packed(item) {
-        None => false,
+    let mut budget = Budget::new(inner);
+    let most = inner.settings.max_plain as u64;
+    for (at, item) in found.iter_mut().enumerate() {
+        let Some((entry, len)) = packed(item) else { continue };
         // Longer than anything that is read is refused at once.
-        Some(len) if len <= most && budget.is_exceeded(len) => true,
-        Some(_) => {
-            inner.open(asked.address(at), item, &mut allowance);
-            false
+        if len <= most && budget.is_exceeded(len) {
+            return budget.elsewhere().map(|runtime| Rest { first: at, runtime, allowance });
         }
-    });
-    let (Some(first), Some(runtime)) = (too_much, budget.elsewhere()) else {
-        return Step::Now(Ok(response));
-    };
+        if let Err(error) = inner.open(asked.address(at), entry, &mut allowance) {
+            *item = Err(error);
+        }
+    }
+    None
+}
+
+#[cold]
+fn elsewhere(inner: &Arc<Inner>, asked: Asked, mut response: Response, rest: Rest) -> Step<Response> {
+    let Rest { first, runtime, mut allowance } = rest;
     offload(inner, runtime, move |inner| {
         if let Response::Found(found) = &mut response {
             for (at, item) in found.iter_mut().enumerate().skip(first) {
-                inner.open(asked.address(at), item, &mut allowance);
+                let Some((entry, _)) = packed(item) else { continue };
+                if let Err(error) = inner.open(asked.address(at), entry, &mut allowance) {
+                    *item = Err(error);
+                }
             }
         }
         response
     })
 }
 
-/// The declared length of an item that carries a compressed value.
-fn packed(item: &Result<Lookup>) -> Option<u64> {
+/// The entry of an item that carries a compressed value, and its declared length.
+fn packed(item: &mut Result<Lookup>) -> Option<(&mut Entry, u64)> {
     let (Ok(Lookup::Hit(entry)) | Ok(Lookup::Stale(entry, _))) = item else { return None };
     let content = &entry.meta.content;
-    (content.encoding != Encoding::NONE && !content.sealed).then_some(content.plain_len)
+    let len = content.plain_len;
+    (content.encoding != Encoding::NONE && !content.sealed).then_some((entry, len))
 }
 
 /// How many bytes of values a call may still make.
@@ -71,24 +97,25 @@ enum Refused<'a> {
 }
 
 impl Inner {
-    /// Decompresses an item's value; one that cannot be is an error in its place.
-    fn open(&self, address: Option<&Address>, item: &mut Result<Lookup>, allowance: &mut Allowance) {
-        let (Ok(Lookup::Hit(entry)) | Ok(Lookup::Stale(entry, _))) = item else { return };
-        let content = &entry.meta.content;
-        if content.encoding == Encoding::NONE || content.sealed {
-            return;
-        }
-        match self.unpack(address, entry, allowance) {
-            Ok(()) => bump(&self.counters.decompressed),
-            Err(Refused::Unreadable(counter, error)) => {
+    /// Decompresses a value; the error is what stands in its place if that cannot be.
+    fn open(&self, address: Option<&Address>, entry: &mut Entry, allowance: &mut Allowance) -> Result<()> {
+        let refused = match self.unpack(address, entry, allowance) {
+            Ok(()) => {
+                bump(&self.counters.decompressed);
+                return Ok(());
+            }
+            Err(refused) => refused,
+        };
+        Err(match refused {
+            Refused::Unreadable(counter, error) => {
                 bump(counter);
-                *item = Err(error.with_version(entry.meta.version));
+                error.with_version(entry.meta.version)
             }
-            Err(Refused::ByCall) => {
+            Refused::ByCall => {
                 bump(&self.counters.rejected_by_call);
-                *item = Err(over_the_call(self.settings.per_call()));
+                over_the_call(self.settings.per_call())
             }
-        }
+        })
     }
 
     fn unpack(

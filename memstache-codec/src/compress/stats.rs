@@ -11,7 +11,9 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
         }
 
+        /// Away from what every call reads: a count would take its line from the other threads.
         #[derive(Debug, Default)]
+        #[repr(align(128))]
         pub(super) struct Counters {
             $(pub(super) $name: AtomicU64,)*
         }

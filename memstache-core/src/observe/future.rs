@@ -115,6 +115,7 @@ fn result_of(result: &Result<Response>) -> CallResult {
         Ok(Response::Stored(items)) => first(items),
         Ok(Response::Removed(items) | Response::Touched(items)) => first(items),
         Ok(Response::Invalidated(items)) => first(items),
+        Ok(Response::Explained(items)) => first(items),
     };
     error.map_or(CallResult::Ok, |error| CallResult::Error(error.kind()))
 }

@@ -143,6 +143,8 @@ pub enum OperationKind {
     Touch,
     /// Invalidates.
     Invalidate,
+    /// Explains.
+    Explain,
 }
 
 words!(OperationKind {
@@ -151,6 +153,7 @@ words!(OperationKind {
     Remove => "remove",
     Touch => "touch",
     Invalidate => "invalidate",
+    Explain => "explain",
 });
 
 impl From<&Request> for OperationKind {
@@ -161,6 +164,7 @@ impl From<&Request> for OperationKind {
             Request::Remove(_) => Self::Remove,
             Request::Touch(_) => Self::Touch,
             Request::Invalidate(_) => Self::Invalidate,
+            Request::Explain(_) => Self::Explain,
         }
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn call(operation: OperationKind, request: &Request) -> Span {
         OperationKind::Remove => span!("memstache.remove"),
         OperationKind::Touch => span!("memstache.touch"),
         OperationKind::Invalidate => span!("memstache.invalidate"),
+        OperationKind::Explain => span!("memstache.explain"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`NaiveStore`]: a store that is obviously right, to put under what is tested.
 //! - [`Faults`], [`SlowLayer`], [`Recorder`]: layers that make a stack fail, wait and tell what passed.
 //! - [`Gate`]: holds a call at one point, for an exact interleaving.
+//! - [`History`]: a record of what happened under load and faults, and whether it was allowed.
 //! - [`conformance`]: the suite that every store and every stack must pass.
 //! - [`records`]: the suite that every record store must pass.
 //!
@@ -39,6 +40,7 @@ mod clock;
 pub mod conformance;
 mod faulty;
 mod gate;
+mod history;
 mod naive;
 mod recording;
 pub mod records;
@@ -48,6 +50,7 @@ pub use self::{
     clock::ManualClock,
     faulty::{Fault, Faults, Faulty},
     gate::Gate,
+    history::{Breach, History, Stamp, Violation, WriteOutcome},
     naive::{NaiveStore, Sabotage},
     recording::{Call, Ending, Outcome, Recorder, Recording},
     slow::{Slow, SlowLayer},

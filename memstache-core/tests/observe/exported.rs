@@ -103,7 +103,7 @@ async fn spans_are_exported_with_their_parents_names_and_attributes() {
     let (_, spans) = scoped(&posts, "/v1/traces");
     let named = |name: &str| spans.iter().find(|span| span.text(5) == name).unwrap_or_else(|| panic!("no {name}"));
     let names: BTreeSet<_> = spans.iter().map(|span| span.text(5)).collect();
-    let own = ["get", "invalidate", "load", "remove", "set", "touch"].map(|it| format!("memstache.{it}"));
+    let own = ["explain", "get", "invalidate", "load", "remove", "set", "touch"].map(|it| format!("memstache.{it}"));
     let all: BTreeSet<_> = own.into_iter().chain(["inner".to_owned(), "outer".to_owned()]).collect();
     assert_eq!(names, all);
 

@@ -113,7 +113,7 @@ async fn a_collector_reads_the_documented_spans_and_metrics() {
             assert!(printed.contains(&format!("-> {}: Str(", attribute.name())), "{}", attribute.name());
         }
     }
-    for span in ["get", "set", "remove", "touch", "invalidate", "load"] {
+    for span in ["get", "set", "remove", "touch", "invalidate", "explain", "load"] {
         assert!(names.contains(format!("memstache.{span}").as_str()), "{span} in {names:?}");
     }
     let spans = printed.lines().filter(|line| line.starts_with("Span #")).count();

@@ -87,6 +87,7 @@ pub(crate) async fn everything(recorder: impl Recorder + Clone, registry: Option
 
     // Every operation, and the store in trouble: fills that fail, loads without it, calls that are dropped.
     assert!(cache.touch(name(5)).await.unwrap());
+    assert!(cache.explain(name(5)).await.unwrap().outcome.is_some());
     cache.invalidate_tag(SECRET).await.unwrap();
     let gone = |name: &'static str| {
         let fault = Fault::before(Error::new(ErrorKind::Unavailable, "on purpose"));

@@ -1,18 +1,19 @@
 //! A transform by hand that calls ring as the policy needs it and does no more: randomness, HKDF, the key's setup, the AEAD
-//! over as many bytes, one buffer. No lookup of keys, no policy, no check of what it opened, no counters.
+//! over as many bytes, bound to the address that was asked for, one buffer. No lookup of keys, no policy, no check of what
+//! it opened, no counters.
 
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-use memstache_core::{Request, Response, Step, Transform};
+use memstache_core::{Address, OneOrMany, Request, Response, Step, Transform};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, KeyType, Prk},
     rand::{SecureRandom as _, SystemRandom},
 };
 
-/// As many bytes of associated data as the layer's.
-const AAD: [u8; 95] = [7; 95];
+/// As many bytes of associated data as the layer has beside the address.
+const AAD: usize = 66;
 /// As many bytes as are said inside beside the value.
 const INNER: usize = 44;
 /// Salt and nonce.
@@ -43,7 +44,7 @@ impl Bare {
         Self(Arc::new(Keys { random: SystemRandom::new(), prk, shared }))
     }
 
-    fn seal(&self, plain: &[u8]) -> Bytes {
+    fn seal(&self, address: &Address, plain: &[u8]) -> Bytes {
         let Keys { random, prk, shared } = &*self.0;
         let mut fresh = [0; FRESH];
         let own;
@@ -63,12 +64,12 @@ impl Bare {
         out.extend_from_slice(&[0; INNER]);
         out.extend_from_slice(plain);
         let nonce = Nonce::try_assume_unique_for_key(&fresh[16..]).unwrap();
-        let tag = key.seal_in_place_separate_tag(nonce, Aad::from(AAD), &mut out[FRESH..]).unwrap();
+        let tag = bound(address, |aad| key.seal_in_place_separate_tag(nonce, aad, &mut out[FRESH..])).unwrap();
         out.extend_from_slice(tag.as_ref());
         out.into()
     }
 
-    fn open(&self, stored: &[u8]) -> Bytes {
+    fn open(&self, address: &Address, stored: &[u8]) -> Bytes {
         let Keys { prk, shared, .. } = &*self.0;
         let own;
         let key = match shared {
@@ -81,11 +82,21 @@ impl Bare {
         let mut text = stored[FRESH..stored.len() - 16].to_vec();
         let tag: [u8; 16] = *stored.last_chunk().unwrap();
         let nonce = Nonce::try_assume_unique_for_key(&stored[16..FRESH]).unwrap();
-        key.open_in_place_separate_tag(nonce, Aad::from(AAD), tag.into(), &mut text, 0..).unwrap();
+        bound(address, |aad| key.open_in_place_separate_tag(nonce, aad, tag.into(), &mut text, 0..).map(drop)).unwrap();
         let mut value = Bytes::from(text);
         value.advance(INNER);
         value
     }
+}
+
+/// Puts together what is authenticated beside the text.
+fn bound<R>(address: &Address, use_it: impl FnOnce(Aad<&[u8]>) -> R) -> R {
+    let (space, name) = (address.space_key(), address.name());
+    let mut room = [7; 256];
+    let len = AAD + space.len() + name.len();
+    room[AAD..AAD + space.len()].copy_from_slice(space);
+    room[AAD + space.len()..len].copy_from_slice(name);
+    use_it(Aad::from(&room[..len]))
 }
 
 fn derived(prk: &Prk, salt: &[u8; 16]) -> LessSafeKey {
@@ -95,19 +106,24 @@ fn derived(prk: &Prk, salt: &[u8; 16]) -> LessSafeKey {
 }
 
 impl Transform for Bare {
-    type Pending = ();
+    /// Where what is answered must belong.
+    type Pending = Option<OneOrMany<Address>>;
 
-    fn request(&self, mut request: Request) -> Step<(Request, ())> {
-        for (_, entry) in request.entries_mut() {
-            entry.value = self.seal(&entry.value);
+    fn request(&self, mut request: Request) -> Step<(Request, Self::Pending)> {
+        if let Request::Get(get) = &request {
+            let asked = get.items.map_ref(|item| item.address.clone());
+            return Step::Now(Ok((request, Some(asked))));
+        }
+        for (address, entry) in request.entries_mut() {
+            entry.value = self.seal(address, &entry.value);
             entry.content.sealed = true;
         }
-        Step::Now(Ok((request, ())))
+        Step::Now(Ok((request, None)))
     }
 
-    fn response(&self, (): (), mut response: Response) -> Step<Response> {
-        for entry in response.entries_mut() {
-            entry.value = self.open(&entry.value);
+    fn response(&self, asked: Self::Pending, mut response: Response) -> Step<Response> {
+        for (address, entry) in asked.iter().flat_map(OneOrMany::iter).zip(response.entries_mut()) {
+            entry.value = self.open(address, &entry.value);
             entry.meta.content.sealed = false;
         }
         Step::Now(Ok(response))

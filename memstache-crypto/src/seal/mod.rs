@@ -128,6 +128,7 @@ impl Pending {
 impl Transform for Seal {
     type Pending = Pending;
 
+    #[inline]
     fn request(&self, request: Request) -> Step<(Request, Pending)> {
         let asked = match &request {
             Request::Get(get) => Asked::Get(get.items.map_ref(|item| item.address.clone())),
@@ -139,6 +140,7 @@ impl Transform for Seal {
         Step::Now(Ok((request, Pending(asked))))
     }
 
+    #[inline]
     fn response(&self, pending: Pending, response: Response) -> Step<Response> {
         match pending.0 {
             Asked::Get(asked) => read::response(&self.0, asked, response),

@@ -18,17 +18,19 @@ use crate::{
 };
 
 /// Opens an answer; at once if every key is at hand.
+#[inline]
 pub(super) fn response(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut response: Response) -> Step<Response> {
-    let Response::Found(found) = &mut response else { return Step::Now(Err(super::foreign())) };
-    if asked.len() != found.len() {
-        let error = Error::new(ErrorKind::Protocol, "the store answered another number of items");
-        return Step::Now(Err(error));
+    // Where it lies: an answer of one value is some hundred bytes that need not be moved.
+    match layer.here(&asked, &mut response) {
+        Ok(waits) if waits.is_empty() => Step::Now(Ok(response)),
+        Ok(waits) => later(layer, asked, response, waits),
+        Err(error) => Step::Now(Err(error)),
     }
-    let mut waits = Waits::default();
-    layer.open_all(&asked, found, &mut Source::Ask(&*layer.keys, &mut waits));
-    if waits.is_empty() {
-        return Step::Now(Ok(response));
-    }
+}
+
+/// Opens the rest once its keys are here.
+#[cold]
+fn later(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut response: Response, waits: Waits) -> Step<Response> {
     bump(&layer.counters.waited);
     let layer = Arc::clone(layer);
     Step::Wait(Box::pin(async move {
@@ -41,6 +43,17 @@ pub(super) fn response(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut respon
 }
 
 impl Layer {
+    /// Opens what can be opened at once; for the rest it is told which keys to wait for.
+    fn here(&self, asked: &OneOrMany<Address>, response: &mut Response) -> Result<Waits> {
+        let Response::Found(found) = response else { return Err(super::foreign()) };
+        if asked.len() != found.len() {
+            return Err(Error::new(ErrorKind::Protocol, "the store answered another number of items"));
+        }
+        let mut waits = Waits::default();
+        self.open_all(asked, found, &mut Source::Ask(&*self.keys, &mut waits));
+        Ok(waits)
+    }
+
     /// Opens every item for whose key it does not have to wait.
     fn open_all(&self, asked: &OneOrMany<Address>, found: &mut Found, source: &mut Source<'_>) {
         let again = matches!(source, Source::Given(_));

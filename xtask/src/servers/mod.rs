@@ -1,0 +1,99 @@
+//! Redis and its kin for tests and people: single servers, sentinels, clusters, with TLS and without.
+//!
+//! Every server listens on loopback alone, at a port that was free, keeps its files under the target folder, and is ended by
+//! its process id once it is certain that the process is ours.
+
+mod certificates;
+mod config;
+mod folders;
+mod keeper;
+mod launch;
+mod pids;
+mod ports;
+mod ready;
+mod resp;
+mod session;
+mod state;
+mod topology;
+mod verbs;
+mod version;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::{
+    keeper::{KeepArgs, keep},
+    session::Session,
+    verbs::{DownArgs, UpArgs, down, up},
+    version::Version,
+};
+
+/// What can be brought up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Service {
+    /// One server
+    Redis,
+    /// One server with TLS, which refuses clients without a certificate
+    RedisTls,
+    /// A primary, two replicas and three sentinels
+    Sentinel,
+    /// Three primaries with a replica each
+    Cluster,
+    /// As cluster, with TLS; clients may do without a certificate
+    ClusterTls,
+}
+
+impl Service {
+    pub(crate) const ALL: [Self; 5] = [Self::Redis, Self::RedisTls, Self::Sentinel, Self::Cluster, Self::ClusterTls];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::RedisTls => "redis-tls",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+            Self::ClusterTls => "cluster-tls",
+        }
+    }
+
+    /// The environment variable by which tests find it.
+    pub(crate) fn variable(self) -> &'static str {
+        match self {
+            Self::Redis => "MEMSTACHE_REDIS_URL",
+            Self::RedisTls => "MEMSTACHE_REDIS_TLS_URL",
+            Self::Sentinel => "MEMSTACHE_SENTINEL_URL",
+            Self::Cluster => "MEMSTACHE_REDIS_CLUSTER_URL",
+            Self::ClusterTls => "MEMSTACHE_REDIS_CLUSTER_TLS_URL",
+        }
+    }
+
+    pub(crate) fn has_tls(self) -> bool {
+        matches!(self, Self::RedisTls | Self::ClusterTls)
+    }
+
+    pub(crate) fn is_cluster(self) -> bool {
+        matches!(self, Self::Cluster | Self::ClusterTls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_what_is_typed() {
+        for service in Service::ALL {
+            assert_eq!(Service::from_str(service.name(), false), Ok(service));
+            assert_eq!(serde_json::to_string(&service).unwrap(), format!("{:?}", service.name()));
+        }
+        assert_eq!(Service::value_variants().len(), Service::ALL.len());
+    }
+
+    #[test]
+    fn every_service_has_a_variable_of_its_own() {
+        assert_eq!(Service::ALL.iter().map(|it| it.variable()).collect::<BTreeSet<_>>().len(), Service::ALL.len());
+    }
+}

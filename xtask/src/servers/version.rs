@@ -1,0 +1,163 @@
+//! Which server runs, and where its program comes from.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::{process, setup, steps::Steps, tools, wheels::Environment, workspace::Workspace};
+
+const VALKEY_9: &str = include_str!("../../valkey9.txt");
+const REDIS_8: &str = include_str!("../../redis8.txt");
+
+/// A server that speaks Redis's protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Version {
+    /// Redis 7, from the system: the one with TLS
+    #[default]
+    #[value(name = "redis7")]
+    Redis7,
+    /// Redis 8, from PyPI
+    #[value(name = "redis8")]
+    Redis8,
+    /// Valkey 9, from PyPI
+    #[value(name = "valkey9")]
+    Valkey9,
+}
+
+impl Version {
+    pub(crate) const ALL: [Self; 3] = [Self::Redis7, Self::Redis8, Self::Valkey9];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Redis7 => "redis7",
+            Self::Redis8 => "redis8",
+            Self::Valkey9 => "valkey9",
+        }
+    }
+
+    /// Whether the program that we can have was built with TLS.
+    pub(crate) fn has_tls(self) -> bool {
+        self == Self::Redis7
+    }
+
+    /// What the program says of its version begins so.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Redis7 => "v=7.",
+            Self::Redis8 => "v=8.",
+            Self::Valkey9 => "v=9.",
+        }
+    }
+
+    /// The program, installed first if it is missing.
+    pub(crate) fn program(self, ws: &Workspace, steps: &mut Steps) -> Result<PathBuf> {
+        let found = match self {
+            Self::Redis7 => system(ws, steps)?,
+            Self::Redis8 => wheel(ws, steps, &self.environment(ws, REDIS_8, "xtask/redis8.txt"), "redis-server")?,
+            Self::Valkey9 => wheel(ws, steps, &self.environment(ws, VALKEY_9, "xtask/valkey9.txt"), "valkey-server")?,
+        };
+        let said = process::run(Command::new(&found).arg("--version"), |_| ())
+            .with_context(|| format!("{} cannot be started", found.display()))?;
+        self.check(&said.lines.join(" ")).with_context(|| found.display().to_string())?;
+        Ok(found)
+    }
+
+    fn check(self, said: &str) -> Result<()> {
+        if !said.split_whitespace().any(|word| word.starts_with(self.prefix())) {
+            bail!("this is not {}, it says {said:?}", self.name());
+        }
+        Ok(())
+    }
+
+    fn environment(self, ws: &Workspace, pins: &'static str, file: &'static str) -> Environment {
+        Environment { name: self.name(), home: ws.target.join(self.name()), pins, file }
+    }
+}
+
+fn system(ws: &Workspace, steps: &mut Steps) -> Result<PathBuf> {
+    const PROGRAM: &str = "redis-server";
+    if tools::on_path(PROGRAM).is_none() {
+        setup::install(ws, steps, PROGRAM);
+    }
+    tools::on_path(PROGRAM)
+        .with_context(|| format!("{PROGRAM} is missing; `cargo xtask setup` installs it, or says how"))
+}
+
+fn wheel(ws: &Workspace, steps: &mut Steps, environment: &Environment, program: &str) -> Result<PathBuf> {
+    if !environment.make(ws, steps) {
+        bail!("{} could not be installed: it needs Python 3 with its venv module, and PyPI", environment.name);
+    }
+    let found = find(&environment.home.join("lib"), program)
+        .with_context(|| format!("there is no {program} in {}", environment.home.display()))?;
+    runnable(&found)?;
+    Ok(found)
+}
+
+/// The file of this name, wherever it lies below the folder.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries: Vec<_> = fs::read_dir(folder).ok()?.flatten().collect();
+    let here = entries.iter().map(fs::DirEntry::path).find(|path| path.is_file() && path.ends_with(name));
+    here.or_else(|| {
+        let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.map(fs::DirEntry::path).find_map(|folder| find(&folder, name))
+    })
+}
+
+/// Wheels do not say which of their files are programs.
+#[cfg(unix)]
+fn runnable(file: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("{} cannot be made a program", file.display()))
+}
+
+#[cfg(not(unix))]
+fn runnable(_: &Path) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::folders::Temporary, *};
+
+    #[test]
+    fn wheels_are_pinned_and_hashed() {
+        crate::wheels::tests::assert_pinned(VALKEY_9, 1);
+        crate::wheels::tests::assert_pinned(REDIS_8, 1);
+    }
+
+    #[test]
+    fn names_are_what_is_typed() {
+        for version in Version::ALL {
+            assert_eq!(Version::from_str(version.name(), false), Ok(version));
+            assert_eq!(serde_json::to_string(&version).unwrap(), format!("{:?}", version.name()));
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let said = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64";
+        Version::Redis7.check(said).unwrap();
+        assert!(Version::Valkey9.check(said).unwrap_err().to_string().contains("v=7.0.15"));
+        assert!(Version::Redis8.check("").is_err());
+    }
+
+    #[test]
+    fn a_program_is_found_wherever_it_lies() {
+        let folder = Temporary::new("find");
+        let deep = folder.path().join("a/b");
+        fs::create_dir_all(&deep).unwrap();
+        fs::create_dir(folder.path().join("valkey-server")).unwrap();
+        assert_eq!(find(folder.path(), "valkey-server"), None, "a folder is no program");
+        fs::write(deep.join("valkey-server"), "").unwrap();
+        assert_eq!(find(folder.path(), "valkey-server"), Some(deep.join("valkey-server")));
+    }
+}

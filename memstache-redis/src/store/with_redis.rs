@@ -63,7 +63,7 @@ async fn now(shared: &Shared) -> u64 {
 }
 
 async fn is_seen(shared: &Shared) -> bool {
-    let found = shared.look(&[key().into()], OnMiss::Report, &Scope::default()).await.0.remove(0);
+    let found = shared.look(&[key().into()], OnMiss::Report.into(), &Scope::default()).await.0.remove(0);
     matches!(found.unwrap(), memstache_core::Lookup::Hit(_))
 }
 

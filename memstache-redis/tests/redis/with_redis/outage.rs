@@ -65,6 +65,24 @@ async fn who_is_gone_is_not_waited_for_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_server_that_is_gone_is_bounded() {
+    let proxy = Proxy::start(kit::address(&kit::single())).await;
+    let store = kit::store(quick(&proxy.url()).max_queued(16)).await;
+    proxy.cut();
+    let mut writes = tokio::task::JoinSet::new();
+    for at in 0..2_000 {
+        let store = store.clone();
+        writes.spawn(async move { kit::set(&store, &at.to_string(), "v").await.map_err(|error| error.kind()) });
+    }
+    let ends = writes.join_all().await;
+    let count = |kind| ends.iter().filter(|end| **end == Err(kind)).count();
+    assert!(ends.iter().all(Result::is_err), "nobody is there");
+    let refused = count(ErrorKind::Overloaded) + count(ErrorKind::Unavailable);
+    assert!(refused > 1_000, "{refused} of 2,000 were refused at once");
+    assert!(count(ErrorKind::Overloaded) > 0, "the queue was never full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_was_cut_off_is_unknown_and_cannot_come_late() {
     let proxy = Proxy::start(kit::address(&kit::single())).await;
     let builder = quick(&kit::single()).prefix(&kit::prefix());

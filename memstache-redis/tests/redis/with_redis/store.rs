@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use memstache_core::{
-    ErrorKind, Get, Invalidate, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Scope, Set, SetItem, Store, Tag, Tags,
-    Target, When, Written,
+    Address, ErrorKind, Get, Invalidate, KeyspaceName, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Scope, Set,
+    SetItem, Space, Store, Tag, Tags, Target, TenantId, When, Written,
 };
 use memstache_redis::OnOversize;
 
@@ -144,6 +144,26 @@ async fn a_batch_of_thousands_is_answered_in_order() {
                 other => panic!("{other:?}"),
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_cluster_a_tenant_that_nobody_knows_yet_is_leased_once() {
+    let builder = kit::builder(&kit::url("MEMSTACHE_REDIS_CLUSTER_URL"));
+    let stores = [kit::store(builder.clone()).await, kit::store(builder).await];
+    for round in 0..20 {
+        let tenant = TenantId::new(format!("tenant-{round}")).unwrap();
+        let space = Space::new(Some(&tenant), &KeyspaceName::new("items").unwrap());
+        let address = Address::plain(&space, "k").unwrap();
+        let mut asked = tokio::task::JoinSet::new();
+        for at in 0..50 {
+            let (store, mut op) = (stores[at % 2].clone(), Get::one(address.clone()));
+            op.on_miss = OnMiss::Lease;
+            asked.spawn(async move { store.get(op).await.unwrap().into_one().unwrap().unwrap() });
+        }
+        let found = asked.join_all().await;
+        let leased = found.iter().filter(|found| matches!(found, Lookup::Leased(_))).count();
+        assert_eq!(leased, 1, "in round {round}");
     }
 }
 

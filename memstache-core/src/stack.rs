@@ -10,8 +10,9 @@ use crate::{
     near::{NearConfig, NearLayer, NearView},
 };
 use crate::{
+    health::{Health, Parts},
     service::{CacheService, ErasedService},
-    transform::{Transform, TransformLayer},
+    transform::{Transform, TransformLayer, TransformPart},
 };
 
 /// Builds a stack over a leaf: layers are given in any order and end up in the right one.
@@ -79,6 +80,7 @@ pub struct Stack<
     seal: Seal,
     retry: Retry,
     timeout: Timeout,
+    parts: Parts,
 }
 
 /// The place of the near cache in a stack that has none.
@@ -100,6 +102,7 @@ impl<S: CacheService> Stack<S> {
             seal: none(),
             retry: none(),
             timeout: none(),
+            parts: Parts::default(),
         }
     }
 }
@@ -107,11 +110,28 @@ impl<S: CacheService> Stack<S> {
 /// Fills one place and keeps the others.
 macro_rules! place {
     ($self:ident, $place:ident: $value:expr; $($other:ident)*) => {
-        Stack { $place: $value, $($other: $self.$other),* }
+        Stack { $place: $value, $($other: $self.$other,)* parts: $self.parts }
     };
 }
 
 impl<S, N, O, Q, M, C, E, R, T> Stack<S, N, O, Q, M, C, E, R, T> {
+    /// Has a part be asked how it is: a breaker, a queue, whatever a layer or the leaf consists of.
+    ///
+    /// Near caches and transforms are watched without a word.
+    pub fn watch(mut self, part: impl Health) -> Self {
+        self.parts.push(part);
+        self
+    }
+
+    /// Has the leaf be asked how it is.
+    pub fn watch_leaf(self) -> Self
+    where
+        S: Health + Clone,
+    {
+        let leaf = self.leaf.clone();
+        self.watch(leaf)
+    }
+
     /// Sets the outermost layer: spans and latency.
     pub fn observe<L>(self, layer: L) -> Stack<S, N, L, Q, M, C, E, R, T> {
         place!(self, observe: layer; leaf near quota limit compress seal retry timeout)
@@ -129,12 +149,21 @@ impl<S, N, O, Q, M, C, E, R, T> Stack<S, N, O, Q, M, C, E, R, T> {
 
     /// Sets the transform that compresses.
     pub fn compress<L: Transform>(self, transform: L) -> Stack<S, N, O, Q, M, TransformLayer<L>, E, R, T> {
-        place!(self, compress: TransformLayer::new(transform); leaf near observe quota limit seal retry timeout)
+        let watched = self.watch_transform(&transform);
+        place!(watched, compress: TransformLayer::new(transform); leaf near observe quota limit seal retry timeout)
     }
 
     /// Sets the transform that seals.
     pub fn seal<L: Transform>(self, transform: L) -> Stack<S, N, O, Q, M, C, TransformLayer<L>, R, T> {
-        place!(self, seal: TransformLayer::new(transform); leaf near observe quota limit compress retry timeout)
+        let watched = self.watch_transform(&transform);
+        place!(watched, seal: TransformLayer::new(transform); leaf near observe quota limit compress retry timeout)
+    }
+
+    fn watch_transform<L: Transform>(mut self, transform: &L) -> Self {
+        if transform.health().is_some() {
+            self.parts.push(TransformPart(transform.clone()));
+        }
+        self
     }
 
     /// Sets the layer that repeats what is retryable.
@@ -176,7 +205,8 @@ where
 {
     /// Puts the layers together and erases their type.
     pub fn build(self) -> ErasedService {
-        ErasedService::new(self.into_service())
+        let parts = self.parts.clone();
+        ErasedService::new(self.into_service()).with_parts(parts)
     }
 
     /// Puts the layers together; the service keeps its type.
@@ -210,8 +240,11 @@ where
         let attempt = self.retry.layer(self.timeout.layer(self.leaf));
         let stored = self.compress.layer(self.seal.layer(attempt));
         let near = self.near.layer(self.limit.layer(stored));
-        let view = near.view();
-        (ErasedService::with_try_hit(self.observe.layer(self.quota.layer(near)), view.clone()), view)
+        let (view, mut parts) = (near.view(), Parts::default());
+        parts.push(view.clone());
+        parts.append(self.parts);
+        let service = ErasedService::with_try_hit(self.observe.layer(self.quota.layer(near)), view.clone());
+        (service.with_parts(parts), view)
     }
 }
 

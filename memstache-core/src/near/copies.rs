@@ -24,8 +24,10 @@ use crate::{
     coherence::Invalidation,
     entry::{Entry, Meta},
     expiry::{self, Freshness},
-    memory::{Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
-    request::{Consistency, Scope, Target},
+    memory::{
+        AnyPolicy, Departure, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, Whole,
+    },
+    request::{Consistency, Scope, Target, TierReport},
     service::{DecodedAs, TryHit},
     striped::Striped,
 };
@@ -42,12 +44,8 @@ const TOUCHES: usize = 1024;
 /// Dead copies that one insertion clears away.
 const STEPS: usize = 8;
 
-type Shard = Table<TinyLfu, Beside>;
-type Copy<'a> = Held<'a, Beside>;
-
-fn table(share: usize) -> Shard {
-    Table::new(TinyLfu::new(share, fastrand::u64(..)))
-}
+pub(super) type Shard = Table<AnyPolicy, Beside>;
+pub(super) type Copy<'a> = Held<'a, Beside>;
 
 type Taken = Whole<Beside>;
 
@@ -64,10 +62,11 @@ pub(crate) struct Beside {
 
 /// The copies of a near cache; shared by its clones, its follower and the handle.
 pub(crate) struct Copies {
-    shards: Box<[RwLock<Shard>]>,
-    shard_bytes: usize,
+    pub(super) shards: Box<[RwLock<Shard>]>,
+    pub(super) shard_bytes: usize,
+    policy: Arc<dyn Fn(usize) -> AnyPolicy + Send + Sync>,
     largest: usize,
-    hasher: RandomState,
+    pub(super) hasher: RandomState,
     tickets: Tickets,
     sequences: RwLock<Sequences>,
     /// How many invalidations were noted: a copy that was looked at since the last one needs no look.
@@ -77,6 +76,8 @@ pub(crate) struct Copies {
     /// Addresses by stored key, where that does not say the parts.
     blind: DashMap<Arc<[u8]>, Address, RandomState>,
     unverified: AtomicBool,
+    /// Since which tick, in milliseconds.
+    pub(super) unverified_since: AtomicU64,
     pub(super) clock: Arc<dyn Clock>,
     touches: mpsc::Sender<Address>,
     counters: Counters,
@@ -96,9 +97,12 @@ impl Copies {
     pub(crate) fn new(config: NearConfig) -> (Arc<Self>, mpsc::Receiver<Address>) {
         let (touches, queue) = mpsc::channel(TOUCHES);
         let shards = 1 << (config.max_bytes / PER_SHARD).clamp(1, SHARDS).ilog2();
+        let (share, policy) = (config.max_bytes / shards, config.policy);
+        let table = || Table::new(policy(share), share);
         let copies = Self {
-            shards: (0..shards).map(|_| RwLock::new(table(config.max_bytes / shards))).collect(),
-            shard_bytes: config.max_bytes / shards,
+            shards: (0..shards).map(|_| RwLock::new(table())).collect(),
+            shard_bytes: share,
+            policy: Arc::clone(&policy),
             largest: config.max_bytes / LARGEST_SHARE,
             hasher: RandomState::default(),
             tickets: Tickets::new(),
@@ -106,6 +110,7 @@ impl Copies {
             noted: AtomicU64::new(0),
             blind: DashMap::default(),
             unverified: AtomicBool::new(false),
+            unverified_since: AtomicU64::new(0),
             clock: config.clock,
             touches,
             counters: Counters::default(),
@@ -113,7 +118,7 @@ impl Copies {
         (Arc::new(copies), queue)
     }
 
-    fn shard(&self, hash: Hashed) -> &RwLock<Shard> {
+    pub(super) fn shard(&self, hash: Hashed) -> &RwLock<Shard> {
         &self.shards[hash.shard(self.shards.len())]
     }
 
@@ -186,6 +191,9 @@ impl Copies {
         if let Some(id) = table.find(hash, key).filter(|id| table.get(*id).is_some_and(|slot| self.is_hidden(slot))) {
             self.counters.invalidated.fetch_add(1, Relaxed);
             dropped = self.take_out(&mut table, id, RemovalCause::Removed);
+            if let Some(why) = dropped.as_ref().and_then(|copy| self.hidden_by(copy.held())) {
+                table.note(hash.short, why);
+            }
         }
         drop(table);
         drop(dropped);
@@ -328,9 +336,10 @@ impl Copies {
     /// Drops everything: changes were missed.
     pub(super) fn flush(&self) {
         self.counters.flushes.fetch_add(1, Relaxed);
+        let table = || Table::new((self.policy)(self.shard_bytes), self.shard_bytes);
         // All at once: nobody may put a copy in between that an invalidation hides which is forgotten here.
         let mut shards: Vec<_> = self.shards.iter().map(RwLock::write).collect();
-        let empty = |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, table(self.shard_bytes));
+        let empty = |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, table());
         let held: Vec<_> = shards.iter_mut().map(empty).collect();
         self.blind.clear();
         // Nothing is held; a line that started over must not hide what comes.
@@ -374,8 +383,20 @@ impl Copies {
                 self.flush();
                 self.unverified.store(false, SeqCst);
             }
-            Invalidation::Lost => self.unverified.store(true, SeqCst),
+            Invalidation::Lost => self.lose(),
             Invalidation::Restored => self.unverified.store(false, SeqCst),
+        }
+    }
+
+    /// Returns what kind of invalidation hides a copy.
+    pub(super) fn hidden_by(&self, copy: Copy<'_>) -> Option<Departure> {
+        self.sequences.read().hidden_by(copy.space_key(), copy.tags(), copy.sequence())
+    }
+
+    fn lose(&self) {
+        if self.is_verified() {
+            self.unverified_since.store(self.clock.now().as_millis(), SeqCst);
+            self.unverified.store(true, SeqCst);
         }
     }
 
@@ -439,6 +460,10 @@ impl TryHit for NearView {
     fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
         self.0.keep_decoded(parts, entry, value, weight);
     }
+
+    fn explain(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<TierReport> {
+        self.0.explain(parts, scope, now)
+    }
 }
 
 impl Copy<'_> {
@@ -454,7 +479,7 @@ impl Copy<'_> {
         value.as_ptr() == entry.value.as_ptr() && self.version() == meta.version && self.content() == meta.content
     }
 
-    fn entry_held(self) -> Entry {
+    pub(super) fn entry_held(self) -> Entry {
         self.entry(self.extra().confirmed_at)
     }
 

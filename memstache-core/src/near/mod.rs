@@ -15,6 +15,7 @@
 //! Wrong: `limit( near( store ) )` sheds hits while the store is busy.
 
 mod copies;
+mod explain;
 mod follow;
 mod future;
 mod layer;
@@ -29,6 +30,7 @@ pub use self::{future::NearFuture, layer::NearLayer, service::Near};
 use crate::{
     clock::{Clock, SystemClock},
     error::{Error, Result},
+    memory::{AnyPolicy, PolicyKind},
 };
 
 /// Least bytes that a near cache may be given.
@@ -48,6 +50,7 @@ pub const MIN_NEAR_BYTES: usize = 64 * 1024;
 pub struct NearConfig {
     pub(crate) max_bytes: usize,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: Arc<dyn Fn(usize) -> AnyPolicy + Send + Sync>,
 }
 
 impl NearConfig {
@@ -59,13 +62,30 @@ impl NearConfig {
         if max_bytes < MIN_NEAR_BYTES {
             return Err(Error::invalid("near max_bytes", format_args!("at least {MIN_NEAR_BYTES}"), max_bytes));
         }
-        Ok(Self { max_bytes, clock: Arc::new(SystemClock::new()) })
+        let policy = |share| PolicyKind::TinyLfu.policy(share, fastrand::u64(..));
+        Ok(Self { max_bytes, clock: Arc::new(SystemClock::new()), policy: Arc::new(policy) })
     }
 
     /// Chooses the clock; it must be the stack's. Default: the system's.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Chooses the eviction policy: makes one for each shard, given the shard's share of the bytes. Default:
+    /// [`TinyLfu`](crate::TinyLfu).
+    ///
+    /// ```
+    /// use memstache_core::{NearConfig, PolicyKind};
+    ///
+    /// let near = NearConfig::new(8 << 20)?.with_policy(|share| PolicyKind::Sieve.policy(share, 0));
+    /// # let _ = near;
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_policy(mut self, make: impl Fn(usize) -> AnyPolicy + Send + Sync + 'static) -> Self {
+        self.policy = Arc::new(make);
         self
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     clock::Tick,
     entry::Entry,
     error::{Error, Result},
-    request::{Get, Lookup, OneOrMany, Request, Response, Target, TouchKind},
+    request::{Explain, Get, Lookup, OneOrMany, Reason, Request, Response, Target, TierReport, TouchKind},
     service::{CacheService, oneshot},
 };
 
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Near<S> {
     inner: S,
-    copies: Arc<Copies>,
+    pub(super) copies: Arc<Copies>,
     follower: Arc<Follower>,
 }
 
@@ -69,6 +69,7 @@ impl<S: CacheService> Service<Request> for Near<S> {
                     Ok(response)
                 })
             }
+            Request::Explain(op) => self.explain(op),
             request => self.write(request),
         }
     }
@@ -87,6 +88,24 @@ impl<S: CacheService> Near<S> {
         }
         let (copies, inner) = (Arc::clone(&self.copies), self.inner.clone());
         NearFuture::below(read_below(copies, inner, get, found))
+    }
+
+    /// Puts what is held here above what is held below.
+    fn explain(&self, op: Explain) -> NearFuture {
+        let now = self.copies.clock.now();
+        let here = op.items.map_ref(|address| self.copies.explain(address, &op.scope, now));
+        let below = oneshot(self.inner.clone(), Request::Explain(op));
+        NearFuture::below(async move {
+            let below = match below.await {
+                Ok(Response::Explained(below)) if below.len() == here.len() => below,
+                Ok(_) => return Err(crate::util::protocol("a layer answered something else to Explain")),
+                // What is held here is told even if nothing comes from below, unless it can be asked in another way.
+                Err(error) if !error.is_retryable() => return Err(error),
+                Err(_) => here.map_ref(|_| Ok(vec![TierReport::absent("store", Reason::Unavailable)])),
+            };
+            let merged = here.into_iter().zip(below).map(|(here, below)| Ok(here.into_iter().chain(below?).collect()));
+            Ok(Response::Explained(merged.collect()))
+        })
     }
 
     /// Sends a write down, and drops the copies of what it writes when it ends in whatever way.

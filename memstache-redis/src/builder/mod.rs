@@ -1,38 +1,26 @@
 //! How a store is set up.
 
+mod check;
+mod connect;
 mod settings;
 mod tls;
 mod url;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use fred::{
-    clients::Client as Driver,
-    interfaces::ClientLike,
-    types::{
-        RespVersion,
-        config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig},
-    },
-};
+use fred::{clients::Client as Driver, interfaces::ClientLike};
 use memstache_core::{Clock, Error, Result};
 use tokio::runtime::Handle;
 
 pub use self::settings::OnOversize;
 pub(crate) use self::settings::Settings;
-use self::{
-    settings::{count, span},
-    tls::Tls,
-    url::{Kind, Place},
-};
+use self::{tls::Tls, url::Place};
 use crate::{
     client::{Client, FredClient, Lanes},
     layout::Keys,
     listen::{Dialer, Listeners},
     store::{RedisStore, Shared},
 };
-
-/// Longest name, user or password, in bytes.
-const MAX_TEXT: usize = 1024;
 
 /// Builds a [`RedisStore`]; see [`RedisStore::builder`].
 ///
@@ -309,111 +297,6 @@ impl RedisBuilder {
         let listeners = Listeners::new(Arc::clone(&client), dialer, keys.clone(), &self.settings, runtime);
         Ok(Shared::new(client, keys, self.settings, listeners))
     }
-
-    fn check(&self) -> Result<()> {
-        self.settings.check()?;
-        let (milli, minute) = (Duration::from_millis(1), Duration::from_secs(60));
-        count("connections", self.connections, 1, 64)?;
-        count("max_queued", self.max_queued, 16, 1 << 20)?;
-        span("connect_timeout", self.connect_timeout, milli, minute)?;
-        let (least, most) = self.reconnect_backoff;
-        span("reconnect_backoff", least, milli, minute)?;
-        span("reconnect_backoff", most, least, minute)?;
-        if let Some(name) = &self.client_name {
-            let good = name.bytes().all(|byte| byte.is_ascii_graphic());
-            if name.is_empty() || name.len() > MAX_TEXT || !good {
-                let limit = format_args!("1 to {MAX_TEXT} printable ASCII characters without spaces");
-                return Err(Error::invalid("client_name", limit, format_args!("another text of {} bytes", name.len())));
-            }
-        }
-        match &self.from {
-            From::Place(place) => self.check_place(place),
-            From::Driver(_) => {
-                let own = self.tls.is_given() || self.client_name.is_some() || self.connections != 1;
-                if own || self.sentinel_auth != (None, None) {
-                    let given = "certificates, a client name, connections or credentials of Sentinels";
-                    return Err(Error::invalid("settings of connections", "those of the client", given));
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn check_place(&self, place: &Place) -> Result<()> {
-        for (field, text) in [("username", &place.username), ("password", &place.password)] {
-            if let Some(text) = text.as_ref().filter(|text| text.is_empty() || text.len() > MAX_TEXT) {
-                let limit = format_args!("1 to {MAX_TEXT} bytes long");
-                return Err(Error::invalid(field, limit, format_args!("{} bytes", text.len())));
-            }
-        }
-        if place.username.is_some() && place.password.is_none() {
-            return Err(Error::invalid("password", "given with a username", "none"));
-        }
-        if place.kind == Kind::Cluster && place.database != 0 {
-            return Err(Error::invalid("database", "0 in a Cluster", place.database));
-        }
-        if self.tls.is_given() && !place.tls {
-            return Err(Error::invalid("ca and identity", "given with rediss:// only", "a URL without TLS"));
-        }
-        if self.sentinel_auth != (None, None) && !matches!(place.kind, Kind::Sentinel(_)) {
-            return Err(Error::invalid("sentinel_credentials", "given with redis-sentinel:// only", "another URL"));
-        }
-        Ok(())
-    }
-
-    fn config(&self, place: &Place) -> Result<Config> {
-        let hosts: Vec<_> = place.hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect();
-        let server = match &place.kind {
-            Kind::Single => ServerConfig::new_centralized(place.hosts[0].0.as_str(), place.hosts[0].1),
-            Kind::Cluster => ServerConfig::Clustered { hosts, policy: fred::types::config::ClusterDiscoveryPolicy::UseCache },
-            Kind::Sentinel(service) => ServerConfig::Sentinel {
-                hosts,
-                service_name: service.clone(),
-                username: self.sentinel_auth.0.clone(),
-                password: self.sentinel_auth.1.clone(),
-            },
-        };
-        let mut config = Config {
-            fail_fast: false,
-            server,
-            version: RespVersion::RESP3,
-            username: place.username.clone(),
-            password: place.password.clone(),
-            database: (place.database != 0).then_some(place.database),
-            ..Config::default()
-        };
-        if place.tls {
-            self.set_tls(&mut config)?;
-        }
-        Ok(config)
-    }
-
-    #[cfg(feature = "tls")]
-    fn set_tls(&self, config: &mut Config) -> Result<()> {
-        config.tls = Some(self.tls.connector()?);
-        Ok(())
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn set_tls(&self, _: &mut Config) -> Result<()> {
-        Err(tls::missing())
-    }
-
-    fn driver(&self, config: &Config) -> Driver {
-        let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
-        let (least, most) = self.reconnect_backoff;
-        let connection = ConnectionConfig {
-            connection_timeout: self.connect_timeout,
-            internal_command_timeout: self.connect_timeout,
-            max_command_attempts: 1,
-            max_command_buffer_len: self.max_queued,
-            tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
-            ..ConnectionConfig::default()
-        };
-        let mut policy = ReconnectPolicy::new_exponential(0, millis(least), millis(most), 2);
-        policy.set_jitter(millis(least));
-        Driver::new(config.clone(), Some(PerformanceConfig::default()), Some(connection), Some(policy))
-    }
 }
 
 impl fmt::Debug for RedisBuilder {
@@ -444,18 +327,42 @@ mod tests {
         for (builder, wanted) in [
             (single().connections(0), "connections must be 1 to 64, but 0 was given"),
             (single().connect_timeout(Duration::ZERO), "connect_timeout must be 1ms to 60s, but 0ns was given"),
-            (single().read_timeout(Duration::from_secs(3)), "read_timeout must be at most call_timeout (2s), but 3s was given"),
+            (
+                single().read_timeout(Duration::from_secs(3)),
+                "read_timeout must be at most call_timeout (2s), but 3s was given",
+            ),
             (single().read_attempts(0), "read_attempts must be 1 to 100, but 0 was given"),
             (single().lease_ttl(Duration::ZERO), "lease_ttl must be 10ms to 3600s, but 0ns was given"),
-            (single().max_value_bytes(65 << 20), "max_value_bytes must be at most max_in_flight_bytes (67108864), but 68157440 was given"),
-            (single().client_name("a b"), "client_name must be 1 to 1024 printable ASCII characters without spaces, but another text of 3 bytes was given"),
-            (single().reconnect_backoff(Duration::from_secs(2), Duration::from_secs(1)), "reconnect_backoff must be 2s to 60s, but 1s was given"),
+            (
+                single().max_value_bytes(65 << 20),
+                "max_value_bytes must be at most max_in_flight_bytes (67108864), but 68157440 was given",
+            ),
+            (
+                single().client_name("a b"),
+                "client_name must be 1 to 1024 printable ASCII characters without spaces, but another text of 3 bytes was given",
+            ),
+            (
+                single().reconnect_backoff(Duration::from_secs(2), Duration::from_secs(1)),
+                "reconnect_backoff must be 2s to 60s, but 1s was given",
+            ),
             (single().ca("x"), "ca and identity must be given with rediss:// only, but a URL without TLS was given"),
-            (single().sentinel_credentials("", "x"), "sentinel_credentials must be given with redis-sentinel:// only, but another URL was given"),
+            (
+                single().sentinel_credentials("", "x"),
+                "sentinel_credentials must be given with redis-sentinel:// only, but another URL was given",
+            ),
             (single().credentials("ada", ""), "password must be 1 to 1024 bytes long, but 0 bytes was given"),
-            (RedisBuilder::from_url("redis://ada@h").unwrap(), "password must be given with a username, but none was given"),
-            (RedisBuilder::from_url("redis-cluster://h/3").unwrap(), "database must be 0 in a Cluster, but 3 was given"),
-            (single().prefix("{"), "prefix must be made of A-Z a-z 0-9 . _ : -, but another character at byte 0 was given"),
+            (
+                RedisBuilder::from_url("redis://ada@h").unwrap(),
+                "password must be given with a username, but none was given",
+            ),
+            (
+                RedisBuilder::from_url("redis-cluster://h/3").unwrap(),
+                "database must be 0 in a Cluster, but 3 was given",
+            ),
+            (
+                single().prefix("{"),
+                "prefix must be made of A-Z a-z 0-9 . _ : -, but another character at byte 0 was given",
+            ),
         ] {
             assert_eq!(message(builder), wanted);
         }
@@ -463,7 +370,10 @@ mod tests {
 
     #[test]
     fn a_store_needs_a_runtime() {
-        assert_eq!(message(single()), "the caller must be inside of a tokio runtime, but a thread without one was given");
+        assert_eq!(
+            message(single()),
+            "the caller must be inside of a tokio runtime, but a thread without one was given"
+        );
     }
 
     #[cfg(not(feature = "tls"))]

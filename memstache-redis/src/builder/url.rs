@@ -23,8 +23,7 @@ pub(crate) enum Kind {
     Cluster,
 }
 
-const FORM: &str =
-    "of the form redis[s][-sentinel|-cluster]://[[user:]password@]host[:port][/database][?node=host:port][&service=name]";
+const FORM: &str = "of the form redis[s][-sentinel|-cluster]://[[user:]password@]host[:port][/database][?node=host:port][&service=name]";
 
 impl Place {
     /// Reads a URL. Errors say what is wrong and never what stood there: it may be a password.
@@ -48,15 +47,22 @@ impl Place {
                 "node" if sentinel || cluster => hosts.push(node(&value, port)?),
                 "service" | "sentinelServiceName" if sentinel => service = Some(value.into_owned()),
                 _ => {
-                    let given = format_args!("one more, or one that does not belong to this scheme: {} bytes", key.len());
-                    return Err(Error::invalid("url parameter", "node (Sentinel, Cluster) or service (Sentinel)", given));
+                    let given =
+                        format_args!("one more, or one that does not belong to this scheme: {} bytes", key.len());
+                    return Err(Error::invalid(
+                        "url parameter",
+                        "node (Sentinel, Cluster) or service (Sentinel)",
+                        given,
+                    ));
                 }
             }
         }
         let kind = match (sentinel, cluster) {
-            (true, _) => Kind::Sentinel(service.filter(|name| !name.is_empty()).ok_or_else(|| {
-                Error::invalid("url parameter service", "given with redis-sentinel://", "none")
-            })?),
+            (true, _) => Kind::Sentinel(
+                service
+                    .filter(|name| !name.is_empty())
+                    .ok_or_else(|| Error::invalid("url parameter service", "given with redis-sentinel://", "none"))?,
+            ),
             (_, true) => Kind::Cluster,
             _ => Kind::Single,
         };
@@ -110,7 +116,10 @@ mod tests {
     #[test]
     fn every_form() {
         let place = Place::parse("redis://localhost").unwrap();
-        assert_eq!((place.kind, place.hosts, place.tls, place.database), (Kind::Single, vec![("localhost".into(), 6379)], false, 0));
+        assert_eq!(
+            (place.kind, place.hosts, place.tls, place.database),
+            (Kind::Single, vec![("localhost".into(), 6379)], false, 0)
+        );
 
         let place = Place::parse("rediss://ada:p%40ss%3a@example.com:7000/3").unwrap();
         assert_eq!((place.username.as_deref(), place.password.as_deref()), (Some("ada"), Some("p@ss:")));

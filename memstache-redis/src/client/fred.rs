@@ -202,7 +202,10 @@ fn failure(error: &DriverError) -> Failure {
 impl fmt::Debug for FredClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cluster = self.topology().cluster;
-        f.debug_struct("FredClient").field("lanes", &self.drivers.len()).field("cluster", &cluster).finish_non_exhaustive()
+        f.debug_struct("FredClient")
+            .field("lanes", &self.drivers.len())
+            .field("cluster", &cluster)
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,18 +10,23 @@ use std::{
     time::Duration,
 };
 
-use memstache_core::{BoxFuture, Clock, Tick};
+use memstache_core::{
+    BoxFuture, Clock, Tick,
+    resilience::{Breaker, BreakerConfig, BreakerState, Permit, Transition, Verdict},
+};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::{Client, Command, Failure, Reply, Topology, watchdog::Watchdog};
 
-/// Failures in a row that open the breaker of a server.
-const FAILURES: u32 = 5;
-/// How often a server that is gone is asked whether it is back; off the path of any request.
+/// Failures within this time count once: a burst of commands that all end at once says no more than its first.
+const BURST: Duration = Duration::from_millis(50);
+/// How long a probe may take.
 const PROBE: Duration = Duration::from_millis(250);
 /// A command that waited for less says nothing about the server.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Servers that are remembered; more come only where servers keep changing their names.
+const MOST: usize = 4096;
 
 /// A client behind breakers.
 pub(crate) struct Guarded(Arc<Inner>);
@@ -30,15 +35,31 @@ struct Inner {
     client: Arc<dyn Client>,
     clock: Arc<dyn Clock>,
     watchdog: Watchdog,
-    breakers: Mutex<HashMap<Arc<str>, Breaker>>,
+    servers: Mutex<HashMap<Arc<str>, Server>>,
     opened: AtomicU64,
     reconnects: AtomicU64,
 }
 
-#[derive(Default)]
-struct Breaker {
-    failures: u32,
-    open: bool,
+struct Server {
+    breaker: Breaker,
+    /// When the last failure was counted.
+    failed: Option<Tick>,
+}
+
+impl Server {
+    fn new() -> Self {
+        // Only failures in a row: half of the commands may fail because one of two slots has moved.
+        let config = BreakerConfig::leaf().without_failure_rate();
+        Self { breaker: Breaker::new(config).expect("settings of our own"), failed: None }
+    }
+
+    fn record(&mut self, permit: Permit, verdict: Verdict, now: Tick) -> Option<Transition> {
+        let burst = verdict == Verdict::Failure && self.failed.is_some_and(|last| now.since(last) < BURST);
+        if verdict == Verdict::Failure && !burst {
+            self.failed = Some(now);
+        }
+        self.breaker.record(permit, if burst { Verdict::Ignored } else { verdict }, now)
+    }
 }
 
 /// What the guard has seen.
@@ -55,7 +76,7 @@ impl Guarded {
             client,
             clock,
             watchdog: Watchdog::default(),
-            breakers: Mutex::default(),
+            servers: Mutex::default(),
             opened: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
         }))
@@ -65,14 +86,17 @@ impl Guarded {
     ///
     /// # Cancellation
     /// A future that is dropped after it waited for long counts as a timeout.
-    pub(crate) fn send(&self, slot: u16, command: Command, within: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
+    pub(crate) fn send(
+        &self,
+        slot: u16,
+        command: Command,
+        within: Duration,
+    ) -> BoxFuture<'static, Result<Reply, Failure>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            let server = inner.server_of(slot);
-            if inner.breakers.lock().get(&server).is_some_and(|breaker| breaker.open) {
-                return Err(Failure::Open);
-            }
-            let mut call = Call { inner: &inner, server, slot, since: inner.clock.now(), noted: false };
+            let (server, since) = (inner.server_of(slot), inner.clock.now());
+            let Some(permit) = inner.permit(&server, since) else { return Err(Failure::Open) };
+            let mut call = Call { inner: &inner, server, slot, since, permit: Some(permit) };
             let answer = inner.client.send(slot, command, within).await;
             call.note(answer.as_ref().err());
             answer
@@ -88,7 +112,8 @@ impl Guarded {
     }
 
     pub(crate) fn stats(&self) -> GuardedStats {
-        let open = self.0.breakers.lock().values().filter(|breaker| breaker.open).count();
+        let gone = |server: &&Server| server.breaker.state() != BreakerState::Closed;
+        let open = self.0.servers.lock().values().filter(gone).count();
         GuardedStats { open, opened: self.0.opened.load(Relaxed), reconnects: self.0.reconnects.load(Relaxed) }
     }
 }
@@ -105,29 +130,30 @@ struct Call<'a> {
     server: Arc<str>,
     slot: u16,
     since: Tick,
-    noted: bool,
+    /// Until its outcome is noted.
+    permit: Option<Permit>,
 }
 
 impl Call<'_> {
     fn note(&mut self, failure: Option<&Failure>) {
-        self.noted = true;
+        let Some(permit) = self.permit.take() else { return };
         let patient = self.inner.clock.now().since(self.since) >= PATIENCE;
-        match failure {
-            Some(Failure::Timeout) if !patient => {}
-            Some(failure) if failure.is_outage() => {
-                self.inner.failed(&self.server, self.slot, *failure == Failure::Timeout);
-            }
-            Some(Failure::Full | Failure::Open) => {}
-            _ => self.inner.answered(&self.server),
-        }
+        let verdict = match failure {
+            None => Verdict::Success,
+            Some(Failure::Timeout) if !patient => Verdict::Ignored,
+            Some(Failure::Full | Failure::Open) => Verdict::Ignored,
+            Some(failure) if failure.is_outage() => Verdict::Failure,
+            // It answered, if only to refuse.
+            Some(_) => Verdict::Success,
+        };
+        let timeout = failure == Some(&Failure::Timeout) && verdict == Verdict::Failure;
+        self.inner.note(&self.server, self.slot, permit, verdict, timeout);
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if !self.noted {
-            self.note(Some(&Failure::Timeout));
-        }
+        self.note(Some(&Failure::Timeout));
     }
 }
 
@@ -140,63 +166,73 @@ impl Inner {
         }
     }
 
-    fn answered(&self, server: &str) {
-        self.watchdog.answered(server);
-        let mut breakers = self.breakers.lock();
-        if let Some(breaker) = breakers.get_mut(server) {
-            breaker.failures = 0;
+    fn permit(&self, server: &Arc<str>, now: Tick) -> Option<Permit> {
+        let mut servers = self.servers.lock();
+        if let Some(known) = servers.get_mut(server) {
+            return known.breaker.try_call(now).ok();
         }
+        if servers.len() >= MOST {
+            servers.clear();
+        }
+        servers.entry(Arc::clone(server)).or_insert_with(Server::new).breaker.try_call(now).ok()
     }
 
-    fn failed(self: &Arc<Self>, server: &Arc<str>, slot: u16, timeout: bool) {
-        if timeout && self.watchdog.timed_out(server) {
+    /// Takes note of an outcome.
+    fn note(self: &Arc<Self>, server: &Arc<str>, slot: u16, permit: Permit, verdict: Verdict, timeout: bool) {
+        let now = self.clock.now();
+        if verdict == Verdict::Success {
+            self.watchdog.answered(server);
+        } else if timeout && self.watchdog.timed_out(server, now) {
             self.reconnects.fetch_add(1, Relaxed);
             tracing::warn!(server = &**server, "a connection hangs and is made anew");
             self.client.reconnect(slot);
         }
-        let mut breakers = self.breakers.lock();
-        let breaker = breakers.entry(Arc::clone(server)).or_default();
-        breaker.failures = breaker.failures.saturating_add(1);
-        let Some(runtime) = (breaker.failures >= FAILURES && !breaker.open).then(Handle::try_current) else { return };
-        // Without a runtime nobody could close it again.
-        let Ok(runtime) = runtime else { return };
-        breaker.open = true;
-        drop(breakers);
-        self.opened.fetch_add(1, Relaxed);
-        tracing::warn!(server = &**server, "a server is gone");
-        runtime.spawn(probe(Arc::downgrade(self), Arc::clone(server), slot));
+        let mut servers = self.servers.lock();
+        let change = servers.get_mut(server).and_then(|known| known.record(permit, verdict, now));
+        match change.map(|change| (change.from, change.to)) {
+            Some((BreakerState::Closed, BreakerState::Open)) => {
+                let Ok(runtime) = Handle::try_current() else {
+                    // Nobody could probe it.
+                    servers.remove(server);
+                    return;
+                };
+                self.opened.fetch_add(1, Relaxed);
+                tracing::warn!(server = &**server, "a server is gone");
+                runtime.spawn(probe(Arc::downgrade(self), Arc::clone(server), slot));
+            }
+            Some((_, BreakerState::Closed)) => tracing::info!(server = &**server, "a server is back"),
+            _ => {}
+        }
     }
 
-    fn close(&self, server: &str) {
-        // Forgotten altogether: servers come and go.
-        self.breakers.lock().remove(server);
-        self.watchdog.answered(server);
-        tracing::info!(server, "a server is back");
+    /// Returns when a server is to be asked; `None` once it is back, or another took over its slot.
+    fn probe_at(&self, server: &Arc<str>, slot: u16) -> Option<Tick> {
+        let mut servers = self.servers.lock();
+        if self.server_of(slot) != *server {
+            servers.remove(server);
+            return None;
+        }
+        servers.get(server)?.breaker.probe_at()
+    }
+
+    fn probe_permit(&self, server: &Arc<str>) -> Option<Permit> {
+        self.servers.lock().get_mut(server)?.breaker.try_probe(self.clock.now())
     }
 }
 
-/// Asks until a server, or the one that took over its slot, answers.
+/// Asks until a server, or the one that took over its slot, answers; off the path of any request.
 async fn probe(inner: Weak<Inner>, server: Arc<str>, slot: u16) {
-    loop {
-        let Some(guard) = inner.upgrade() else { return };
-        let wake = guard.clock.sleep_until(guard.clock.now().after(PROBE));
+    while let Some(guard) = inner.upgrade() {
+        let Some(at) = guard.probe_at(&server, slot) else { return };
+        let wake = guard.clock.sleep_until(at);
         drop(guard);
         wake.await;
         let Some(guard) = inner.upgrade() else { return };
-        let moved = guard.server_of(slot) != server;
-        let asked = guard.client.send(slot, Command::plain("PING", &[]), PROBE);
-        drop(guard);
-        let answer = if moved { None } else { Some(asked.await) };
-        let Some(guard) = inner.upgrade() else { return };
-        match answer {
-            None | Some(Ok(_)) => return guard.close(&server),
-            Some(Err(Failure::Timeout)) if guard.watchdog.timed_out(&server) => {
-                guard.reconnects.fetch_add(1, Relaxed);
-                guard.client.reconnect(slot);
-            }
-            Some(Err(Failure::Server(code))) if !Failure::Server(code.clone()).is_outage() => return guard.close(&server),
-            Some(Err(_)) => {}
-        }
+        let Some(permit) = guard.probe_permit(&server) else { continue };
+        let since = guard.clock.now();
+        let mut call = Call { inner: &guard, server: Arc::clone(&server), slot, since, permit: Some(permit) };
+        let answer = guard.client.send(slot, Command::plain("PING", &[]), PROBE).await;
+        call.note(answer.as_ref().err());
     }
 }
 
@@ -255,11 +291,15 @@ mod tests {
     #[tokio::test]
     async fn opens_after_five_and_closes_by_a_probe() {
         let (client, guarded, clock) = guarded(Failure::Disconnected);
-        for _ in 0..5 {
+        for _ in 0..20 {
+            assert_eq!(send(&guarded, 250).await, Err(Failure::Disconnected), "a burst says no more than its first");
+        }
+        for _ in 0..4 {
+            clock.advance(BURST);
             assert_eq!(send(&guarded, 250).await, Err(Failure::Disconnected));
         }
         assert_eq!(send(&guarded, 250).await, Err(Failure::Open), "nothing is sent to who is gone");
-        assert_eq!((client.sent.load(Relaxed), guarded.stats().open), (5, 1));
+        assert_eq!((client.sent.load(Relaxed), guarded.stats().open), (24, 1));
         tokio::task::yield_now().await;
         *client.answer.lock() = None;
         clock.advance(PROBE);

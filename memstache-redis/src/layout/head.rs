@@ -137,8 +137,14 @@ pub(crate) mod tests {
     pub(crate) fn write(head: &Head) -> Vec<u8> {
         let mut out = vec![LAYOUT, u8::from(head.present) | (u8::from(head.negative) << 1)];
         for number in [
-            head.version.0, head.written, head.fresh_until, head.hard_until, head.grace, head.sliding,
-            head.sequence.0, head.filled_by.0,
+            head.version.0,
+            head.written,
+            head.fresh_until,
+            head.hard_until,
+            head.grace,
+            head.sliding,
+            head.sequence.0,
+            head.filled_by.0,
         ] {
             out.extend_from_slice(&number.to_be_bytes());
         }

@@ -8,9 +8,9 @@ pub(crate) mod marker;
 
 pub(crate) use self::{
     entry::{decode, payload},
+    head::flags,
     head::{Head, Visible},
     keys::{EntryKeys, Keys, TenantKeys},
     line::{Hides, Line},
-    head::flags,
     marker::Marker,
 };

@@ -89,7 +89,10 @@ pub(super) async fn ask(wire: &mut Wire, command: &[&[u8]]) -> io::Result<()> {
         match wire.hear().await? {
             Heard::Answer(Ok(_)) => return Ok(()),
             Heard::Answer(Err(failure)) => {
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the server refused: {failure:?}")));
+                return Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    format!("the server refused: {failure:?}"),
+                ));
             }
             Heard::Changed(_) | Heard::Flushed => {}
         }

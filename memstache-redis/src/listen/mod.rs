@@ -72,7 +72,13 @@ impl Purpose {
 }
 
 impl Listeners {
-    pub(crate) fn new(client: Arc<dyn Client>, dialer: Dialer, keys: Keys, settings: &Settings, runtime: Handle) -> Self {
+    pub(crate) fn new(
+        client: Arc<dyn Client>,
+        dialer: Dialer,
+        keys: Keys,
+        settings: &Settings,
+        runtime: Handle,
+    ) -> Self {
         let context = Context {
             client,
             dialer,
@@ -125,9 +131,8 @@ impl Listeners {
 
     /// Returns whether everything that was started hears.
     pub(crate) fn is_ready(&self) -> bool {
-        let ready = |task: &Mutex<Option<AbortHandle>>, purpose: &Purpose| {
-            task.lock().is_none() || purpose.up.load(Relaxed)
-        };
+        let ready =
+            |task: &Mutex<Option<AbortHandle>>, purpose: &Purpose| task.lock().is_none() || purpose.up.load(Relaxed);
         ready(&self.changes, &self.context.changes)
             && ready(&self.wakes, &self.context.wakes)
             && ready(&self.records, &self.context.records)

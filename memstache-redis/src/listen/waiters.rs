@@ -1,9 +1,6 @@
 //! Who waits for the end of which lease.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;

@@ -89,7 +89,8 @@ fn heard(frame: BytesFrame) -> Option<Heard> {
     let BytesFrame::Push { data, .. } = frame else { return Some(Heard::Answer(Reply::from_frame(frame))) };
     let mut parts = data.into_iter();
     let kind = parts.next()?;
-    if !matches!(&kind, BytesFrame::BlobString { data, .. } | BytesFrame::SimpleString { data, .. } if data == "invalidate") {
+    if !matches!(&kind, BytesFrame::BlobString { data, .. } | BytesFrame::SimpleString { data, .. } if data == "invalidate")
+    {
         return None;
     }
     match parts.next()? {

@@ -77,16 +77,7 @@ impl RedisRecords {
         let within = shared.settings.read_timeout;
         let asked = shared.raw.send(slot, Command::plain("PING", &[]), within).await;
         asked.map_err(|failure| errors::of_read(&failure))?;
-        match health::eviction(&*shared.raw, slot, within).await {
-            Some(policy) if !policy.starts_with("allkeys-") => {}
-            policy => {
-                let detail = format!(
-                    "records need a server whose maxmemory-policy is noeviction or volatile-*, but it is {}",
-                    policy.as_deref().unwrap_or("not said")
-                );
-                return Err(Error::new(ErrorKind::Unsupported, detail));
-            }
-        }
+        check_policy(health::eviction(&*shared.raw, slot, within).await.as_deref())?;
         let (told, events) = (tokio::sync::Mutex::new(None), broadcast::Sender::new(HELD));
         let inner = Inner { store: store.clone(), keys, slot, events, told };
         Ok(Self { inner: Arc::new(inner), pump: Mutex::default(), max_value: DEFAULT_MAX_RECORD_VALUE })
@@ -114,7 +105,13 @@ impl Inner {
     }
 
     /// Puts or removes; returns the sequence of the change, `None` if there was nothing to remove.
-    async fn change(&self, what: &'static str, key: &RecordKey, value: Bytes, expected: Expected) -> Result<Option<u64>> {
+    async fn change(
+        &self,
+        what: &'static str,
+        key: &RecordKey,
+        value: Bytes,
+        expected: Expected,
+    ) -> Result<Option<u64>> {
         let deadline = self.deadline();
         for _ in 0..ROUNDS {
             let fence = self.shared().fence(self.slot, self.shared().clock.now(), deadline);
@@ -275,6 +272,16 @@ impl RedisRecords {
     }
 }
 
+/// Refuses a server that may evict what has no end.
+fn check_policy(policy: Option<&str>) -> Result<()> {
+    if policy.is_some_and(|policy| policy == "noeviction" || policy.starts_with("volatile-")) {
+        return Ok(());
+    }
+    let given = policy.unwrap_or("not said");
+    let detail = format!("maxmemory-policy must be noeviction or volatile-* for records, but {given} was given");
+    Err(Error::new(ErrorKind::Unsupported, detail))
+}
+
 fn concerns(event: &RecordEvent, prefix: &RecordPrefix) -> bool {
     match event {
         RecordEvent::Put { key, .. } | RecordEvent::Removed { key, .. } => prefix.covers(key),
@@ -291,5 +298,22 @@ impl Drop for RedisRecords {
 impl fmt::Debug for RedisRecords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisRecords").field("max_value", &self.max_value).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_may_evict_records_is_refused() {
+        for good in ["noeviction", "volatile-lru", "volatile-ttl"] {
+            assert!(check_policy(Some(good)).is_ok(), "{good}");
+        }
+        for bad in [Some("allkeys-lru"), Some("allkeys-random"), Some("something new"), None] {
+            assert_eq!(check_policy(bad).unwrap_err().kind(), ErrorKind::Unsupported, "{bad:?}");
+        }
+        let message = check_policy(Some("allkeys-lfu")).unwrap_err().to_string();
+        assert_eq!(message, "maxmemory-policy must be noeviction or volatile-* for records, but allkeys-lfu was given");
     }
 }

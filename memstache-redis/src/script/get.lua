@@ -1,8 +1,8 @@
 -- KEYS: entry and lease of each item; then the line, if it lives here.
--- ARGV: mode (r, l, w), lease ttl, not after, most staleness or -1, sequence, life of lines, length of the prefix,
+-- ARGV: mode (r report, l lease, w lease and wait, p wait and grant nothing), lease ttl, not after, most staleness or -1, sequence, life of lines, length of the prefix,
 --   number of spaces, the spaces; then for each item: version to pass by, lease to supersede, nonce.
--- Answers: time, line or false; then for each item: entry or false, state (0 none, 1 granted, 2 busy, 3 late), lease,
---   its sequence, its remaining time.
+-- Answers: time, line or false; then for each item: entry or false, state (0 none, 1 granted, 2 busy, 3 late, 4 free),
+--   lease, its sequence, its remaining time.
 local mode, lease_ttl, not_after, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local sequence, life, prefix, spaces = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local items = math.floor(#KEYS / 2)
@@ -29,9 +29,10 @@ local function grant(key, usable, supersede, nonce)
     return 1, id, unpack_from('>I8', lease, 9), redis.call('PTTL', key)
   end
   if lease and id ~= supersede then
-    if mode == 'w' and not usable and sub(lease, 17, 17) == '0' then redis.call('SETRANGE', key, 16, '1') end
+    if (mode == 'w' or mode == 'p') and not usable and sub(lease, 17, 17) == '0' then redis.call('SETRANGE', key, 16, '1') end
     return 2, id, unpack_from('>I8', lease, 9), redis.call('PTTL', key)
   end
+  if mode == 'p' then return 4, '', 0, 0 end
   if now_us > not_after then return 3, '', 0, 0 end
   if lease then end_lease(key, lease, prefix) end
   redis.call('SET', key, nonce .. pack('>I8', sequence) .. '0', 'PX', lease_ttl)

@@ -60,6 +60,9 @@ impl Shared {
         item: impl Fn(&mut Args, usize),
     ) -> Round {
         let cluster = self.client.topology().cluster;
+        if cluster {
+            self.learn_lines(plan, manner.deadline).await;
+        }
         let known: Vec<_> = plan.tenants.iter().map(|tenant| self.known.get(&tenant.name)).collect();
         let sent_at = self.clock.now();
         let calls = plan.groups.iter().map(|group| {
@@ -107,6 +110,20 @@ impl Shared {
             }
         }
         Round { items }
+    }
+
+    /// Reads the lines of tenants that nothing is known of: once for each tenant and process.
+    ///
+    /// What is granted under no sequence at all would look outdated to everybody else.
+    async fn learn_lines(&self, plan: &Plan, deadline: Tick) {
+        let unknown = plan.tenants.iter().filter(|tenant| self.known.get(&tenant.name) == Sequence(0));
+        join_all(unknown.map(|tenant| async {
+            // An error shows in the call itself.
+            if let Ok(line) = self.line(tenant, deadline).await {
+                self.known.note(&tenant.name, line.sequence);
+            }
+        }))
+        .await;
     }
 
     /// Calls a script on the server of a slot; reads are tried again while there is time.

@@ -38,7 +38,9 @@ fn of_server(code: &str) -> Error {
         "OOM" => Error::new(ErrorKind::Overloaded, "redis is full, and evicts nothing"),
         "BUSY" => Error::new(ErrorKind::Overloaded, "redis is busy with another script"),
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "READONLY" | "TRYAGAIN" | "MOVED" | "ASK" | "MISCONF"
-        | "NOREPLICAS" | "UNKILLABLE" => Error::new(ErrorKind::Unavailable, format!("redis does not serve now: {code}")),
+        | "NOREPLICAS" | "UNKILLABLE" => {
+            Error::new(ErrorKind::Unavailable, format!("redis does not serve now: {code}"))
+        }
         "NOAUTH" | "WRONGPASS" | "NOPERM" => {
             Error::new(ErrorKind::Unavailable, format!("redis refused these credentials: {code}")).with_retryable(false)
         }

@@ -22,6 +22,30 @@ use crate::{
 /// Rounds after which a read gives up: each is caused by a change since the one before.
 const ROUNDS: usize = 8;
 
+/// How long a lease on a Cluster has to be corrected by who was granted it.
+const SECOND_LOOK: Duration = Duration::from_millis(20);
+
+/// What a look does about missing keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Report,
+    Lease,
+    /// And is told of the end of leases that are in the way.
+    Wait,
+    /// Is told, and grants nothing: what is free is answered as missing.
+    Peek,
+}
+
+impl From<OnMiss> for Mode {
+    fn from(on_miss: OnMiss) -> Self {
+        match on_miss {
+            OnMiss::Lease => Self::Lease,
+            OnMiss::Wait => Self::Wait,
+            _ => Self::Report,
+        }
+    }
+}
+
 /// One item on its way to an answer.
 struct Question {
     pass_by: Option<Version>,
@@ -32,6 +56,8 @@ struct Question {
     busy_for: Duration,
     /// The line as it was read beside.
     line: Option<Sequence>,
+    /// A lease that seems to be from before a clear. On a Cluster it may be new, and about to be corrected.
+    outdated: Option<LeaseId>,
 }
 
 /// What a script said about one item.
@@ -46,6 +72,7 @@ enum LeaseState {
     Granted { id: LeaseId, sequence: Sequence },
     Busy { id: LeaseId, sequence: Sequence, left: Duration },
     Late,
+    Free,
 }
 
 impl Shared {
@@ -54,7 +81,7 @@ impl Shared {
     pub(super) async fn look(
         &self,
         items: &[GetItem],
-        on_miss: OnMiss,
+        mode: Mode,
         scope: &Scope,
     ) -> (Vec<Result<Lookup>>, Option<Duration>) {
         let deadline = self.deadline(scope);
@@ -64,7 +91,10 @@ impl Shared {
             if open.is_empty() {
                 break;
             }
-            self.look_once(items, &open, &mut questions, on_miss, scope, deadline).await;
+            if open.iter().any(|at| questions[*at].is_to_be_seen_again()) {
+                self.clock.sleep_until(self.clock.now().after(SECOND_LOOK).min(deadline)).await;
+            }
+            self.look_once(items, &open, &mut questions, mode, scope, deadline).await;
         }
         let busy = |question: &&Question| matches!(question.answer, Some(Ok(Lookup::Busy(_))));
         let busy_for = questions.iter().filter(busy).map(|question| question.busy_for).min();
@@ -77,16 +107,17 @@ impl Shared {
         items: &[GetItem],
         open: &[usize],
         questions: &mut [Question],
-        on_miss: OnMiss,
+        mode: Mode,
         scope: &Scope,
         deadline: Tick,
     ) {
         let cluster = self.client.topology().cluster;
         let plan = Plan::new(&self.keys, cluster, open.iter().map(|at| &items[*at].address));
-        let mode = match on_miss {
-            OnMiss::Lease => "l",
-            OnMiss::Wait => "w",
-            _ => "r",
+        let word = match mode {
+            Mode::Report => "r",
+            Mode::Lease => "l",
+            Mode::Wait => "w",
+            Mode::Peek => "p",
         };
         let round = self
             .ask(
@@ -94,12 +125,14 @@ impl Shared {
                 &self.scripts.get,
                 Manner { deadline, writes: false, at_least: 0 },
                 |args, fence, sequence| {
-                    args.word(mode).millis(self.settings.lease_ttl).number(fence.not_after);
+                    args.word(word).millis(self.settings.lease_ttl).number(fence.not_after);
                     match scope.max_staleness {
                         Some(most) => args.millis(most),
                         None => args.word("-1"),
                     };
-                    args.number(sequence.0).number(millis(self.settings.line_life())).number(self.keys.prefix_len() as u64);
+                    args.number(sequence.0)
+                        .number(millis(self.settings.line_life()))
+                        .number(self.keys.prefix_len() as u64);
                 },
                 |args, item| {
                     let question = &questions[open[item]];
@@ -132,7 +165,7 @@ impl Shared {
             let judged = parsed.and_then(|(said, answer)| {
                 question.line = Some(answer.line.sequence);
                 let by_tags = by_tags.transpose()?.unwrap_or(false);
-                judge(question, said, &answer, plan.places[item].space, by_tags, on_miss, self.settings.lease_ttl)
+                judge(question, said, &answer, plan.places[item].space, by_tags, mode, self.settings.lease_ttl)
             });
             question.answer = judged.unwrap_or_else(|error| Some(Err(error)));
         }
@@ -174,7 +207,22 @@ impl Question {
             answer: None,
             busy_for: Duration::ZERO,
             line: None,
+            outdated: None,
         }
+    }
+}
+
+impl Question {
+    fn is_to_be_seen_again(&self) -> bool {
+        self.outdated.is_some() && self.outdated != self.supersede
+    }
+
+    /// Asks for a lease in the place of one from before a clear; on a Cluster only after a second look.
+    fn supersede(&mut self, lease: LeaseId, answer: &Answer) {
+        if answer.sent_under.is_none() || self.outdated == Some(lease) {
+            self.supersede = Some(lease);
+        }
+        self.outdated = Some(lease);
     }
 }
 
@@ -201,6 +249,7 @@ impl Said {
                 lease().map(|(id, sequence)| LeaseState::Busy { id, sequence, left })?
             }
             Some(3) => LeaseState::Late,
+            Some(4) => LeaseState::Free,
             _ => return Err(errors::protocol()),
         };
         Ok(Self { value, lease })
@@ -214,14 +263,14 @@ fn judge(
     answer: &Answer,
     space: usize,
     hidden_by_tags: bool,
-    on_miss: OnMiss,
+    mode: Mode,
     lease_ttl: Duration,
 ) -> Result<Option<Result<Lookup>>> {
     let granted = |id, sequence| Lease { id, sequence, ttl: lease_ttl };
     if let Some((head, envelope)) = said.value {
         let hidden = hidden_by_tags || answer.line.hides(space, &head.visible()) == Hides::Yes;
         if hidden {
-            if on_miss == OnMiss::Report {
+            if mode == Mode::Report {
                 return Ok(Some(Ok(Lookup::Miss)));
             }
             question.pass_by = Some(head.version);
@@ -235,19 +284,19 @@ fn judge(
         return Ok(match said.lease {
             LeaseState::Granted { id, sequence } => Some(Ok(Lookup::Stale(entry, Some(granted(id, sequence))))),
             LeaseState::Busy { id, sequence, .. } if answer.line.cleared(space) > sequence.0 => {
-                question.supersede = Some(id);
+                question.supersede(id, answer);
                 None
             }
             LeaseState::Late => None,
-            LeaseState::None | LeaseState::Busy { .. } => Some(Ok(Lookup::Stale(entry, None))),
+            LeaseState::None | LeaseState::Free | LeaseState::Busy { .. } => Some(Ok(Lookup::Stale(entry, None))),
         });
     }
     Ok(match said.lease {
-        LeaseState::None => Some(Ok(Lookup::Miss)),
+        LeaseState::None | LeaseState::Free => Some(Ok(Lookup::Miss)),
         LeaseState::Granted { id, sequence } => Some(Ok(Lookup::Leased(granted(id, sequence)))),
         // Whoever loads began before a clear: another is to load anew.
         LeaseState::Busy { id, sequence, .. } if answer.line.cleared(space) > sequence.0 => {
-            question.supersede = Some(id);
+            question.supersede(id, answer);
             None
         }
         LeaseState::Busy { id, sequence, left } => {

@@ -15,7 +15,7 @@ mod touch;
 mod wait;
 
 #[cfg(test)]
-mod tests;
+mod with_redis;
 
 use std::{fmt, sync::Arc};
 
@@ -102,7 +102,7 @@ impl Store for RedisStore {
     async fn get(&self, op: Get) -> Result<Found> {
         let found = match op.on_miss {
             OnMiss::Wait => self.shared.wait(&op).await,
-            on_miss => self.shared.look(op.items.as_slice(), on_miss, &op.scope).await.0,
+            on_miss => self.shared.look(op.items.as_slice(), on_miss.into(), &op.scope).await.0,
         };
         Ok(answers(op.items, found))
     }

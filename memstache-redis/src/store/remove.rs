@@ -2,14 +2,7 @@
 
 use memstache_core::{Address, Result, Scope, Version};
 
-use super::{
-    ask::Manner,
-    errors,
-    plan::Plan,
-    shared::Shared,
-    tags::Doubt,
-    touch,
-};
+use super::{ask::Manner, errors, plan::Plan, shared::Shared, tags::Doubt, touch};
 use crate::{layout::Hides, script::millis};
 
 /// Rounds after which a removal is given up: only an unknown time makes for a second one.

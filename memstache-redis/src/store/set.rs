@@ -23,7 +23,7 @@ use crate::{
 const ROUNDS: usize = 8;
 
 /// One write on its way.
-struct Draft {
+pub(super) struct Draft {
     address: Address,
     when: When,
     /// The version over which it is written, once it is known to be seen.
@@ -205,7 +205,7 @@ impl Shared {
         }
     }
 
-    fn draft(&self, item: SetItem) -> Draft {
+    pub(super) fn draft(&self, item: SetItem) -> Draft {
         let SetItem { address, entry, when } = item;
         let mut spans = self.spans(&entry.lifetime);
         if entry.content.negative {
@@ -214,12 +214,22 @@ impl Shared {
         }
         let flags = layout::flags(entry.content.negative);
         let has_tags = !entry.tags.is_empty();
-        Draft { address, when, over: None, absent: None, flags, spans, payload: layout::payload(entry), has_tags, answer: None }
+        Draft {
+            address,
+            when,
+            over: None,
+            absent: None,
+            flags,
+            spans,
+            payload: layout::payload(entry),
+            has_tags,
+            answer: None,
+        }
     }
 }
 
 impl Draft {
-    fn put(&self, args: &mut Args) {
+    pub(super) fn put(&self, args: &mut Args) {
         match (self.when, self.over) {
             (When::IfAbsent, _) => args.word("n").word(""),
             (When::IfLease(LeaseId(lease)), _) => args.word("l").id(lease),

@@ -52,7 +52,8 @@ impl Shared {
         let kinds: Vec<_> = items.iter().map(|item| (&item.address, first_step(item.kind))).collect();
         let mut touched = self.touch_seen(&kinds, deadline).await;
         for _ in 0..ROUNDS {
-            let lives: Vec<_> = items.iter().enumerate().filter_map(|(at, item)| second_step(at, item, &touched[at])).collect();
+            let lives: Vec<_> =
+                items.iter().enumerate().filter_map(|(at, item)| second_step(at, item, &touched[at])).collect();
             if lives.is_empty() {
                 break;
             }
@@ -63,7 +64,10 @@ impl Shared {
                 match answer {
                     // Somebody wrote meanwhile, or the server's time was unknown: look again.
                     Ok(Touched::Changed | Touched::Late) if self.clock.now() < deadline => looked.push(at),
-                    answer => touched[at] = answer.map(|answer| if answer == Touched::No { Touched::No } else { Touched::Yes(None) }),
+                    answer => {
+                        touched[at] =
+                            answer.map(|answer| if answer == Touched::No { Touched::No } else { Touched::Yes(None) })
+                    }
                 }
             }
             let kinds: Vec<_> = looked.iter().map(|at| (&items[*at].address, Kind::Probe)).collect();
@@ -164,7 +168,12 @@ impl Shared {
         let hard = lifetime.ttl().unwrap_or(self.settings.max_ttl);
         let fresh = lifetime.sliding().map_or(hard, |window| window.min(hard));
         let sliding = lifetime.sliding().unwrap_or(Duration::ZERO);
-        Spans { fresh: millis(fresh), hard: millis(hard), grace: millis(lifetime.stale_for()), sliding: millis(sliding) }
+        Spans {
+            fresh: millis(fresh),
+            hard: millis(hard),
+            grace: millis(lifetime.stale_for()),
+            sliding: millis(sliding),
+        }
     }
 }
 

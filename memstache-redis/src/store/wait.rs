@@ -3,9 +3,9 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::future::select;
-use memstache_core::{Error, ErrorKind, Get, GetItem, LeaseId, Lookup, OnMiss, Result};
+use memstache_core::{Error, ErrorKind, Get, GetItem, LeaseId, Lookup, Result};
 
-use super::{shared::Shared, touch::Kind};
+use super::{get::Mode, shared::Shared, touch::Kind};
 
 /// How long a waiter goes without looking when it is told of the end of leases.
 const TOLD: Duration = Duration::from_secs(1);
@@ -19,21 +19,27 @@ impl Shared {
     pub(super) async fn wait(&self, op: &Get) -> Vec<Result<Lookup>> {
         let items = op.items.as_slice();
         let mut answers: Vec<Option<Result<Lookup>>> = items.iter().map(|_| None).collect();
-        // The keys that were in the way: looked at first, so that the others are not taken in vain again and again.
+        // The keys that were in the way.
         let mut blocked: Vec<usize> = (0..items.len()).collect();
         loop {
             // Before the keys are looked at, so that no end goes unnoticed.
             let mut watch = self.listeners.watch(blocked.iter().map(|at| items[*at].address.stored()));
             let late = op.scope.deadline.is_some_and(|deadline| self.clock.now() >= deadline);
             let mut granted = HashSet::new();
-            let mut busy = self.ask_open(op, &blocked, &mut answers, &mut granted, late).await;
-            if busy.is_none() {
-                let rest: Vec<_> = (0..items.len()).filter(|at| answers[*at].is_none()).collect();
-                if !rest.is_empty() {
-                    let more = self.listeners.watch(rest.iter().map(|at| items[*at].address.stored()));
-                    busy = self.ask_open(op, &rest, &mut answers, &mut granted, late).await;
-                    watch = more;
+            let mut busy = None;
+            if items.len() > 1 {
+                // Nothing is taken, not even for a moment, while something else is in the way.
+                busy = self.ask_open(op, &blocked, Mode::Peek, &mut answers, &mut granted, late).await;
+                for at in &blocked {
+                    if matches!(answers[*at], Some(Ok(Lookup::Miss | Lookup::Stale(..)))) {
+                        answers[*at] = None;
+                    }
                 }
+            }
+            let rest: Vec<_> = (0..items.len()).filter(|at| answers[*at].is_none()).collect();
+            if busy.is_none() && !rest.is_empty() {
+                watch = self.listeners.watch(rest.iter().map(|at| items[*at].address.stored()));
+                busy = self.ask_open(op, &rest, Mode::Wait, &mut answers, &mut granted, late).await;
             }
             let Some((keys, left)) = busy else { break };
             watch.keep(keys.iter().map(|at| items[*at].address.stored()));
@@ -54,12 +60,13 @@ impl Shared {
         &self,
         op: &Get,
         open: &[usize],
+        mode: Mode,
         answers: &mut [Option<Result<Lookup>>],
         granted: &mut HashSet<LeaseId>,
         late: bool,
     ) -> Option<(Vec<usize>, Duration)> {
         let asked: Vec<GetItem> = open.iter().map(|at| op.items.as_slice()[*at].clone()).collect();
-        let (found, left) = self.look(&asked, OnMiss::Wait, &op.scope).await;
+        let (found, left) = self.look(&asked, mode, &op.scope).await;
         granted.extend(found.iter().filter_map(lease_of));
         for (at, found) in open.iter().zip(found) {
             answers[*at] = Some(found);

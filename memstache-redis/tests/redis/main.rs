@@ -1,4 +1,3 @@
-//! Tests over real servers. Which ones is said by variables of the environment; see `kit`.
+//! Tests over real servers. Which ones is said by variables of the environment, which `cargo xtask test` sets.
 
-mod conformance;
-mod kit;
+mod with_redis;

@@ -57,6 +57,8 @@ pub enum Outcome {
     Nothing,
     /// Invalidated.
     Invalidated,
+    /// Explained.
+    Explained,
     /// Failed.
     Failed(ErrorKind),
 }
@@ -71,6 +73,9 @@ impl Ending {
             }
             Ok(Response::Invalidated(items)) => {
                 Self::Answered(items.iter().map(|item| outcome(item, |_| Outcome::Invalidated)).collect())
+            }
+            Ok(Response::Explained(items)) => {
+                Self::Answered(items.iter().map(|item| outcome(item, |_| Outcome::Explained)).collect())
             }
             Err(error) => Self::Failed(error.kind()),
         }

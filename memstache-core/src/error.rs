@@ -145,6 +145,12 @@ impl Error {
         self.0.kind
     }
 
+    /// Returns whether the store is out of reach: it did not answer, or not in time.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        use ErrorKind::{Io, Timeout, Unavailable, Unknown};
+        matches!(self.kind(), Unavailable | Timeout | Unknown | Io)
+    }
+
     /// Returns whether repeating the same idempotent call may help.
     ///
     /// Default: true for `Timeout`, `Unavailable`, `Overloaded` and `Unknown`.

@@ -54,7 +54,9 @@ pub use self::memory::{
     PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
 };
 #[cfg(feature = "near")]
-pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView};
+pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView, OnDegraded};
+#[cfg(feature = "resilience")]
+pub use self::stack::Limits;
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
@@ -83,7 +85,7 @@ pub use self::{
         OneOrMany, Operation, Reason, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target,
         TierReport, Touch, TouchItem, TouchKind, Touched, When, Written,
     },
-    service::{CacheService, DecodedAs, ErasedService, TryHit},
+    service::{AsOf, CacheService, DecodedAs, ErasedService, TryHit},
     stack::{NoNear, Stack},
     store::{Store, StoreService},
     tenant_keys::{Receipt, TenantKeys},

@@ -11,9 +11,9 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    address,
+    address::{self, Address},
     clock::{BoxFuture, Tick},
-    entry::{Content, Entry, FormatId, Meta, Schema},
+    entry::{Content, Entry, FormatId, Meta, NewEntry, Schema},
     error::{Error, Result},
     health::{Health, HealthReport, Parts},
     request::{Request, Response, Scope, TierReport},
@@ -66,6 +66,21 @@ pub trait TryHit: Send + Sync + 'static {
         None
     }
 
+    /// Returns what is known of a key now, for [`keep_unverified`](Self::keep_unverified). Default: nothing.
+    fn as_of(&self, address: &Address) -> Option<AsOf> {
+        let _ = address;
+        None
+    }
+
+    /// Keeps a value that the store is not there to take, unless the key was changed or invalidated since `as_of`; returns
+    /// whether it is kept.
+    ///
+    /// It is served only while the store cannot be asked, as stale. Default: it is not kept.
+    fn keep_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {
+        let _ = (address, entry, as_of);
+        false
+    }
+
     /// Keeps what was decoded from an entry that was answered here, for as long as that very entry is held.
     ///
     /// `weight` is what the value takes, in bytes. Default: it is not kept.
@@ -85,6 +100,24 @@ pub trait TryHit: Send + Sync + 'static {
     fn explain(&self, parts: &address::Parts<'_>, scope: &Scope, now: Tick) -> Option<TierReport> {
         let _ = (parts, scope, now);
         None
+    }
+}
+
+/// What a near tier knew of a key at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AsOf {
+    pub(crate) lane: usize,
+    pub(crate) changes: u64,
+    pub(crate) flushes: u64,
+    pub(crate) sequence: u64,
+}
+
+impl AsOf {
+    /// What is known if nothing has happened since but one write of one's own, which was sent through the near tier.
+    #[must_use]
+    pub fn after_own_write(self) -> Self {
+        Self { changes: self.changes.wrapping_add(1), ..self }
     }
 }
 

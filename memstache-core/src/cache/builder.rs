@@ -216,6 +216,28 @@ impl<F> CacheBuilder<F> {
         self
     }
 
+    /// Puts all loads behind a circuit breaker: that of their data source. Default: none.
+    ///
+    /// While it is open, loads fail at once with [`Unavailable`](ErrorKind::Unavailable) and
+    /// [when to try again](Error::retry_after); stale values are served as after any failed load. A load fails by its
+    /// loader's error or panic, its timeout, or when everybody who waited for it ran out of time; that the source has no
+    /// such key is an answer. Give caches of one source the same breaker.
+    ///
+    /// ```
+    /// # fn f(builder: memstache_core::CacheBuilder<()>) -> memstache_core::Result<()> {
+    /// use memstache_core::resilience::{BreakerConfig, CircuitBreaker};
+    ///
+    /// let database = CircuitBreaker::new(BreakerConfig::source())?;
+    /// let builder = builder.source_breaker(&database);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "resilience")]
+    pub fn source_breaker(mut self, breaker: &crate::resilience::CircuitBreaker) -> Self {
+        self.settings.load.source.breaker = Some(breaker.clone());
+        self
+    }
+
     /// Sets how long after a failed refresh of a stale value the next one may start. Default: 1 s.
     pub fn refresh_pause(mut self, pause: Duration) -> Self {
         self.settings.refresh_pause = pause;

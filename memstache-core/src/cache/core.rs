@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     counters::{Counters, bump},
-    load::{Failures, Landed},
+    load::{Failures, Landed, Source},
     options::{WriteOptions, timeout},
 };
 use crate::{
@@ -43,6 +43,7 @@ pub(crate) struct LoadOptions {
     pub(crate) keep_loading: bool,
     pub(crate) refresh_ahead: Option<f64>,
     pub(crate) early_refresh: Option<f64>,
+    pub(crate) source: Source,
 }
 
 impl LoadOptions {

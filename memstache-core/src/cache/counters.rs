@@ -44,7 +44,8 @@ pub struct CacheStats {
     pub cancelled: u64,
     /// Loads started.
     pub loads: u64,
-    /// Loads started because the store could not be reached; their values are not stored.
+    /// Loads started because the store could not be reached; their values are not stored, but kept by a
+    /// near cache.
     pub loads_degraded: u64,
     /// Loads that failed, timed out or panicked.
     pub load_failures: u64,

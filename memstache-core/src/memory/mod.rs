@@ -194,7 +194,7 @@ impl<P: EvictionPolicy> MemoryStore<P> {
         self.shared.keep_swept();
         match stored {
             Written::Stored(version) => Ok(version),
-            Written::Refused => unreachable!("there is no condition to refuse by"),
+            Written::Refused | Written::NearOnly => unreachable!("there is no condition to refuse by"),
         }
     }
 

@@ -39,7 +39,7 @@ impl Copies {
         if now >= copy.dead_at() {
             return Some(Reason::Expired);
         }
-        (!self.is_verified()).then_some(Reason::Unverified)
+        (!self.is_verified() || copy.extra().is_unverified()).then_some(Reason::Unverified)
     }
 
     fn health(&self) -> PartHealth {

@@ -6,7 +6,13 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Copies, NearConfig, NearFuture, NearStats, NearView, follow::Follower, layer::Subscribe, tickets::Ticket};
+use super::{
+    Copies, NearConfig, NearFuture, NearStats, NearView,
+    degraded::{settle, spare},
+    follow::Follower,
+    layer::Subscribe,
+    tickets::Ticket,
+};
 use crate::{
     address::Address,
     clock::Tick,
@@ -100,7 +106,7 @@ impl<S: CacheService> Near<S> {
                 Ok(Response::Explained(below)) if below.len() == here.len() => below,
                 Ok(_) => return Err(crate::util::protocol("a layer answered something else to Explain")),
                 // What is held here is told even if nothing comes from below, unless it can be asked in another way.
-                Err(error) if !error.is_retryable() => return Err(error),
+                Err(error) if !error.is_retryable() || here.iter().all(Option::is_none) => return Err(error),
                 Err(_) => here.map_ref(|_| Ok(vec![TierReport::absent("store", Reason::Unavailable)])),
             };
             let merged = here.into_iter().zip(below).map(|(here, below)| Ok(here.into_iter().chain(below?).collect()));
@@ -117,11 +123,17 @@ impl<S: CacheService> Near<S> {
             }
             request => request.addresses().cloned().collect(),
         };
+        let spare = spare(&request);
         let guard = DropCopies { copies: Arc::clone(&self.copies), changes };
         let below = oneshot(self.inner.clone(), request);
         NearFuture::below(async move {
-            let _guard = guard;
-            below.await
+            let result = below.await;
+            let failed = result.as_ref().map_or(true, |response| response.has_errors());
+            let Some(spare) = spare.filter(|_| failed) else { return result };
+            let (copies, addresses) = (Arc::clone(&guard.copies), guard.changes.clone());
+            // What was here goes first.
+            drop(guard);
+            settle(&copies, &addresses, spare, result)
         })
     }
 }
@@ -158,7 +170,8 @@ fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ti
     let entry = match answer {
         Ok(Lookup::Hit(entry)) => entry.clone(),
         Ok(Lookup::Negative(meta)) => Entry { value: bytes::Bytes::new(), meta: meta.clone() },
-        _ => return,
+        Ok(_) => return copies.drop_unverified(address),
+        Err(_) => return,
     };
     copies.insert(address, entry, ticket);
 }

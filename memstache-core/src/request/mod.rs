@@ -1,5 +1,7 @@
 //! The one request type that travels through a stack, and its answer.
 
+#[cfg(any(feature = "near", feature = "resilience"))]
+mod errors;
 mod explain;
 mod get;
 mod invalidate;

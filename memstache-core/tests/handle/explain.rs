@@ -364,7 +364,7 @@ async fn a_layer_that_answers_too_few_is_told_as_such() {
     let clock = ManualClock::new();
     let faults = Faults::new();
     let store = MemoryStore::builder().clock(clock.clone()).build().unwrap();
-    let stack = memstache_core::ErasedService::new(faults.layer(store));
+    let stack = ErasedService::new(faults.layer(store));
     let cache = Cache::builder(stack).keyspace("k").format(Json).clock(clock).build().unwrap();
     faults.inject(Fault::after(Error::new(ErrorKind::Overloaded, "full")).when(|op| op.name() == "explain"));
     let explained = cache.explain("a").await.unwrap();

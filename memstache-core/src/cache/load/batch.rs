@@ -10,6 +10,7 @@ use super::{
     BatchLoader, Loaded,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
+    source::Source,
 };
 use crate::{
     address::Address,
@@ -27,6 +28,7 @@ pub(super) struct Batch<F, L> {
     pub(super) loader: Arc<L>,
     pub(super) write: WriteOptions,
     pub(super) negative_ttl: Option<Duration>,
+    pub(super) source: Source,
 }
 
 /// A key that is this caller's to load.
@@ -69,7 +71,7 @@ impl<F: Format, L> Batch<F, L> {
         }
         if !aboard.is_empty() {
             let (cache, loader) = (self.cache.clone(), Arc::clone(&self.loader));
-            tokio::spawn(fly_all(cache, loader, self.write.clone(), self.negative_ttl, aboard));
+            tokio::spawn(fly_all(cache, loader, self.write.clone(), self.negative_ttl, self.source.clone(), aboard));
         }
         joined
     }
@@ -80,6 +82,7 @@ async fn fly_all<F, L, T, K>(
     loader: Arc<L>,
     write: WriteOptions,
     negative_ttl: Option<Duration>,
+    source: Source,
     aboard: Vec<Aboard<K>>,
 ) where
     F: Format,
@@ -93,13 +96,21 @@ async fn fly_all<F, L, T, K>(
     if claims.is_empty() {
         return;
     }
-    claims.iter().for_each(Claim::begins);
+    let pass = match source.enter() {
+        Ok(pass) => pass,
+        Err(error) => {
+            claims.iter_mut().for_each(Claim::refused);
+            return landings.into_iter().for_each(|landing| landing.land(Err(error.clone())));
+        }
+    };
+    claims.iter_mut().for_each(Claim::begins);
     let names = keys.iter().map(|(key, _)| key.clone()).collect();
     let produce = async {
         let brought = loader.load(names).await?;
         Ok(produce_all(&cache, &keys, brought, &write, negative_ttl))
     };
     let produced = bounded(&core, started, keeping(&core, &claims, guarded(produce, &landings))).await;
+    pass.ended(produced.as_ref().err());
     let produced = produced.unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect());
     let cost = core.clock.now().since(started);
     let (fills, mut landed): (Vec<_>, Vec<_>) =

@@ -16,6 +16,7 @@ use super::{
     ask::ask,
     context::Found,
     flight::{Landed, Produced, Right, load},
+    source::Source,
 };
 use crate::{
     address::Address,
@@ -36,6 +37,7 @@ pub(super) struct Job<F, L> {
     pub(super) loader: L,
     pub(super) write: WriteOptions,
     pub(super) negative_ttl: Option<Duration>,
+    pub(super) source: Source,
 }
 
 impl<F: Format, L> Job<F, L> {
@@ -51,8 +53,9 @@ impl<F: Format, L> Job<F, L> {
             Opened::Leads(landing, joined) => {
                 let address = self.address.clone();
                 let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
+                let source = self.source.clone();
                 let produce: BoxFuture<'static, _> = Box::pin(self.produce(stale));
-                tokio::spawn(fly(landing, load(core, address, right, until, produce)));
+                tokio::spawn(fly(landing, load(core, address, right, until, source, produce)));
                 joined
             }
         }

@@ -185,5 +185,5 @@ impl<'a, F: Format> Look<'a, F> {
 
 /// Whether an error means that the store is out of reach, so that the loader is all there is.
 pub(super) fn is_degraded(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Unknown | ErrorKind::Io)
+    error.is_out_of_reach()
 }

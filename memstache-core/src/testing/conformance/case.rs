@@ -234,6 +234,7 @@ impl Caller<'_> {
         match self.set_when(key, entry, When::Always).await? {
             Written::Stored(version) => Ok(version),
             Written::Refused => Err(broken("an unconditional write was refused")),
+            Written::NearOnly => Err(broken("a write was kept in a near cache only")),
         }
     }
 

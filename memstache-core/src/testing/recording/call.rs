@@ -51,6 +51,8 @@ pub enum Outcome {
     Stored,
     /// Not written: the condition did not hold.
     Refused,
+    /// Kept in a near cache only.
+    NearOnly,
     /// There was an entry to remove, or what was touched is live.
     Done,
     /// There was nothing to remove or to touch.
@@ -102,6 +104,7 @@ fn stored(written: &Written) -> Outcome {
     match written {
         Written::Stored(_) => Outcome::Stored,
         Written::Refused => Outcome::Refused,
+        Written::NearOnly => Outcome::NearOnly,
     }
 }
 

@@ -28,6 +28,7 @@ mod memory;
 mod name;
 #[cfg(feature = "near")]
 mod near;
+pub mod observe;
 mod record;
 mod request;
 #[cfg(feature = "resilience")]
@@ -38,6 +39,8 @@ mod store;
 mod striped;
 #[cfg(feature = "memory")]
 mod sync;
+#[cfg(feature = "otlp")]
+pub mod telemetry;
 mod tenant_keys;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    counters::{Counters, bump},
+    counters::Counters,
     load::{Failures, Landed, Source},
     options::{WriteOptions, timeout},
 };
@@ -13,6 +13,7 @@ use crate::{
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
+    observe::Rejection,
     request::{Get, Lookup, Operation, Request, Response, Scope},
     service::ErasedService,
     util::until,
@@ -146,7 +147,7 @@ impl Core {
 
     /// Counts a value that cannot be opened, and returns its error.
     pub(crate) fn rejected(&self, error: Error) -> Error {
-        bump(&self.counters.rejected_unopened);
+        self.counters.rejected(Rejection::Unopened);
         error
     }
 

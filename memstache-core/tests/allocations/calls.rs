@@ -3,6 +3,7 @@
 use memstache_core::{
     Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Space, Stack,
     TransformLayer,
+    observe::{ObserveLayer, Registry},
 };
 use tower::{Service, ServiceBuilder};
 
@@ -87,6 +88,23 @@ fn the_full_default_stack_allocates_once_for_a_hit_and_once_where_it_sheds() {
     assert!(held.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let shed = || assert_eq!(now(stack.dispatch(Get::one(address.clone()))).unwrap_err().kind(), ErrorKind::Overloaded);
     assert_eq!(count(shed), 1, "no more than a hit");
+}
+
+#[test]
+fn recording_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let recorder = Registry::new().recorder("k").unwrap();
+    let observed = || Stack::over(store()).observe(ObserveLayer::new(recorder.clone()));
+    let build = |stack| Cache::builder(stack).keyspace("k").format(Json).recorder(recorder.clone()).build().unwrap();
+    let cache = build(observed().build());
+    now(async { cache.set("user:7", &7u64).await }).unwrap();
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 2, "as without");
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("none")).unwrap(), None)), 2);
+    let near = NearConfig::new(1 << 20).unwrap();
+    let cache = runtime.block_on(async { build(observed().near(near).build()) });
+    runtime.block_on(async { cache.set("user:7", &7u64).await }).unwrap();
+    runtime.block_on(cache.get::<u64>("user:7")).unwrap();
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 0);
 }
 
 #[test]

@@ -81,7 +81,7 @@ async fn a_redirection_is_not_followed() {
 
 #[tokio::test]
 async fn an_answer_that_is_none_is_an_error_of_every_call() {
-    let real = emulator().await;
+    let real = providers(&vault(&emulator().await)).await;
     for (name, body) in [
         ("nothing", ""),
         ("no JSON", "<html>"),
@@ -93,14 +93,14 @@ async fn an_answer_that_is_none_is_an_error_of_every_call() {
     ] {
         let server = server(answer("200 OK", &format!("Content-Length: {}\r\n", body.len()), body), false).await;
         let version = MasterVersion::new("1").unwrap();
-        for (real, _, wrapped) in providers(&vault(&real)).await {
+        for (real, _, wrapped) in &real {
             let provider: Box<dyn KeyProvider> = if real.id().starts_with("azure-keys") {
                 Box::new(at(&server).keys("master").unwrap())
             } else {
                 Box::new(at(&server).secrets("master").unwrap())
             };
             let id = provider.id().to_owned();
-            let mut calls = every_call(&*provider, &version, &wrapped).await.into_iter();
+            let mut calls = every_call(&*provider, &version, wrapped).await.into_iter();
             let unwrapped = calls.nth(2).unwrap();
             assert!(unwrapped.is_err(), "{name}: {id}");
         }

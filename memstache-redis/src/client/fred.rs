@@ -1,6 +1,13 @@
 //! The client by fred: the only file that knows it, beside the builder's and the listeners' connections.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use fred::{
     clients::Client as Driver,
@@ -38,6 +45,7 @@ pub(crate) struct FredClient {
     owned: bool,
     topology: Arc<RwLock<Arc<Topology>>>,
     tasks: Vec<AbortHandle>,
+    closed: AtomicBool,
 }
 
 impl FredClient {
@@ -58,7 +66,7 @@ impl FredClient {
         if !drivers[0].client_config().server.is_centralized() {
             spawn(Box::pin(keep_looking(drivers[0].clone(), Arc::clone(&topology))));
         }
-        Self { drivers, owned, topology, tasks }
+        Self { drivers, owned, topology, tasks, closed: AtomicBool::new(false) }
     }
 
     fn lane(&self, slot: u16) -> &Driver {
@@ -166,6 +174,9 @@ impl Client for FredClient {
     }
 
     fn close(&self) {
+        if self.closed.swap(true, Relaxed) {
+            return;
+        }
         self.tasks.iter().for_each(AbortHandle::abort);
         let Some(runtime) = self.owned.then(Handle::try_current).and_then(Result::ok) else { return };
         for driver in &self.drivers {

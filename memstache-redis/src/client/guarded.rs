@@ -139,12 +139,11 @@ impl Call<'_> {
         let Some(permit) = self.permit.take() else { return };
         let patient = self.inner.clock.now().since(self.since) >= PATIENCE;
         let verdict = match failure {
-            None => Verdict::Success,
             Some(Failure::Timeout) if !patient => Verdict::Ignored,
             Some(Failure::Full | Failure::Open) => Verdict::Ignored,
             Some(failure) if failure.is_outage() => Verdict::Failure,
             // It answered, if only to refuse.
-            Some(_) => Verdict::Success,
+            _ => Verdict::Success,
         };
         let timeout = failure == Some(&Failure::Timeout) && verdict == Verdict::Failure;
         self.inner.note(&self.server, self.slot, permit, verdict, timeout);

@@ -4,6 +4,7 @@ use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Durat
 
 use futures_util::future::{Either, join_all, select};
 use serde::Serialize;
+use tracing::Instrument as _;
 
 use super::{
     super::{Cache, core::Core, options::WriteOptions},
@@ -19,6 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     expiry,
     format::Format,
+    observe::span,
     request::OneOrMany,
 };
 
@@ -60,7 +62,10 @@ impl<F: Format, L> Batch<F, L> {
         let mut joined = Vec::with_capacity(wanted.len());
         for Wanted { address, key, right, stale } in wanted {
             match core.flights.open_as(address.clone(), right.id()) {
-                Opened::Joined(flight) => joined.push(flight),
+                Opened::Joined(flight) => {
+                    core.counters.joined();
+                    joined.push(flight);
+                }
                 Opened::Leads(landing, flight) => {
                     let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
                     let claim = Claim::new(Arc::clone(core), address, right, until);
@@ -71,7 +76,9 @@ impl<F: Format, L> Batch<F, L> {
         }
         if !aboard.is_empty() {
             let (cache, loader) = (self.cache.clone(), Arc::clone(&self.loader));
-            tokio::spawn(fly_all(cache, loader, self.write.clone(), self.negative_ttl, self.source.clone(), aboard));
+            let span = span::load(cache.space().keyspace(), aboard.len());
+            let (write, negative_ttl, source) = (self.write.clone(), self.negative_ttl, self.source.clone());
+            tokio::spawn(fly_all(cache, loader, write, negative_ttl, source, aboard).instrument(span));
         }
         joined
     }

@@ -7,12 +7,10 @@ use futures_util::{
     FutureExt,
     future::{Either, select},
 };
+use tracing::Span;
 
 use super::{
-    super::{
-        core::{Core, UNLEASED, not_one},
-        counters::bump,
-    },
+    super::core::{Core, UNLEASED, not_one},
     source::Source,
 };
 use crate::{
@@ -20,6 +18,7 @@ use crate::{
     clock::{BoxFuture, Tick},
     entry::NewEntry,
     error::{Error, ErrorKind, Result},
+    observe::{CallResult, Fill, span},
     request::{Lease, LeaseId, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
     service::AsOf,
     util::until,
@@ -164,6 +163,7 @@ pub(super) struct Claim {
     /// Until when a value is there that is served meanwhile: after a failure the lease is held for a while, so that the
     /// source has a pause.
     stale: Option<Tick>,
+    phase: Phase,
     open: bool,
     /// What the near tier knew when the load began.
     as_of: Option<AsOf>,
@@ -171,18 +171,34 @@ pub(super) struct Claim {
     spare: Option<NewEntry>,
 }
 
+/// How far the load of a key has come.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Waiting,
+    /// Since when, on the clock's finest line.
+    Running(Duration),
+    /// The loader has; the fill may have to.
+    Ended,
+}
+
 impl Claim {
     pub(super) fn new(core: Arc<Core>, address: Address, right: Right, stale: Option<Tick>) -> Self {
-        Self { core, address, right, stale, open: true, as_of: None, spare: None }
+        Self { core, address, right, stale, phase: Phase::Waiting, open: true, as_of: None, spare: None }
     }
 
     /// Counts the load that begins.
     pub(super) fn begins(&mut self) {
         self.as_of = self.core.service.near().and_then(|near| near.as_of(&self.address));
-        bump(&self.core.counters.loads);
-        if matches!(self.right, Right::Degraded) {
-            bump(&self.core.counters.loads_degraded);
-        }
+        self.phase = Phase::Running(self.core.clock.elapsed());
+        self.core.counters.load_begins(matches!(self.right, Right::Degraded));
+    }
+
+    /// Counts how the load ended, and notes it in its span.
+    fn ended(&mut self, result: Result<(), ErrorKind>) {
+        let Phase::Running(begun) = self.phase else { return };
+        self.phase = Phase::Ended;
+        self.core.counters.loaded(result, self.core.clock.elapsed().saturating_sub(begun));
+        span::ended(&Span::current(), result.map_or_else(CallResult::Error, |()| CallResult::Ok));
     }
 
     fn lease(&self) -> Option<(Address, Lease)> {
@@ -242,11 +258,11 @@ impl Claim {
         }
         let counters = &self.core.counters;
         match stored {
-            Ok(Written::Refused) => bump(&counters.fills_refused),
-            Ok(Written::Stored(_) | Written::NearOnly) => {}
+            Ok(Written::Refused) => counters.filled(Fill::Refused),
+            Ok(Written::Stored(_) | Written::NearOnly) => counters.filled(Fill::Stored),
             Err(error) => {
                 tracing::debug!(kind = error.kind().as_str(), "a loaded value could not be stored");
-                bump(&counters.fills_failed);
+                counters.filled(Fill::Failed);
                 if let Some(entry) = self.spare.take().filter(|_| error.is_out_of_reach()) {
                     // The fill itself has dropped what was there.
                     self.as_of = self.as_of.map(AsOf::after_own_write);
@@ -278,14 +294,15 @@ impl Claim {
         served.min(self.core.settings.refresh_pause)
     }
 
-    fn succeeded(&self) {
+    fn succeeded(&mut self) {
+        self.ended(Ok(()));
         if let Some(failures) = &self.core.failures {
             failures.succeeded(&self.address);
         }
     }
 
     fn failed(&mut self, error: &Error) {
-        bump(&self.core.counters.load_failures);
+        self.ended(Err(error.kind()));
         if let Some(failures) = &self.core.failures {
             failures.failed(&self.address, error, self.core.clock.now());
         }
@@ -311,7 +328,11 @@ impl Drop for Claim {
     /// The loader panicked, was abandoned, or its runtime ends: the lease goes back now instead of ageing out.
     fn drop(&mut self) {
         if self.open {
-            bump(&self.core.counters.load_failures);
+            match self.phase {
+                Phase::Waiting => {}
+                Phase::Running(_) => self.ended(Err(ErrorKind::LoadPanicked)),
+                Phase::Ended => self.core.counters.filled(Fill::Failed),
+            }
             self.release(Duration::ZERO);
         }
     }

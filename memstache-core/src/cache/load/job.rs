@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use tracing::Instrument as _;
 
 use super::{
     super::{
@@ -26,6 +27,7 @@ use crate::{
     error::{BoxError, Error, ErrorKind, Result},
     expiry,
     format::Format,
+    observe::span,
     request::{Get, GetItem, Lookup, OnMiss, OneOrMany},
     util::{timed_out, until},
 };
@@ -49,13 +51,18 @@ impl<F: Format, L> Job<F, L> {
     {
         let core = Arc::clone(&self.cache.core);
         match core.flights.open_as(self.address.clone(), right.id()) {
-            Opened::Joined(joined) => joined,
+            Opened::Joined(joined) => {
+                core.counters.joined();
+                joined
+            }
             Opened::Leads(landing, joined) => {
                 let address = self.address.clone();
                 let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
                 let source = self.source.clone();
                 let produce: BoxFuture<'static, _> = Box::pin(self.produce(stale));
-                tokio::spawn(fly(landing, load(core, address, right, until, source, produce)));
+                // What the load logs, and what its source is asked, belongs to the call that started it.
+                let span = span::load(address.keyspace(), 1);
+                tokio::spawn(fly(landing, load(core, address, right, until, source, produce)).instrument(span));
                 joined
             }
         }

@@ -125,7 +125,10 @@ impl<'a, F: Format> Look<'a, F> {
             Ok(Lookup::Busy(id)) => {
                 let flight = id.and_then(|id| self.cache.core.flights.join_as(self.address, id.0));
                 match flight {
-                    Some(flight) => Verdict::Join(flight),
+                    Some(flight) => {
+                        self.cache.core.counters.joined();
+                        Verdict::Join(flight)
+                    }
                     None => return self.busy(now).await.map(|()| None),
                 }
             }

@@ -93,7 +93,7 @@ async fn what_is_removed_while_they_load_is_not_seen_again() {
     let store = kit::store(kit::builder(&kit::single()).prefix(&prefix)).await;
     let removal = async {
         let counter = format!("{prefix}loads");
-        kit::until("a load has begun", async || kit::raw(&["GET", &counter]).await.ends_with('1')).await;
+        kit::until("a load has begun", async || kit::raw(&["GET", &counter]).await == "$1\r\n1").await;
         kit::remove(&store, "k").await.expect("removed");
         for _ in 0..40 {
             let seen = kit::get(&store, "k").await.expect("read");

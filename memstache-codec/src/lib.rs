@@ -4,6 +4,8 @@
 
 mod compress;
 mod compressor;
+#[cfg(feature = "config")]
+mod config;
 #[cfg(feature = "zstd")]
 mod dictionary;
 mod format;
@@ -19,6 +21,8 @@ pub use self::compressor::Gzip;
 pub use self::compressor::Lz4;
 #[cfg(feature = "zstd")]
 pub use self::compressor::Zstd;
+#[cfg(feature = "config")]
+pub use self::config::{CONFIG_EXAMPLE, compression, register, register_with};
 #[cfg(feature = "zstd")]
 pub use self::dictionary::{Dictionaries, Dictionary, DictionaryStats, MAX_DICTIONARY, Savings};
 #[cfg(feature = "message-pack")]

@@ -8,13 +8,17 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     hint::black_box,
+    pin::Pin,
     sync::Arc,
-    time::Instant,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
 use memstache_core::{
-    Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Space, Stack,
-    TransformLayer,
+    Address, Cache, CacheService, ErasedService, Error, ErrorKind, Get, Json, KeyspaceName, MemoryStore, NearConfig,
+    Request, Response, Space, Stack, TransformLayer,
+    observe::{ObserveLayer, Registry},
+    resilience::{BreakerConfig, Probing, Resilience, ResilienceConfig},
 };
 use tower::{Service, ServiceBuilder};
 
@@ -112,6 +116,7 @@ fn rows() -> Vec<Row> {
         black_box(now(erased.dispatch(Get::one(address.clone())))).expect("found");
     });
 
+    let (full_row, refused_rows) = (full(&fill, store(), "full default stack, bytes hit"), refused(&fill, &store));
     let cache = fill(ErasedService::new(store()));
     let handle_row = Row::new("handle over the store, get::<u64>", move || {
         assert_eq!(black_box(now(cache.get::<u64>("user:7"))).expect("found"), Some(7));
@@ -128,7 +133,140 @@ fn rows() -> Vec<Row> {
         assert_eq!(black_box(now(cache.get::<u64>("user:7"))).expect("found"), Some(7));
     });
     let (near_many, decoded_many) = many();
-    vec![bare_row, layered_row, erased_row, handle_row, near_row, decoded_one(), near_many, decoded_many]
+    let [recorded_handle, recorded_near] = recorded();
+    let mut rows = vec![
+        bare_row,
+        layered_row,
+        erased_row,
+        full_row,
+        handle_row,
+        recorded_handle,
+        near_row,
+        recorded_near,
+        decoded_one(),
+        near_many,
+        decoded_many,
+    ];
+    rows.extend(refused_rows);
+    rows
+}
+
+/// The layers of a default stack over a leaf: limits, two transforms, retries, a breaker, the timeout of attempts.
+fn layers<S: CacheService>(leaf: S, config: ResilienceConfig) -> ErasedService {
+    let resilience = Resilience::new(config).expect("good settings");
+    Stack::over(leaf).resilient(&resilience).compress(Pass).seal(Pass).build()
+}
+
+fn full(fill: &impl Fn(ErasedService) -> Cache<Json>, store: MemoryStore, name: &'static str) -> Row {
+    let stack = layers(store, ResilienceConfig::default());
+    let key = fill(stack.clone()).address("user:7").expect("a name");
+    Row::new(name, move || {
+        black_box(now(stack.dispatch(Get::one(key.clone())))).expect("found");
+    })
+}
+
+/// Calls through the same layers that are shed, refused or given up.
+fn refused(fill: &impl Fn(ErasedService) -> Cache<Json>, store: &impl Fn() -> MemoryStore) -> Vec<Row> {
+    let key = fill(ErasedService::new(store())).address("user:7").expect("a name");
+    let stack = layers(Hanging, ResilienceConfig { max_calls: Some(1), ..ResilienceConfig::default() });
+    let mut held = stack.dispatch(Get::one(key.clone()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let guard = runtime.enter();
+    assert!(poll_once(&mut held).is_pending());
+    drop(guard);
+    let address = key.clone();
+    let shed = Row::new("shed by the limit", move || {
+        let _held = (&held, &runtime);
+        black_box(now(stack.dispatch(Get::one(address.clone())))).expect_err("shed");
+    });
+
+    let config = BreakerConfig::leaf().with_probing(Probing::Requests).with_open_for(Duration::from_secs(3600));
+    let config = ResilienceConfig { breaker: Some(config), retry: None, ..ResilienceConfig::default() };
+    let stack = layers(Gone, config);
+    for _ in 0..5 {
+        now(stack.dispatch(Get::one(key.clone()))).expect_err("gone");
+    }
+    let address = key.clone();
+    let open = Row::new("refused by an open breaker", move || {
+        black_box(now(stack.dispatch(Get::one(address.clone())))).expect_err("refused");
+    });
+
+    let config = ResilienceConfig { timeout: None, ..ResilienceConfig::default() };
+    let stack = layers(Hanging, config);
+    let cancelled = Row::new("given up while the store hangs", move || {
+        let mut call = stack.dispatch(Get::one(key.clone()));
+        assert!(poll_once(&mut call).is_pending());
+        drop(black_box(call));
+    });
+    vec![shed, open, cancelled]
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// A leaf that never answers.
+#[derive(Clone)]
+struct Hanging;
+
+impl Service<Request> for Hanging {
+    type Response = Response;
+    type Error = Error;
+    type Future = std::future::Pending<Result<Response, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+/// A leaf that is out of reach.
+#[derive(Clone)]
+struct Gone;
+
+impl Service<Request> for Gone {
+    type Response = Response;
+    type Error = Error;
+    type Future = std::future::Ready<Result<Response, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        std::future::ready(Err(Error::new(ErrorKind::Unavailable, "gone")))
+    }
+}
+
+/// The handle over the store, and near hits, both recorded by a registry.
+fn recorded() -> [Row; 2] {
+    let recorder = Registry::new().recorder("k").expect("a name");
+    let build = |stack| {
+        let cache = Cache::builder(stack).keyspace("k").format(Json).recorder(recorder.clone()).build();
+        let cache = cache.expect("good settings");
+        now(async { cache.set("user:7", &7u64).await }).expect("stored");
+        cache
+    };
+    let stack = || {
+        let store = MemoryStore::builder().max_bytes(1 << 20).build().expect("good settings");
+        Stack::over(store).observe(ObserveLayer::new(recorder.clone()))
+    };
+    let cache = build(stack().build());
+    let handle = Row::new("handle over the store, get::<u64>, recorded", move || {
+        assert_eq!(black_box(now(cache.get::<u64>("user:7"))).expect("found"), Some(7));
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let near = NearConfig::new(1 << 20).expect("large enough");
+    let cache = runtime.block_on(async { build(stack().near(near).build()) });
+    assert_eq!(runtime.block_on(cache.get::<u64>("user:7")).expect("found"), Some(7));
+    let near = Row::new("near hit, get::<u64>, recorded", move || {
+        let _runtime = &runtime;
+        assert_eq!(black_box(now(cache.get::<u64>("user:7"))).expect("found"), Some(7));
+    });
+    [handle, near]
 }
 
 /// A handle on pages of a kibibyte in a near tier that has room for all of them, decoded.
@@ -213,7 +351,15 @@ fn main() {
         println!("| {} | {nanos:.0} | {:.2} | {} |", row.name, nanos / base, row.allocations);
     }
     // Bytes cannot be decoded into a page without an allocation: its text.
-    let allowed = [0, 0, 1, 2, 0, 0, 1, 0];
+    let allowed = [0, 0, 1, 2, 2, 2, 0, 0, 0, 1, 0, 2, 2, 2];
+    assert_eq!(rows.len(), allowed.len());
+    // What a whole stack adds to the store, against what one box does.
+    let (boxed, full) = (rows[2].median() - base, rows[3].median() - base);
+    println!("\nthe full stack adds {full:.0} ns to the bare store, a boxed call {boxed:.0} ns: {:.2} x", full / boxed);
+    for (recorded, plain) in [(5, 4), (7, 6)] {
+        let times = rows[recorded].median() / rows[plain].median();
+        println!("{}: {times:.2} x (mark: 1.20)", rows[recorded].name);
+    }
     for (row, allowed) in rows.iter().zip(allowed) {
         assert!(row.allocations <= allowed, "{}: {} allocations, allowed {allowed}", row.name, row.allocations);
     }

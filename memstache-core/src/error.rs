@@ -45,6 +45,24 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind that there is today.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Invalid,
+        Self::TooLarge,
+        Self::Unsupported,
+        Self::Rejected,
+        Self::NotFound,
+        Self::Timeout,
+        Self::Unknown,
+        Self::Unavailable,
+        Self::Overloaded,
+        Self::Conflict,
+        Self::Load,
+        Self::LoadPanicked,
+        Self::Protocol,
+        Self::Io,
+    ];
+
     /// Returns the kind's name in lower case, as metrics and logs show it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -143,6 +161,12 @@ impl Error {
     /// Returns the kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// Returns whether the store is out of reach: it did not answer, or not in time.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        use ErrorKind::{Io, Timeout, Unavailable, Unknown};
+        matches!(self.kind(), Unavailable | Timeout | Unknown | Io)
     }
 
     /// Returns whether repeating the same idempotent call may help.
@@ -244,6 +268,18 @@ impl From<std::convert::Infallible> for Error {
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         Self::new(ErrorKind::Io, format!("input or output failed: {}", error.kind())).with_source(error)
+    }
+}
+
+/// One error for all that is wrong.
+pub(crate) fn all_of(wrong: &[Error]) -> Result<()> {
+    match wrong {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        many => {
+            let lines: Vec<String> = many.iter().map(ToString::to_string).collect();
+            Err(Error::new(ErrorKind::Invalid, lines.join("; ")))
+        }
     }
 }
 

@@ -9,14 +9,18 @@ mod cache;
 mod clock;
 mod coalesce;
 mod coherence;
+#[cfg(feature = "config")]
+pub mod config;
 mod entry;
 pub mod envelope;
 mod error;
 pub mod expiry;
+mod explain;
 mod format;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod health;
 mod lifetime;
 pub mod memoize;
 #[cfg(feature = "memory")]
@@ -24,6 +28,7 @@ mod memory;
 mod name;
 #[cfg(feature = "near")]
 mod near;
+pub mod observe;
 mod record;
 mod request;
 #[cfg(feature = "resilience")]
@@ -34,22 +39,27 @@ mod store;
 mod striped;
 #[cfg(feature = "memory")]
 mod sync;
+#[cfg(feature = "otlp")]
+pub mod telemetry;
 mod tenant_keys;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod transform;
 mod util;
 mod version;
+mod warm_up;
 
 #[cfg(feature = "json")]
 pub use self::format::Json;
 #[cfg(feature = "memory")]
 pub use self::memory::{
-    AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, PolicyKind,
-    Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
+    AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, OwnPolicy,
+    PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
 };
 #[cfg(feature = "near")]
-pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView};
+pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView, OnDegraded};
+#[cfg(feature = "resilience")]
+pub use self::stack::Limits;
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
@@ -64,7 +74,9 @@ pub use self::{
     coherence::{Coherence, Invalidation, InvalidationStream},
     entry::{Content, Encoding, Entry, EntryOptions, FormatId, HasSchema, MAX_TAGS, Meta, NewEntry, Schema, Tags},
     error::{BoxError, Error, ErrorKind, Result},
+    explain::{EntryExplained, Explanation, TierExplained},
     format::Format,
+    health::{Condition, Health, HealthReport, HealthValue, PartHealth},
     lifetime::{Lifetime, MAX_TTL},
     name::{KeyspaceName, MAX_LABEL, MAX_TAG, Tag, TenantId},
     record::{
@@ -72,16 +84,17 @@ pub use self::{
         MemoryRecords, Record, RecordEvent, RecordKey, RecordPrefix, RecordStore, RecordStream,
     },
     request::{
-        Consistency, Found, Get, GetItem, Invalidate, Invalidated, Lease, LeaseId, Lookup, OnMiss, OneOrMany,
-        Operation, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target, Touch, TouchItem,
-        TouchKind, Touched, When, Written,
+        Consistency, Explain, Explained, Found, Get, GetItem, Invalidate, Invalidated, Lease, LeaseId, Lookup, OnMiss,
+        OneOrMany, Operation, Reason, Remove, Removed, Request, Response, Scope, Set, SetItem, Stored, Target,
+        TierReport, Touch, TouchItem, TouchKind, Touched, When, Written,
     },
-    service::{CacheService, DecodedAs, ErasedService, TryHit},
+    service::{AsOf, CacheService, DecodedAs, ErasedService, TryHit},
     stack::{NoNear, Stack},
     store::{Store, StoreService},
     tenant_keys::{Receipt, TenantKeys},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},
     version::{Sequence, Version},
+    warm_up::{Seeded, WarmUp, WarmUpReport},
 };
 
 /// How the policies of the memory store compare, and which one to take.

@@ -10,7 +10,7 @@ pub const MAX_LABEL: usize = 64;
 /// Longest tag, in bytes.
 pub const MAX_TAG: usize = 128;
 
-fn label(field: &'static str, text: &str) -> Result<Arc<str>> {
+pub(crate) fn label(field: &'static str, text: &str) -> Result<Arc<str>> {
     if text.is_empty() || text.len() > MAX_LABEL {
         return Err(Error::invalid(
             field,

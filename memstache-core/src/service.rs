@@ -11,11 +11,12 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    address::Parts,
+    address::{self, Address},
     clock::{BoxFuture, Tick},
-    entry::{Content, Entry, FormatId, Meta, Schema},
+    entry::{Content, Entry, FormatId, Meta, NewEntry, Schema},
     error::{Error, Result},
-    request::{Request, Response, Scope},
+    health::{Health, HealthReport, Parts},
+    request::{Request, Response, Scope, TierReport},
 };
 
 /// Every stack that memstache accepts: an alias for a tower service with a blanket impl, never implemented by hand.
@@ -47,7 +48,7 @@ pub trait TryHit: Send + Sync + 'static {
     ///
     /// Counts as a read: recency and sliding windows move. Never answers an `Authority` read. `now` may be an
     /// [upper bound](crate::Clock::upper_bound): what is fresh only before it is left to the stack.
-    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry>;
+    fn try_hit(&self, parts: &address::Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry>;
 
     /// Returns what was decoded before from the entry that [`try_hit`](Self::try_hit) would return, if it is what is wanted.
     ///
@@ -55,7 +56,7 @@ pub trait TryHit: Send + Sync + 'static {
     /// Default: nothing decoded is kept.
     fn try_decoded(
         &self,
-        parts: &Parts<'_>,
+        parts: &address::Parts<'_>,
         scope: &Scope,
         now: Tick,
         wanted: &DecodedAs,
@@ -65,11 +66,58 @@ pub trait TryHit: Send + Sync + 'static {
         None
     }
 
+    /// Returns what is known of a key now, for [`keep_unverified`](Self::keep_unverified). Default: nothing.
+    fn as_of(&self, address: &Address) -> Option<AsOf> {
+        let _ = address;
+        None
+    }
+
+    /// Keeps a value that the store is not there to take, unless the key was changed or invalidated since `as_of`; returns
+    /// whether it is kept.
+    ///
+    /// It is served only while the store cannot be asked, as stale. Default: it is not kept.
+    fn keep_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {
+        let _ = (address, entry, as_of);
+        false
+    }
+
     /// Keeps what was decoded from an entry that was answered here, for as long as that very entry is held.
     ///
     /// `weight` is what the value takes, in bytes. Default: it is not kept.
-    fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
+    fn keep_decoded(
+        &self,
+        parts: &address::Parts<'_>,
+        entry: &Entry,
+        value: Arc<dyn Any + Send + Sync>,
+        weight: usize,
+    ) {
         let _ = (parts, entry, value, weight);
+    }
+
+    /// Says what is held here of a key and why it would not be answered, changing nothing.
+    ///
+    /// Default: nothing is said.
+    fn explain(&self, parts: &address::Parts<'_>, scope: &Scope, now: Tick) -> Option<TierReport> {
+        let _ = (parts, scope, now);
+        None
+    }
+}
+
+/// What a near tier knew of a key at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AsOf {
+    pub(crate) lane: usize,
+    pub(crate) changes: u64,
+    pub(crate) flushes: u64,
+    pub(crate) sequence: u64,
+}
+
+impl AsOf {
+    /// What is known if nothing has happened since but one write of one's own, which was sent through the near tier.
+    #[must_use]
+    pub fn after_own_write(self) -> Self {
+        Self { changes: self.changes.wrapping_add(1), ..self }
     }
 }
 
@@ -99,9 +147,13 @@ impl DecodedAs {
 
 /// A whole stack behind `&self`: the only type erasure, made once, at the handle.
 ///
-/// Cloning costs one reference count. Readiness is awaited inside the call, so the master copy never holds a permit.
+/// Cloning costs one or two reference counts. Readiness is awaited inside the call, so the master copy never holds a permit.
 #[derive(Clone)]
-pub struct ErasedService(Arc<Erased<dyn Dispatch>>);
+pub struct ErasedService {
+    erased: Arc<Erased<dyn Dispatch>>,
+    /// What is asked for its health, if anything is.
+    parts: Option<Arc<Parts>>,
+}
 
 trait Dispatch: Send + Sync {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>>;
@@ -122,12 +174,12 @@ impl<S: CacheService> Dispatch for S {
 impl ErasedService {
     /// Erases a stack.
     pub fn new(service: impl CacheService) -> Self {
-        Self(Arc::new(Erased { near: None, service }))
+        Self { erased: Arc::new(Erased { near: None, service }), parts: None }
     }
 
     /// Erases a stack that contains `near`, whose hits are answered without going through the stack: no layer sees them.
     pub fn with_try_hit(service: impl CacheService, near: impl TryHit) -> Self {
-        Self(Arc::new(Erased { near: Some(Box::new(near)), service }))
+        Self { erased: Arc::new(Erased { near: Some(Box::new(near)), service }), parts: None }
     }
 
     /// Sends a request through the stack. At most one allocation of its own.
@@ -135,17 +187,33 @@ impl ErasedService {
     /// # Cancellation
     /// Dropping the future drops the request wherever it is; a write may or may not have happened.
     pub fn dispatch(&self, request: impl Into<Request>) -> BoxFuture<'static, Result<Response>> {
-        self.0.service.dispatch(request.into())
+        self.erased.service.dispatch(request.into())
     }
 
     /// Returns what the near tier would answer a read with, if there is one and it holds a fresh entry.
-    pub fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
+    pub fn try_hit(&self, parts: &address::Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
         self.near()?.try_hit(parts, scope, now)
     }
 
     /// Returns the near tier, if there is one.
     pub fn near(&self) -> Option<&dyn TryHit> {
-        self.0.near.as_deref()
+        self.erased.near.as_deref()
+    }
+
+    /// Has a part of the stack be asked how it is; [`Stack`](crate::Stack) does so for the parts that it knows.
+    #[must_use]
+    pub fn watch(mut self, part: impl Health) -> Self {
+        Arc::make_mut(self.parts.get_or_insert_default()).push(part);
+        self
+    }
+
+    pub(crate) fn with_parts(self, parts: Parts) -> Self {
+        Self { parts: Some(Arc::new(parts)), ..self }
+    }
+
+    /// Asks all parts that are watched how they are.
+    pub fn health(&self) -> HealthReport {
+        self.parts.iter().flat_map(|parts| parts.ask()).collect()
     }
 }
 

@@ -27,14 +27,25 @@ impl Striped {
     /// Adds one.
     #[inline]
     pub(crate) fn bump(&self) {
-        let own = OWN.get();
-        let own = if own == usize::MAX { first() } else { own };
-        self.0[own % STRIPES].0.fetch_add(1, Release);
+        self.add(1);
+    }
+
+    /// Adds so many.
+    #[inline]
+    pub(crate) fn add(&self, count: u64) {
+        self.0[own() % STRIPES].0.fetch_add(count, Release);
     }
 
     pub(crate) fn sum(&self) -> u64 {
         self.0.iter().map(|stripe| stripe.0.load(Acquire)).sum()
     }
+}
+
+/// Returns which stripe is the thread's, for counts of any number of stripes.
+#[inline]
+pub(crate) fn own() -> usize {
+    let own = OWN.get();
+    if own == usize::MAX { first() } else { own }
 }
 
 /// Gives the thread its stripe.

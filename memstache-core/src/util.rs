@@ -39,3 +39,8 @@ pub(crate) fn timed_out(what: &'static str) -> Error {
 pub(crate) fn protocol(what: &'static str) -> Error {
     Error::new(crate::error::ErrorKind::Protocol, what)
 }
+
+/// Whole milliseconds of a span, rounded down, saturating.
+pub(crate) fn whole_millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -3,6 +3,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
+#[cfg(feature = "config")]
+mod config;
 mod derive;
 #[cfg(feature = "emulator")]
 #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
@@ -20,6 +22,8 @@ mod random;
 mod rsa;
 mod seal;
 
+#[cfg(feature = "config")]
+pub use self::config::{CONFIG_EXAMPLE, register};
 #[cfg(feature = "azure")]
 pub use self::provider::{AzureAuth, AzureKeyVault, AzureKeyVaultBuilder, AzureKeys, AzureSecrets};
 #[cfg(any(test, feature = "test-util"))]

@@ -1,2 +1,22 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod builder;
+mod client;
+mod health;
+mod layout;
+mod listen;
+mod records;
+mod script;
+mod stats;
+mod store;
+
+pub use self::{
+    builder::{OnOversize, RedisBuilder},
+    health::{RedisHealth, ServerHealth},
+    listen::LagHistogram,
+    records::RedisRecords,
+    stats::RedisStats,
+    store::RedisStore,
+};

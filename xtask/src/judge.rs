@@ -1,27 +1,97 @@
-//! Microsoft's Python SDK judges the Key Vault emulator.
+//! What others wrote judges what we send: Microsoft's Python SDK the Key Vault emulator, a collector and Prometheus' own tool
+//! the telemetry.
 
-use crate::{steps::Steps, wheels::Environment, workspace::Workspace};
+use std::process::Command;
 
-/// The crate that has the emulator.
-pub(crate) const CRYPTO: &str = "memstache-crypto";
+use crate::{steps::Steps, tools, wheels::Environment, workspace::Workspace};
 
 /// The pinned SDK.
-const PINS: &str = include_str!("../judge.txt");
+const SDK: &str = include_str!("../judge.txt");
 
-/// Installs the SDK and runs the test that is ignored without it; returns what the runner printed.
-pub(crate) fn run(ws: &Workspace, release: bool, steps: &mut Steps) -> Vec<String> {
-    let home = ws.target.join("judge");
-    let sdk = Environment { name: "Azure's Python SDK", home, pins: PINS, file: "xtask/judge.txt" };
-    if !sdk.make(ws, steps) {
-        steps.fail("judge", "it needs Python 3 with its venv module, and PyPI; --no-judge leaves it out");
-        return Vec::new();
+/// The pinned collector.
+const COLLECTOR: &str = include_str!("../rotel.txt");
+
+/// What is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Judge {
+    /// The crate that is judged.
+    pub(crate) package: &'static str,
+    /// Its test binary, whose ignored tests need what is installed here.
+    pub(crate) test: &'static str,
+    /// Of the step.
+    name: &'static str,
+    /// For people: what is installed.
+    installs: &'static str,
+    pins: &'static str,
+    file: &'static str,
+    /// Under which the test is told of the environment's Python.
+    python: &'static str,
+    /// A tool of the system, and under which name the test is told of it.
+    tool: Option<(&'static str, &'static str)>,
+}
+
+/// All of them.
+pub(crate) const JUDGES: &[Judge] = &[
+    Judge {
+        package: "memstache-crypto",
+        test: "judge",
+        name: "judge",
+        installs: "Azure's Python SDK",
+        pins: SDK,
+        file: "xtask/judge.txt",
+        python: "MEMSTACHE_JUDGE_PYTHON",
+        tool: None,
+    },
+    Judge {
+        package: "memstache-core",
+        test: "observe",
+        name: "telemetry",
+        installs: "the collector rotel",
+        pins: COLLECTOR,
+        file: "xtask/rotel.txt",
+        python: "MEMSTACHE_ROTEL_PYTHON",
+        tool: Some(("promtool", "MEMSTACHE_PROMTOOL")),
+    },
+];
+
+impl Judge {
+    /// Installs what it needs and runs the tests that are ignored without it; returns what the runner printed.
+    pub(crate) fn run(&self, ws: &Workspace, release: bool, steps: &mut Steps) -> Vec<String> {
+        // All packages, as for the tests: nothing is built anew.
+        let mut command = ws.cargo(["test", "--workspace", "--all-features", "--test", self.test]);
+        if release {
+            command.arg("--release");
+        }
+        let Some(command) = self.equip(ws, &mut command, steps) else { return Vec::new() };
+        steps.watch(self.name, command.args(["--", "--ignored"]))
     }
-    // All packages, as for the tests: nothing is built anew.
-    let mut command = ws.cargo(["test", "--workspace", "--all-features", "--test", "judge"]);
-    if release {
-        command.arg("--release");
+
+    /// Tells a command where everything is; `None` if something is missing, which is a failed step.
+    fn equip<'a>(&self, ws: &Workspace, command: &'a mut Command, steps: &mut Steps) -> Option<&'a mut Command> {
+        let home = ws.target.join(self.file.trim_start_matches("xtask/").trim_end_matches(".txt"));
+        let environment = Environment { name: self.installs, home, pins: self.pins, file: self.file };
+        if !environment.make(ws, steps) {
+            steps.fail(self.name, "it needs Python 3 with its venv module, and PyPI; --no-judge leaves it out");
+            return None;
+        }
+        command.env(self.python, environment.program("python"));
+        if let Some((tool, variable)) = self.tool {
+            let Ok(path) = tools::require(ws, tool) else {
+                steps.fail(
+                    self.name,
+                    &format!("{tool} is missing; `cargo xtask setup` installs it; --no-judge leaves it out"),
+                );
+                return None;
+            };
+            command.env(variable, path);
+        }
+        Some(command)
     }
-    steps.watch("judge", command.args(["--", "--ignored"]).env("MEMSTACHE_JUDGE_PYTHON", sdk.program("python")))
+
+    /// Whether it judges one of these packages; all if none is named.
+    pub(crate) fn judges(&self, packages: &[String]) -> bool {
+        packages.is_empty() || packages.iter().any(|name| name == self.package)
+    }
 }
 
 #[cfg(test)]
@@ -29,8 +99,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sdk_is_pinned_and_hashed() {
-        crate::wheels::tests::assert_pinned(PINS, 3);
-        assert!(PINS.contains("azure-keyvault-secrets==") && PINS.contains("azure-keyvault-keys=="));
+    fn everything_is_pinned_and_hashed() {
+        crate::wheels::tests::assert_pinned(SDK, 3);
+        assert!(SDK.contains("azure-keyvault-secrets==") && SDK.contains("azure-keyvault-keys=="));
+        crate::wheels::tests::assert_pinned(COLLECTOR, 1);
+    }
+
+    #[test]
+    fn every_judge_has_its_test() {
+        let ws = Workspace::load().unwrap();
+        for judge in JUDGES {
+            let packages = ws.select(&[judge.package.to_owned()]).unwrap();
+            let mut targets = packages[0].targets.iter();
+            assert!(targets.any(|target| target.name == judge.test && target.kind == ["test"]), "{judge:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a command-line tool says there what went wrong")]
 
 mod bench;
+mod chaos;
 mod ci;
 mod demo;
 mod features;
@@ -44,6 +45,7 @@ enum Verb {
     Test(test::Args),
     Up(servers::UpArgs),
     Down(servers::DownArgs),
+    Chaos(chaos::Args),
     Lint(lint::Args),
     Matrix(matrix::Args),
     Tidy(tidy::Args),
@@ -82,6 +84,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Demo(args) => demo::run(ws, &args),
         Verb::Up(args) => servers::up(ws, &args),
         Verb::Down(args) => servers::down(ws, &args),
+        Verb::Chaos(args) => chaos::run(ws, &args),
         Verb::Keep(args) => servers::keep(&args),
     }
 }

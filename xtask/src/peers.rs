@@ -1,30 +1,63 @@
 //! The program under `xtask/peers`, a workspace of its own, that puts memstache beside other caches.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{env, path::PathBuf, process::Command, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
-use crate::{process, steps::Steps, workspace::Workspace};
+use crate::{
+    process,
+    servers::{One, Service, Version},
+    steps::Steps,
+    workspace::Workspace,
+};
 
 /// What it compares, each a verb of its own.
-pub(crate) const COMPARISONS: [&str; 2] = ["memory", "hit-ratio"];
+pub(crate) const COMPARISONS: [&str; 3] = ["memory", "hit-ratio", REDIS];
+
+/// The comparison that needs a server, and clients that take long to build: a feature of its own.
+const REDIS: &str = "redis";
 
 /// Quick to build, and good enough to see that it works.
 const SMOKE: [&str; 2] = ["--profile", "smoke"];
 
+/// What that comparison runs over.
+const SERVER: (Service, Version) = (Service::Redis, Version::Redis7);
+/// Of no consequence to a single server.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Becomes the program, built as a service would build it.
 pub(crate) fn compare(ws: &Workspace, comparison: &str, words: &[String]) -> Result<()> {
+    if comparison == REDIS {
+        return over_redis(ws, words);
+    }
     let mut command = cargo(ws, "run", &["--release"]);
     command.args(run(ws, comparison, words));
     // Files named in the words are meant from where the caller stands.
     process::take_over(command.current_dir(env::current_dir()?))
 }
 
-/// Its tests, and a short run of each comparison.
+/// Starts a server for the program, and ends it afterwards.
+fn over_redis(ws: &Workspace, words: &[String]) -> Result<()> {
+    let mut command = cargo(ws, "run", &["--release", "--features", REDIS]);
+    command.args(run(ws, REDIS, words)).current_dir(env::current_dir()?);
+    if words.iter().any(|word| word == "--help" || word == "--url" || word.starts_with("--url=")) {
+        return process::take_over(&mut command);
+    }
+    let one = One::start(ws, &mut Steps::new(), SERVER, PATIENCE)?;
+    let ended = command.args(["--url", &one.state.url]).status();
+    one.end()?;
+    let status = ended.context("cargo could not be started")?;
+    if !status.success() {
+        bail!("the comparison ended with an error ({status})");
+    }
+    Ok(())
+}
+
+/// Its tests, and a short run of each comparison but the one over Redis.
 pub(crate) fn smoke(ws: &Workspace) -> Result<()> {
     let mut steps = Steps::new();
     steps.run("peers: tests", &mut cargo(ws, "test", &SMOKE));
-    for comparison in COMPARISONS {
+    for comparison in COMPARISONS.into_iter().filter(|comparison| *comparison != REDIS) {
         let mut command = cargo(ws, "run", &SMOKE);
         command.args(run(ws, comparison, &["--quick".to_owned()]));
         steps.run(&format!("peers: {comparison}"), &mut command);
@@ -32,10 +65,27 @@ pub(crate) fn smoke(ws: &Workspace) -> Result<()> {
     steps.finish("smoke")
 }
 
+/// The tests of the comparison over Redis, and a short run of it: its clients take long to build.
+pub(crate) fn smoke_redis(ws: &Workspace) -> Result<()> {
+    let mut steps = Steps::new();
+    steps.run("peers over Redis: tests", cargo(ws, "test", &SMOKE).args(["--features", REDIS, REDIS]));
+    match One::start(ws, &mut steps, SERVER, PATIENCE) {
+        Ok(one) => {
+            let words = ["--quick".to_owned(), "--url".to_owned(), one.state.url.clone()];
+            let mut command = cargo(ws, "run", &SMOKE);
+            command.args(["--features", REDIS]).args(run(ws, REDIS, &words));
+            steps.run("peers over Redis", &mut command);
+            steps.check("server: end", || one.end());
+        }
+        Err(err) => steps.fail("server", &format!("{err:#}")),
+    }
+    steps.finish("smoke over Redis")
+}
+
 /// What can be said about its code.
 pub(crate) fn lint(ws: &Workspace, steps: &mut Steps) {
     let mut clippy = cargo(ws, "clippy", &SMOKE);
-    steps.run("peers: clippy", clippy.args(["--all-targets", "--", "-D", "warnings"]));
+    steps.run("peers: clippy", clippy.args(["--all-targets", "--all-features", "--", "-D", "warnings"]));
 }
 
 pub(crate) fn manifest(ws: &Workspace) -> PathBuf {

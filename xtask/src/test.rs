@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Instant};
 use anyhow::Result;
 
 use crate::{
-    judge, process,
+    judge::JUDGES,
+    process,
     screen::say,
     servers::{Session, Version},
     steps::Steps,
@@ -18,8 +19,8 @@ const REDIS: &str = "memstache-redis";
 /// Tests that need servers lie in modules of this name.
 const WITH_REDIS: &str = "with_redis::";
 
-/// Runs every test of the workspace, then every example in its docs; between them, Azure's own Python SDK on the Key Vault
-/// emulator.
+/// Runs every test of the workspace, then every example in its docs; between them, what others wrote judges what we send:
+/// Azure's Python SDK the Key Vault emulator, an OpenTelemetry collector and promtool the telemetry.
 ///
 /// Starts the servers that memstache-redis is tested with, single, TLS, Sentinel and Cluster, and ends them afterwards; what
 /// `cargo xtask up` left up is used instead.
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     /// Run only the examples in the docs; with words after it, those whose names contain them
     #[arg(long)]
     doc: bool,
-    /// Leave out the judgement of Azure's Python SDK on the Key Vault emulator, which needs Python 3 and PyPI
+    /// Leave out the judges (Azure's Python SDK, a collector, promtool), which need Python 3, PyPI and promtool
     #[arg(long)]
     no_judge: bool,
     /// Leave out the tests that need Redis servers
@@ -63,8 +64,8 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     let mut counts = Counts::default();
     if !args.doc {
         counts.add(&with_servers(ws, args, &mut steps));
-        if args.wants_judge() {
-            counts.add(&judge::run(ws, args.release, &mut steps));
+        for judge in JUDGES.iter().filter(|judge| args.wants_judges() && judge.judges(&args.packages)) {
+            counts.add(&judge.run(ws, args.release, &mut steps));
         }
     }
     if args.doc || args.args.is_empty() {
@@ -147,11 +148,10 @@ impl Args {
         out
     }
 
-    /// Whether the whole of the crate with the emulator is tested.
-    fn wants_judge(&self) -> bool {
+    /// Whether the whole of what was chosen is tested.
+    fn wants_judges(&self) -> bool {
         let all_features = self.features.is_none() && !self.no_default_features;
-        let chosen = self.packages.is_empty() || self.packages.iter().any(|name| name == judge::CRYPTO);
-        all_features && chosen && self.args.is_empty() && !self.no_judge
+        all_features && self.args.is_empty() && !self.no_judge
     }
 
     /// Whether servers are to be started: without them, what needs them fails.
@@ -228,19 +228,22 @@ mod tests {
     }
 
     #[test]
-    fn the_judge_comes_with_the_whole_of_its_crate() {
-        let of = |packages: &[&str]| Args {
-            packages: packages.iter().map(|&it| it.to_owned()).collect(),
-            ..Args::default()
+    fn a_judge_comes_with_the_whole_of_its_crate() {
+        let judged = |packages: &[&str]| {
+            let packages: Vec<_> = packages.iter().map(|&it| it.to_owned()).collect();
+            let args = Args { packages, ..Args::default() };
+            assert!(args.wants_judges());
+            JUDGES.iter().filter(|judge| judge.judges(&args.packages)).map(|judge| judge.package).collect::<Vec<_>>()
         };
-        assert!(of(&[]).wants_judge() && of(&["memstache-core", judge::CRYPTO]).wants_judge());
-        assert!(!of(&["memstache-core"]).wants_judge());
+        assert_eq!(judged(&[]), ["memstache-crypto", "memstache-core"]);
+        assert_eq!(judged(&["memstache-core", "memstache-codec"]), ["memstache-core"]);
+        assert_eq!(judged(&["memstache-codec"]), [""; 0]);
         for less in [
             Args { no_judge: true, ..Args::default() },
             Args { features: Some("json".to_owned()), ..Args::default() },
             Args { args: vec!["lease".to_owned()], ..Args::default() },
         ] {
-            assert!(!less.wants_judge());
+            assert!(!less.wants_judges());
         }
     }
 

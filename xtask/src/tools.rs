@@ -82,6 +82,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: None,
     },
     Tool {
+        program: "promtool",
+        why: "test: checks the text that Prometheus reads",
+        required: false,
+        by_hand: "install Prometheus",
+        apt: Some("prometheus"),
+    },
+    Tool {
         program: "redis-server",
         why: "test: the servers of memstache-redis",
         required: true,

@@ -112,6 +112,16 @@ pub(crate) fn named(name: &str) -> Option<Result<Arc<dyn Compressor>>> {
     Some(make(name, level))
 }
 
+/// The default level of a compressor that has levels, the least and the most of them.
+#[cfg(feature = "config")]
+pub(crate) fn levels(name: &str) -> Option<(i32, (i32, i32))> {
+    match name {
+        "zstd" => Some((3, (-7, 19))),
+        "gzip" => Some((6, (1, 9))),
+        _ => None,
+    }
+}
+
 fn make(name: &'static str, level: Option<&str>) -> Result<Arc<dyn Compressor>> {
     let level = level
         .map(|level| level.parse::<i32>().map_err(|_| Error::invalid("compression level", "a number", Given(level))));

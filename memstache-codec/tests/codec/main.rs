@@ -6,6 +6,15 @@ mod auto_traits;
 mod bombs;
 mod common;
 mod compress;
+#[cfg(all(
+    feature = "config",
+    feature = "gzip",
+    feature = "lz4",
+    feature = "message-pack",
+    feature = "postcard",
+    feature = "zstd"
+))]
+mod config;
 #[cfg(feature = "zstd")]
 mod dictionaries;
 mod edges;

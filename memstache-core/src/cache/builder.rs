@@ -14,10 +14,11 @@ use crate::{
     clock::{Clock, SystemClock},
     coalesce::Coalesce,
     entry::{HasSchema, Schema},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result, all_of},
     format::Format,
     lifetime::bounded,
     name::KeyspaceName,
+    observe::Recorder,
     service::ErasedService,
 };
 
@@ -53,6 +54,7 @@ pub struct CacheBuilder<F> {
     namer: Option<Arc<dyn Namer>>,
     clock: Arc<dyn Clock>,
     random: Random,
+    recorder: Option<Arc<dyn Recorder>>,
     backoff: Option<(Duration, Duration)>,
     settings: Settings,
 }
@@ -75,6 +77,7 @@ impl CacheBuilder<()> {
             namer: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(fastrand::f64),
+            recorder: None,
             backoff: None,
             settings,
         }
@@ -90,8 +93,8 @@ impl<F> CacheBuilder<F> {
 
     /// Chooses how values become bytes. Required.
     pub fn format<G: Format>(self, format: G) -> CacheBuilder<G> {
-        let Self { service, format: _, keyspace, namer, clock, random, backoff, settings } = self;
-        CacheBuilder { service, format, keyspace, namer, clock, random, backoff, settings }
+        let Self { service, format: _, keyspace, namer, clock, random, recorder, backoff, settings } = self;
+        CacheBuilder { service, format, keyspace, namer, clock, random, recorder, backoff, settings }
     }
 
     /// Stamps values with a schema; values with another one, or none, are misses. Default: none.
@@ -133,6 +136,13 @@ impl<F> CacheBuilder<F> {
     /// Chooses the source of numbers uniform in 0..1, for jitter and early refresh. Default: a fast generator.
     pub fn random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         self.random = Arc::new(random);
+        self
+    }
+
+    /// Chooses who is told how requests end and what became of loads, beside [`CacheStats`](crate::CacheStats): near hits
+    /// too, which pass no layer. Default: nobody.
+    pub fn recorder(mut self, recorder: impl Recorder) -> Self {
+        self.recorder = Some(Arc::new(recorder));
         self
     }
 
@@ -216,6 +226,28 @@ impl<F> CacheBuilder<F> {
         self
     }
 
+    /// Puts all loads behind a circuit breaker: that of their data source. Default: none.
+    ///
+    /// While it is open, loads fail at once with [`Unavailable`](ErrorKind::Unavailable) and
+    /// [when to try again](Error::retry_after); stale values are served as after any failed load. A load fails by its
+    /// loader's error or panic, its timeout, or when everybody who waited for it ran out of time; that the source has no
+    /// such key is an answer. Give caches of one source the same breaker.
+    ///
+    /// ```
+    /// # fn f(builder: memstache_core::CacheBuilder<()>) -> memstache_core::Result<()> {
+    /// use memstache_core::resilience::{BreakerConfig, CircuitBreaker};
+    ///
+    /// let database = CircuitBreaker::new(BreakerConfig::source())?;
+    /// let builder = builder.source_breaker(&database);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "resilience")]
+    pub fn source_breaker(mut self, breaker: &crate::resilience::CircuitBreaker) -> Self {
+        self.settings.load.source.breaker = Some(breaker.clone());
+        self
+    }
+
     /// Sets how long after a failed refresh of a stale value the next one may start. Default: 1 s.
     pub fn refresh_pause(mut self, pause: Duration) -> Self {
         self.settings.refresh_pause = pause;
@@ -247,9 +279,9 @@ impl<F> CacheBuilder<F> {
     }
 
     fn into_core(self) -> (Arc<Core>, F) {
-        let Self { service, format, keyspace: _, namer, clock, random, backoff, settings } = self;
+        let Self { service, format, keyspace: _, namer, clock, random, recorder, backoff, settings } = self;
         let failures = backoff.map(|(first, max)| Failures::new(first, max));
-        let (counters, flights, early) = (Counters::default(), Coalesce::new(), Coalesce::new());
+        let (counters, flights, early) = (Counters::new(recorder), Coalesce::new(), Coalesce::new());
         (Arc::new(Core { service, namer, clock, random, settings, counters, flights, early, failures }), format)
     }
 }
@@ -284,18 +316,6 @@ impl LoadOptions {
         let beta = self.early_refresh.filter(|beta| !(*beta > 0.0 && *beta <= 100.0));
         let early_refresh = beta.map(|beta| Error::invalid("early_refresh", "above 0 and at most 100", beta));
         [negative_ttl, soft_timeout, hard_timeout, refresh_ahead, early_refresh].into_iter().flatten()
-    }
-}
-
-/// One error for all that is wrong.
-fn all_of(wrong: &[Error]) -> Result<()> {
-    match wrong {
-        [] => Ok(()),
-        [one] => Err(one.clone()),
-        many => {
-            let lines: Vec<String> = many.iter().map(ToString::to_string).collect();
-            Err(Error::new(ErrorKind::Invalid, lines.join("; ")))
-        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    counters::{Counters, bump},
-    load::{Failures, Landed},
+    counters::Counters,
+    load::{Failures, Landed, Source},
     options::{WriteOptions, timeout},
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
+    observe::Rejection,
     request::{Get, Lookup, Operation, Request, Response, Scope},
     service::ErasedService,
     util::until,
@@ -43,6 +44,7 @@ pub(crate) struct LoadOptions {
     pub(crate) keep_loading: bool,
     pub(crate) refresh_ahead: Option<f64>,
     pub(crate) early_refresh: Option<f64>,
+    pub(crate) source: Source,
 }
 
 impl LoadOptions {
@@ -145,7 +147,7 @@ impl Core {
 
     /// Counts a value that cannot be opened, and returns its error.
     pub(crate) fn rejected(&self, error: Error) -> Error {
-        bump(&self.counters.rejected_unopened);
+        self.counters.rejected(Rejection::Unopened);
         error
     }
 

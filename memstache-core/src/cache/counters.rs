@@ -1,11 +1,21 @@
-//! What became of each request: counted once per (handle call, key), here and nowhere else.
+//! What became of each request: counted once per (handle call, key), here and nowhere else, and told to the recorder.
 
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
+use std::{
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    time::Duration,
 };
 
-use crate::{error::Error, striped::Striped};
+use crate::{
+    error::{Error, ErrorKind},
+    observe::{Ending, Event, Fill, Recorder, Rejection, ending},
+    striped::Striped,
+};
 
 /// How a read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,8 +54,11 @@ pub struct CacheStats {
     pub cancelled: u64,
     /// Loads started.
     pub loads: u64,
-    /// Loads started because the store could not be reached; their values are not stored.
+    /// Loads started because the store could not be reached; their values are not stored, but kept by a
+    /// near cache.
     pub loads_degraded: u64,
+    /// Requests that waited for a load that another one had begun in this process.
+    pub loads_joined: u64,
     /// Loads that failed, timed out or panicked.
     pub load_failures: u64,
     /// Loaded values that were not stored because the key was set, removed or invalidated meanwhile.
@@ -71,7 +84,9 @@ macro_rules! counters {
             begun: AtomicU64,
             /// Hits that were answered at once: requests that are counted once, when they end.
             at_once: Striped,
-            $(pub(crate) $name: AtomicU64,)*
+            /// Who is told as well.
+            recorder: Option<Arc<dyn Recorder>>,
+            $($name: AtomicU64,)*
         }
 
         impl Counters {
@@ -96,6 +111,7 @@ counters!(
     cancelled,
     loads,
     loads_degraded,
+    loads_joined,
     load_failures,
     fills_refused,
     fills_failed,
@@ -106,12 +122,20 @@ counters!(
 );
 
 /// Adds one.
-pub(crate) fn bump(counter: &AtomicU64) {
+fn bump(counter: &AtomicU64) {
+    add(counter, 1);
+}
+
+fn add(counter: &AtomicU64, count: u64) {
     // After the request was counted that it belongs to: a snapshot sees both or only that.
-    counter.fetch_add(1, Release);
+    counter.fetch_add(count, Release);
 }
 
 impl Counters {
+    pub(crate) fn new(recorder: Option<Arc<dyn Recorder>>) -> Self {
+        Self { recorder, ..Self::default() }
+    }
+
     /// Opens the count of `keys` requests; each must be [answered](Counted::answered), or is cancelled.
     pub(crate) fn begin(&self, keys: usize) -> Counted<'_> {
         self.begun.fetch_add(keys as u64, Relaxed);
@@ -121,7 +145,12 @@ impl Counters {
     /// Counts a request that ended at once.
     pub(crate) fn at_once(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Hit => self.at_once.bump(),
+            Outcome::Hit => {
+                self.at_once.bump();
+                if let Some(recorder) = &self.recorder {
+                    recorder.request(Ending::Hit, 1);
+                }
+            }
             other => self.begin(1).answered(Ok(other)),
         }
     }
@@ -129,6 +158,77 @@ impl Counters {
     /// Watches over the caller's own code that runs before a request is counted: its panic is one that failed.
     pub(crate) fn uncounted(&self) -> Uncounted<'_> {
         Uncounted(Some(self))
+    }
+
+    /// Counts requests that ended in the same way.
+    fn ended(&self, ending: Ending, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let counter = match ending {
+            Ending::Hit => &self.hits,
+            Ending::Stale => &self.stale,
+            Ending::Negative => &self.negative,
+            Ending::Miss => &self.misses,
+            Ending::Error => &self.errors,
+            Ending::Cancelled => &self.cancelled,
+        };
+        add(counter, count);
+        if let Some(recorder) = &self.recorder {
+            recorder.request(ending, count);
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        if let Some(recorder) = &self.recorder {
+            recorder.event(event);
+        }
+    }
+
+    /// Counts a stored value that cannot be used.
+    pub(crate) fn rejected(&self, reason: Rejection) {
+        bump(match reason {
+            Rejection::Unopened => &self.rejected_unopened,
+            Rejection::Format => &self.rejected_format,
+            Rejection::Schema => &self.rejected_schema,
+            Rejection::Decode => &self.rejected_decode,
+        });
+        tracing::debug!(reason = reason.as_str(), "a stored value could not be used");
+        self.tell(&Event::Rejected(reason));
+    }
+
+    /// Counts a load that begins.
+    pub(crate) fn load_begins(&self, degraded: bool) {
+        bump(&self.loads);
+        if degraded {
+            bump(&self.loads_degraded);
+            self.tell(&Event::Degraded);
+        }
+    }
+
+    /// Counts a request that waits for another's load.
+    pub(crate) fn joined(&self) {
+        bump(&self.loads_joined);
+        self.tell(&Event::Joined);
+    }
+
+    /// Counts how a load ended.
+    pub(crate) fn loaded(&self, result: Result<(), ErrorKind>, time: Duration) {
+        if let Err(kind) = result {
+            bump(&self.load_failures);
+            tracing::debug!(kind = kind.as_str(), "a load failed");
+        }
+        self.tell(&Event::Loaded(result, time));
+    }
+
+    /// Counts what became of a loaded value.
+    pub(crate) fn filled(&self, fill: Fill) {
+        match fill {
+            Fill::Stored => {}
+            Fill::Refused => bump(&self.fills_refused),
+            Fill::Failed => bump(&self.fills_failed),
+        }
+        self.tell(&Event::Filled(fill));
     }
 }
 
@@ -142,28 +242,20 @@ impl Counted<'_> {
     /// Counts one answer.
     pub(crate) fn answered(&mut self, outcome: Result<Outcome, &Error>) {
         self.open -= 1;
-        bump(match outcome {
-            Ok(Outcome::Hit) => &self.counters.hits,
-            Ok(Outcome::Stale) => &self.counters.stale,
-            Ok(Outcome::Negative) => &self.counters.negative,
-            Ok(Outcome::Miss) => &self.counters.misses,
-            Err(_) => &self.counters.errors,
-        });
+        self.counters.ended(ending(outcome), 1);
     }
 
     /// Counts all open requests as failed.
     pub(crate) fn failed(&mut self) {
-        self.counters.errors.fetch_add(self.open, Release);
-        self.open = 0;
+        let open = std::mem::take(&mut self.open);
+        self.counters.ended(Ending::Error, open);
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        let counter = if std::thread::panicking() { &self.counters.errors } else { &self.counters.cancelled };
-        if self.open > 0 {
-            counter.fetch_add(self.open, Release);
-        }
+        let ending = if std::thread::panicking() { Ending::Error } else { Ending::Cancelled };
+        self.counters.ended(ending, self.open);
     }
 }
 

@@ -4,6 +4,7 @@ mod builder;
 mod call;
 mod core;
 mod counters;
+mod explain;
 mod fetched;
 mod invalidate;
 mod load;
@@ -34,6 +35,7 @@ use crate::{
     address::{Address, Parts, Space},
     error::Result,
     format::Format,
+    health::{HealthReport, PartHealth},
     name::{KeyspaceName, TenantId},
     request::{Operation, Request},
     service::ErasedService,
@@ -145,6 +147,19 @@ impl<F, S> Cache<F, S> {
     /// Returns how many loads are running.
     pub fn loads_in_flight(&self) -> usize {
         self.core.flights.len()
+    }
+
+    /// Says how the parts of the stack are, and the loads of this handle.
+    ///
+    /// Asked are those parts that the stack [watches](crate::Stack::watch); none of them talks to anybody for it. A loader
+    /// or a store that hangs is told by the breaker, if there is one.
+    pub fn health(&self) -> HealthReport {
+        let stats = self.stats();
+        let loads = PartHealth::healthy("loads")
+            .with("in_flight", self.loads_in_flight())
+            .with("failed", stats.load_failures)
+            .with("without_store", stats.loads_degraded);
+        self.core.service.health().parts.into_iter().chain([loads]).collect()
     }
 
     /// Returns the stack.

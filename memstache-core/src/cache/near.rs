@@ -1,7 +1,5 @@
 //! Hits that the near tier answers at once: no future, no box, no allocation.
 
-use std::sync::atomic::AtomicU64;
-
 use serde::de::DeserializeOwned;
 
 use super::{Cache, counters::Outcome, fetched::Fetched, load::Shape, read::ReadOptions};
@@ -9,6 +7,7 @@ use crate::{
     address::Parts,
     entry::{Entry, Meta},
     format::Format,
+    observe::Rejection,
     service::DecodedAs,
 };
 
@@ -42,12 +41,12 @@ impl<F: Format> Cache<F> {
         }
     }
 
-    /// Opens what the near tier answered, and has it keep what is shared; the error is what would count it.
+    /// Opens what the near tier answered, and has it keep what is shared; the error is why it could not, for who counts that.
     pub(super) fn open_near<T: DeserializeOwned, S: Shape<T>>(
         &self,
         parts: &Parts<'_>,
         entry: &Entry,
-    ) -> Result<S::Value, &AtomicU64> {
+    ) -> Result<S::Value, Rejection> {
         let value = S::take(self.try_open(entry)?);
         if let (Some(near), Some(shared)) = (self.core.service.near(), S::share(&value)) {
             // What it takes in memory nobody can say: its own size, and what it refers to about as much as the bytes.

@@ -1,9 +1,6 @@
 //! Reading one key.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 
@@ -11,7 +8,7 @@ use super::{
     Cache,
     call::{Call, only},
     core::Core,
-    counters::{Outcome, bump},
+    counters::Outcome,
     fetched::Fetched,
     load::{Shape, shape},
     options::timeout,
@@ -24,6 +21,7 @@ use crate::{
     expiry,
     format::Format,
     lifetime::bounded,
+    observe::Rejection,
     request::{Consistency, Get, Lookup, OnMiss, OneOrMany, Request, Scope, Touch, TouchKind},
 };
 
@@ -150,23 +148,23 @@ impl<F: Format> Cache<F> {
 
     /// Opens a stored value, or says why it cannot be: the error carries its version.
     pub(super) fn open<T: DeserializeOwned>(&self, entry: &Entry) -> Result<T> {
-        self.try_open(entry).map_err(|counter| {
-            bump(counter);
+        self.try_open(entry).map_err(|reason| {
+            self.core.counters.rejected(reason);
             Error::rejected(entry.meta.version)
         })
     }
 
-    /// Opens a stored value; the error is what would count it.
-    pub(super) fn try_open<T: DeserializeOwned>(&self, entry: &Entry) -> Result<T, &AtomicU64> {
-        let (content, counters) = (&entry.meta.content, &self.core.counters);
+    /// Opens a stored value, and leaves it to the caller to count why it could not.
+    pub(super) fn try_open<T: DeserializeOwned>(&self, entry: &Entry) -> Result<T, Rejection> {
+        let content = &entry.meta.content;
         if content.sealed || content.encoding != Encoding::NONE {
-            Err(&counters.rejected_unopened)
+            Err(Rejection::Unopened)
         } else if content.format != self.format.id() {
-            Err(&counters.rejected_format)
+            Err(Rejection::Format)
         } else if content.schema != self.core.settings.schema {
-            Err(&counters.rejected_schema)
+            Err(Rejection::Schema)
         } else {
-            self.format.decode_shared(&entry.value).map_err(|_| &counters.rejected_decode)
+            self.format.decode_shared(&entry.value).map_err(|_| Rejection::Decode)
         }
     }
 }
@@ -261,8 +259,8 @@ impl<'a, F: Format> Read<'a, F> {
         let entry = cache.near_entry(&parts, &self.options)?;
         Some(match cache.open_near::<T, S>(&parts, &entry) {
             Ok(value) => cache.hit(value, S::TOLD.then_some(&entry.meta)),
-            Err(counter) => {
-                bump(counter);
+            Err(reason) => {
+                cache.core.counters.rejected(reason);
                 Fetched::miss()
             }
         })

@@ -80,6 +80,13 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
         self.now()
     }
 
+    /// Returns the time since some fixed moment, as finely as the clock can tell: for measuring how long something took.
+    ///
+    /// Default: [`now`](Self::now), in whole milliseconds.
+    fn elapsed(&self) -> Duration {
+        self.now().since(Tick::default())
+    }
+
     /// Returns the current wall-clock time.
     fn wall(&self) -> SystemTime;
 
@@ -98,6 +105,10 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 
     fn lower_bound(&self) -> Tick {
         C::lower_bound(self)
+    }
+
+    fn elapsed(&self) -> Duration {
+        C::elapsed(self)
     }
 
     fn wall(&self) -> SystemTime {
@@ -174,6 +185,11 @@ impl Clock for SystemClock {
         coarse::lower_bound(precise).unwrap_or_else(precise)
     }
 
+    fn elapsed(&self) -> Duration {
+        let origin = origin();
+        tokio_now().saturating_duration_since(origin)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the one place where the operating system is asked")]
     fn wall(&self) -> SystemTime {
         SystemTime::now()
@@ -208,6 +224,14 @@ mod tests {
         clock.sleep_until(until).await;
         assert!(clock.now() >= until);
         assert!(clock.now() < until.after(Duration::from_secs(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_measured_is_finer_than_a_tick() {
+        let clock = SystemClock::new();
+        let start = clock.elapsed();
+        tokio::time::advance(Duration::from_micros(1500)).await;
+        assert_eq!(clock.elapsed() - start, Duration::from_micros(1500));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::{error::Error as StdError, fmt, future::poll_fn, mem, sync::Arc};
 
 use parking_lot::Mutex;
 use tower_service::Service;
-use tracing::{Instrument, Span};
 
 use super::{Kept, Memo, MemoKey, Recalled};
 use crate::{
@@ -31,9 +30,7 @@ where
     let ticket = Ticket::new((inner, request));
     let loader = {
         let (ticket, memo) = (ticket.clone(), memo.clone());
-        // The load is a task of its own, and what it logs belongs to the request that started it.
-        let span = Span::current();
-        move |_: LoadContext<M::Value>| load(memo, ticket).instrument(span)
+        move |_: LoadContext<M::Value>| load(memo, ticket)
     };
     let load = cache.get_or_load::<M::Value, _, _, _, _, _>(key.name, loader).with_write(key.options);
     match load.entry().await {

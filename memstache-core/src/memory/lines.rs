@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
-use super::sequences::Sequences;
+use super::{departures::Departure, sequences::Sequences};
 use crate::{entry::Tags, request::Target, version::Sequence};
 
 /// The sequence and what was invalidated under it.
@@ -64,6 +64,11 @@ impl Lines {
     /// Returns whether an invalidation hides an entry.
     pub(crate) fn hides(&self, space_key: &[u8], tags: &Tags, sequence: u64) -> bool {
         self.table.read().hides(space_key, tags, sequence)
+    }
+
+    /// Returns what kind of invalidation hides an entry.
+    pub(crate) fn hidden_by(&self, space_key: &[u8], tags: &Tags, sequence: u64) -> Option<Departure> {
+        self.table.read().hidden_by(space_key, tags, sequence)
     }
 
     /// Returns whether the space or tenant was cleared after `sequence`.

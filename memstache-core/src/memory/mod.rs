@@ -24,6 +24,13 @@
 //! many entries: 80 of slot, 8 of wheel, 12 of policy, 5 to 11 of hash table. The others stand for what an allocator
 //! rounds up, and for slots that are kept free.
 //!
+//! # What it remembers of what went
+//! [`Cache::explain`](crate::Cache::explain) is told why a key is not here: evicted, expired, removed, hidden by a tag or a
+//! clear. The last departures of each shard are kept as fingerprints in four bytes each, one for each 512 bytes of the
+//! shard's share and between 128 and 4,096, beside `max_bytes`. A key whose place was taken by another is
+//! [`NotHeld`](crate::Reason::NotHeld): nobody knows whether it ever was stored. An invalidation that was itself forgotten
+//! (see [`MemoryBuilder::max_tag_records`]) is told as one of a tag, or as a clear.
+//!
 //! # Limits
 //! - A value over 4 KiB that is a slice of a larger buffer keeps the whole buffer alive, but is charged for its own
 //!   length: copy slices of large buffers before they are stored.
@@ -35,8 +42,10 @@
 mod budget;
 mod builder;
 mod class;
+mod departures;
 mod draft;
 mod events;
+mod explain;
 mod key;
 mod leases;
 mod lines;
@@ -67,13 +76,15 @@ use self::shared::{Config, Shared};
 pub use self::{
     builder::MemoryBuilder,
     policy::{
-        AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
+        AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, OwnPolicy, PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId,
+        TinyLfu,
     },
     service::MemoryFuture,
     stats::MemoryStats,
 };
 #[cfg(feature = "near")]
 pub(crate) use self::{
+    departures::{Departure, Past},
     draft::Draft,
     key::{Hashed, Key},
     sequences::Sequences,
@@ -184,7 +195,7 @@ impl<P: EvictionPolicy> MemoryStore<P> {
         self.shared.keep_swept();
         match stored {
             Written::Stored(version) => Ok(version),
-            Written::Refused => unreachable!("there is no condition to refuse by"),
+            Written::Refused | Written::NearOnly => unreachable!("there is no condition to refuse by"),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::quality::RandomState;
 
+use super::departures::Departure;
 use crate::{address::Space, entry::Tags, name::Tag, request::Target};
 
 /// The last invalidation of every tag, space and tenant, as points in a line; bounded.
@@ -142,6 +143,14 @@ impl Sequences {
         let Some(line) = self.spaces.get(space_key).filter(|_| !tags.is_empty()) else { return false };
         let newer = |tag: &Tag| line.tags.get(tag).is_some_and(|record| record.sequence > sequence);
         line.tagged_floor > sequence || (line.last > sequence && tags.as_slice().iter().any(newer))
+    }
+
+    /// Returns what kind of invalidation hides an entry.
+    pub(crate) fn hidden_by(&self, space_key: &[u8], tags: &Tags, sequence: u64) -> Option<Departure> {
+        if self.cleared(space_key) > sequence {
+            return Some(Departure::Cleared);
+        }
+        self.hides(space_key, tags, sequence).then_some(Departure::Tag)
     }
 
     /// Returns the last clear of a space or its tenant.

@@ -9,14 +9,15 @@ use std::{
 
 use tower_service::Service;
 
-use super::{MemoryStore, policy::EvictionPolicy, wait::Begun};
+use super::{MemoryStore, explain::TIER, policy::EvictionPolicy, wait::Begun};
 use crate::{
     clock::BoxFuture,
     coherence::{Coherence, InvalidationStream},
     error::{Error, Result},
+    health::{Health, PartHealth},
     request::{
-        Found, Get, Invalidate, Invalidated, Lookup, Remove, Removed, Request, Response, Set, SetItem, Stored, Touch,
-        Touched,
+        Explain, Explained, Found, Get, Invalidate, Invalidated, Lookup, Remove, Removed, Request, Response, Set,
+        SetItem, Stored, Touch, Touched,
     },
     store::Store,
 };
@@ -57,6 +58,11 @@ impl<P: EvictionPolicy> MemoryStore<P> {
         self.shared.keep_swept();
         invalidated
     }
+
+    fn explain_all(&self, op: &Explain) -> Explained {
+        let now = self.shared.clock.now();
+        op.items.map_ref(|address| Ok(vec![self.shared.explain_one(address, now)]))
+    }
 }
 
 impl<P: EvictionPolicy> Store for MemoryStore<P> {
@@ -86,6 +92,32 @@ impl<P: EvictionPolicy> Store for MemoryStore<P> {
     async fn invalidate(&self, op: Invalidate) -> Result<Invalidated> {
         Ok(self.invalidate_all(&op))
     }
+
+    async fn explain(&self, op: Explain) -> Result<Explained> {
+        Ok(self.explain_all(&op))
+    }
+
+    fn health(&self) -> Option<PartHealth> {
+        Some(Health::health(self))
+    }
+}
+
+/// Degraded while as many keys are being loaded as there may be leases: further loads are refused.
+impl<P: EvictionPolicy> Health for MemoryStore<P> {
+    fn health(&self) -> PartHealth {
+        let stats = self.stats();
+        let part = PartHealth::healthy(TIER)
+            .with("entries", stats.entries)
+            .with("bytes", stats.bytes)
+            .with("max_bytes", stats.max_bytes)
+            .with("leases", stats.leases_standing)
+            .with("max_leases", self.shared.max_leases);
+        if stats.leases_standing < self.shared.max_leases {
+            part
+        } else {
+            part.degraded("as many keys are being loaded as there are leases")
+        }
+    }
 }
 
 impl<P: EvictionPolicy> Coherence for MemoryStore<P> {
@@ -114,6 +146,7 @@ impl<P: EvictionPolicy> Service<Request> for MemoryStore<P> {
             Request::Remove(op) => Response::Removed(self.remove_all(op)),
             Request::Touch(op) => Response::Touched(self.touch_all(op)),
             Request::Invalidate(op) => Response::Invalidated(self.invalidate_all(&op)),
+            Request::Explain(op) => Response::Explained(self.explain_all(&op)),
         };
         MemoryFuture(State::Ready(Some(response)))
     }

@@ -113,8 +113,9 @@ impl Afterwards {
 
 impl<P: EvictionPolicy> Shared<P> {
     pub(super) fn new(config: Config<P>) -> Self {
+        let share = config.max_bytes / config.policies.len().max(1);
         let shard = |policy| {
-            let (table, leases) = (Table::new(policy), Leases::new());
+            let (table, leases) = (Table::new(policy, share), Leases::new());
             let (counters, reads) = (Counters::default(), ReadCounters::default());
             RwLock::new(Shard { table, leases, counters, reads, swept: 0, version: 0 })
         };
@@ -183,8 +184,17 @@ impl<P: EvictionPolicy> Shared<P> {
     fn retire(&self, shard: &mut Shard<P>, id: SlotId, hidden: bool, after: &mut Afterwards) {
         let counter = if hidden { &mut shard.counters.hidden } else { &mut shard.counters.expired };
         *counter += 1;
-        let cause = if hidden { RemovalCause::Removed } else { RemovalCause::Expired };
-        after.keep(self.take_out(shard, id, cause));
+        after.keep(if hidden { self.take_hidden(shard, id) } else { self.take_out(shard, id, RemovalCause::Expired) });
+    }
+
+    /// Takes out an entry that an invalidation hides, and remembers which kind did.
+    pub(super) fn take_hidden(&self, shard: &mut Shard<P>, id: SlotId) -> Option<Whole> {
+        let entry = self.take_out(shard, id, RemovalCause::Removed)?;
+        let slot = &entry.slot;
+        if let Some(why) = self.lines.hidden_by(slot.space_key(), slot.tags(), slot.sequence()) {
+            shard.table.note(slot.hash, why);
+        }
+        Some(entry)
     }
 
     /// Returns whether an invalidation hides the entry; remembers that none did.

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::{
-    policy::{EvictionPolicy, RemovalCause, SlotId},
+    policy::{EvictionPolicy, SlotId},
     shared::{Shard, Shared},
     slot::Whole,
 };
@@ -115,7 +115,7 @@ impl<P: EvictionPolicy> Shared<P> {
             let id = SlotId(walk.next);
             walk.next += 1;
             if shard.table.slot(id).is_some_and(|slot| self.is_hidden(slot)) {
-                dropped.extend(self.take_out(shard, id, RemovalCause::Removed));
+                dropped.extend(self.take_hidden(shard, id));
                 shard.counters.hidden += 1;
             }
         }

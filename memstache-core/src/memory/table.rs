@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use super::{
     class::{Class, Classes},
+    departures::{Departure, Departures, Past},
     draft::Draft,
     key::{Hashed, Key, Place, wide},
     policy::{EvictionPolicy, RemovalCause, SlotId},
@@ -25,6 +26,7 @@ pub(crate) struct Table<P, X = ()> {
     classes: Classes,
     policy: P,
     wheel: Wheel,
+    departures: Departures,
     /// Entries with a deadline.
     deadlines: usize,
     /// What the entries take, less their slots.
@@ -32,9 +34,11 @@ pub(crate) struct Table<P, X = ()> {
 }
 
 impl<P: EvictionPolicy, X: Extra> Table<P, X> {
-    pub(crate) fn new(policy: P) -> Self {
+    /// Makes a table for a share of so many bytes, which somebody else holds it to.
+    pub(crate) fn new(policy: P, share: usize) -> Self {
         let (index, slots, classes) = (HashTable::new(), Slab::new(), Classes::new());
-        Self { index, slots, classes, policy, wheel: Wheel::new(), deadlines: 0, loose: 0 }
+        let (wheel, departures) = (Wheel::new(), Departures::new(share));
+        Self { index, slots, classes, policy, wheel, departures, deadlines: 0, loose: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -212,10 +216,21 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
             found.remove();
         }
         self.policy.record_remove(id, wide(slot.hash), cause);
+        self.departures.note(slot.hash, cause.into());
         let entry = Whole { slot, rest };
         self.deadlines -= usize::from(entry.held().dead_at() != Tick::NEVER);
         self.let_go(&entry);
         Some(entry)
+    }
+
+    /// Remembers why an entry went, if it is not plain from how it was taken out, or never came in.
+    pub(crate) fn note(&mut self, hash: u32, why: Departure) {
+        self.departures.note(hash, why);
+    }
+
+    /// Returns what is known of a key that is not held.
+    pub(crate) fn past(&self, hash: Hashed) -> Past {
+        self.departures.of(hash.short)
     }
 
     /// Stops counting an entry that was taken out.
@@ -276,5 +291,15 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     /// Returns one more than the highest slot in use.
     pub(crate) fn end(&self) -> SlotId {
         SlotId(self.slots.end())
+    }
+}
+
+impl From<RemovalCause> for Departure {
+    fn from(cause: RemovalCause) -> Self {
+        match cause {
+            RemovalCause::Evicted => Self::Evicted,
+            RemovalCause::Expired => Self::Expired,
+            RemovalCause::Removed => Self::Removed,
+        }
     }
 }

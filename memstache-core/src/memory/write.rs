@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{
     budget::Budget,
+    departures::Departure,
     draft::Draft,
     key::Place,
     policy::{EvictionPolicy, RemovalCause, SlotId},
@@ -382,6 +383,7 @@ impl<P: EvictionPolicy> Shared<P> {
         }
         after.lease = self.end_lease(shard, write.draft.hash, &write.draft.place);
         shard.counters.evicted += 1;
+        shard.table.note(write.draft.hash.short, Departure::Evicted);
         Written::Stored(shard.next_version())
     }
 }

@@ -14,19 +14,20 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use tokio::sync::mpsc;
 
 use super::{
-    NearConfig, NearStats, NearView,
+    NearConfig, NearStats, OnDegraded,
     stored_key::StoredKey,
     tickets::{Ticket, Tickets},
 };
 use crate::{
-    address::{Address, Parts},
+    address::Address,
     clock::{Clock, Tick},
     coherence::Invalidation,
     entry::{Entry, Meta},
     expiry::{self, Freshness},
-    memory::{Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, TinyLfu, Whole},
+    memory::{
+        AnyPolicy, Departure, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, Whole,
+    },
     request::{Consistency, Scope, Target},
-    service::{DecodedAs, TryHit},
     striped::Striped,
 };
 
@@ -39,15 +40,13 @@ const LARGEST_SHARE: usize = 64;
 const MAX_RECORDS: usize = 65_536;
 /// Sliding reads that wait to be told below.
 const TOUCHES: usize = 1024;
+/// In the place of the number of the last invalidation: the copy was never the store's.
+const UNVERIFIED: u64 = u64::MAX;
 /// Dead copies that one insertion clears away.
 const STEPS: usize = 8;
 
-type Shard = Table<TinyLfu, Beside>;
-type Copy<'a> = Held<'a, Beside>;
-
-fn table(share: usize) -> Shard {
-    Table::new(TinyLfu::new(share, fastrand::u64(..)))
-}
+pub(super) type Shard = Table<AnyPolicy, Beside>;
+pub(super) type Copy<'a> = Held<'a, Beside>;
 
 type Taken = Whole<Beside>;
 
@@ -59,17 +58,18 @@ pub(crate) struct Beside {
     /// When the authority last said that it is right.
     confirmed_at: Tick,
     /// What the first who asked for a decoded value made of it, and what that takes.
-    decoded: Option<(Arc<dyn Any + Send + Sync>, usize)>,
+    pub(super) decoded: Option<(Arc<dyn Any + Send + Sync>, usize)>,
 }
 
 /// The copies of a near cache; shared by its clones, its follower and the handle.
 pub(crate) struct Copies {
-    shards: Box<[RwLock<Shard>]>,
-    shard_bytes: usize,
+    pub(super) shards: Box<[RwLock<Shard>]>,
+    pub(super) shard_bytes: usize,
+    policy: Arc<dyn Fn(usize) -> AnyPolicy + Send + Sync>,
     largest: usize,
-    hasher: RandomState,
+    pub(super) hasher: RandomState,
     tickets: Tickets,
-    sequences: RwLock<Sequences>,
+    pub(super) sequences: RwLock<Sequences>,
     /// How many invalidations were noted: a copy that was looked at since the last one needs no look.
     ///
     /// Not the highest sequence: each space has a line of its own, and one says nothing about another.
@@ -77,17 +77,21 @@ pub(crate) struct Copies {
     /// Addresses by stored key, where that does not say the parts.
     blind: DashMap<Arc<[u8]>, Address, RandomState>,
     unverified: AtomicBool,
+    pub(super) on_degraded: OnDegraded,
+    /// Since which tick, in milliseconds.
+    pub(super) unverified_since: AtomicU64,
     pub(super) clock: Arc<dyn Clock>,
     touches: mpsc::Sender<Address>,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 #[derive(Default)]
-struct Counters {
-    hits: Striped,
+pub(super) struct Counters {
+    pub(super) hits: Striped,
     misses: AtomicU64,
     invalidated: AtomicU64,
     overtaken: AtomicU64,
+    pub(super) kept_unverified: AtomicU64,
     flushes: AtomicU64,
 }
 
@@ -96,9 +100,12 @@ impl Copies {
     pub(crate) fn new(config: NearConfig) -> (Arc<Self>, mpsc::Receiver<Address>) {
         let (touches, queue) = mpsc::channel(TOUCHES);
         let shards = 1 << (config.max_bytes / PER_SHARD).clamp(1, SHARDS).ilog2();
+        let (share, policy) = (config.max_bytes / shards, config.policy);
+        let table = || Table::new(policy(share), share);
         let copies = Self {
-            shards: (0..shards).map(|_| RwLock::new(table(config.max_bytes / shards))).collect(),
-            shard_bytes: config.max_bytes / shards,
+            shards: (0..shards).map(|_| RwLock::new(table())).collect(),
+            shard_bytes: share,
+            policy: Arc::clone(&policy),
             largest: config.max_bytes / LARGEST_SHARE,
             hasher: RandomState::default(),
             tickets: Tickets::new(),
@@ -106,6 +113,8 @@ impl Copies {
             noted: AtomicU64::new(0),
             blind: DashMap::default(),
             unverified: AtomicBool::new(false),
+            on_degraded: config.on_degraded,
+            unverified_since: AtomicU64::new(0),
             clock: config.clock,
             touches,
             counters: Counters::default(),
@@ -113,7 +122,7 @@ impl Copies {
         (Arc::new(copies), queue)
     }
 
-    fn shard(&self, hash: Hashed) -> &RwLock<Shard> {
+    pub(super) fn shard(&self, hash: Hashed) -> &RwLock<Shard> {
         &self.shards[hash.shard(self.shards.len())]
     }
 
@@ -140,7 +149,7 @@ impl Copies {
     }
 
     /// Returns what `take` makes of a fresh copy, which it extends if it slides.
-    fn fresh<T>(
+    pub(super) fn fresh<T>(
         &self,
         key: &impl Key,
         scope: &Scope,
@@ -186,6 +195,9 @@ impl Copies {
         if let Some(id) = table.find(hash, key).filter(|id| table.get(*id).is_some_and(|slot| self.is_hidden(slot))) {
             self.counters.invalidated.fetch_add(1, Relaxed);
             dropped = self.take_out(&mut table, id, RemovalCause::Removed);
+            if let Some(why) = dropped.as_ref().and_then(|copy| self.hidden_by(copy.held())) {
+                table.note(hash.short, why);
+            }
         }
         drop(table);
         drop(dropped);
@@ -205,20 +217,32 @@ impl Copies {
     /// Keeps a copy, unless the original changed since the ticket was taken.
     pub(super) fn insert(&self, address: &Address, entry: Entry, ticket: &Ticket) {
         let now = self.clock.now();
-        let confirmed_at = entry.meta.confirmed_at;
-        if expiry::freshness(&entry.meta, now, None) != Freshness::Fresh {
-            return;
+        if expiry::freshness(&entry.meta, now, None) == Freshness::Fresh {
+            let beside = Beside { confirmed_at: entry.meta.confirmed_at, ..Beside::default() };
+            self.put(address, entry, beside, ticket, now);
         }
+    }
+
+    /// Returns whether the copy of an entry was never the store's.
+    pub(super) fn is_unverified(&self, address: &Address) -> bool {
+        let hash = Hashed::new(&self.hasher, address);
+        let table = self.shard(hash).read();
+        let copy = table.find(hash, address).and_then(|id| table.get(id));
+        copy.is_some_and(|slot| slot.extra().is_unverified())
+    }
+
+    /// Puts a copy in, unless the original changed since the ticket was taken; returns whether it is in.
+    pub(super) fn put(&self, address: &Address, entry: Entry, beside: Beside, ticket: &Ticket, now: Tick) -> bool {
         let packed = Packed::new(address.name(), entry.value, &entry.meta.content);
         let mut draft = Draft::new::<Beside>(address, Hashed::new(&self.hasher, address), packed, entry.meta);
         if draft.bytes > self.largest {
-            return;
+            return false;
         }
         let mut dropped = Vec::new();
         let mut table = self.shard(draft.hash).write();
         if !self.tickets.stands(ticket) {
             self.counters.overtaken.fetch_add(1, Relaxed);
-            return;
+            return false;
         }
         let mut steps = STEPS;
         while let Some(dead) = table.pop_dead(now, &mut steps) {
@@ -236,12 +260,13 @@ impl Copies {
                 if old.is_none() {
                     self.blind.remove(address.stored());
                 }
-                return;
+                return false;
             }
         }
-        let replaced = table.insert(&mut draft, Beside { confirmed_at, ..Beside::default() }, old);
+        let replaced = table.insert(&mut draft, beside, old);
         drop(table);
         drop(replaced);
+        true
     }
 
     /// Lets copies go until there is room for what `growth` says.
@@ -262,7 +287,7 @@ impl Copies {
     }
 
     /// Keeps what was decoded from a copy, if it is still that copy and has none.
-    fn keep_decoded(&self, key: &impl Key, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
+    pub(super) fn keep_decoded(&self, key: &impl Key, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
         if weight > self.largest {
             return;
         }
@@ -289,7 +314,7 @@ impl Copies {
         self.drop_held(address);
     }
 
-    fn drop_held(&self, key: &impl Key) {
+    pub(super) fn drop_held(&self, key: &impl Key) {
         let hash = Hashed::new(&self.hasher, key);
         let mut dropped = None;
         let mut table = self.shard(hash).write();
@@ -328,9 +353,10 @@ impl Copies {
     /// Drops everything: changes were missed.
     pub(super) fn flush(&self) {
         self.counters.flushes.fetch_add(1, Relaxed);
+        let table = || Table::new((self.policy)(self.shard_bytes), self.shard_bytes);
         // All at once: nobody may put a copy in between that an invalidation hides which is forgotten here.
         let mut shards: Vec<_> = self.shards.iter().map(RwLock::write).collect();
-        let empty = |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, table(self.shard_bytes));
+        let empty = |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, table());
         let held: Vec<_> = shards.iter_mut().map(empty).collect();
         self.blind.clear();
         // Nothing is held; a line that started over must not hide what comes.
@@ -374,8 +400,20 @@ impl Copies {
                 self.flush();
                 self.unverified.store(false, SeqCst);
             }
-            Invalidation::Lost => self.unverified.store(true, SeqCst),
+            Invalidation::Lost => self.lose(),
             Invalidation::Restored => self.unverified.store(false, SeqCst),
+        }
+    }
+
+    /// Returns what kind of invalidation hides a copy.
+    pub(super) fn hidden_by(&self, copy: Copy<'_>) -> Option<Departure> {
+        self.sequences.read().hidden_by(copy.space_key(), copy.tags(), copy.sequence())
+    }
+
+    fn lose(&self) {
+        if self.is_verified() {
+            self.unverified_since.store(self.clock.now().as_millis(), SeqCst);
+            self.unverified.store(true, SeqCst);
         }
     }
 
@@ -392,52 +430,22 @@ impl Copies {
             misses: count(&self.counters.misses),
             invalidated: count(&self.counters.invalidated),
             overtaken: count(&self.counters.overtaken),
+            kept_unverified: count(&self.counters.kept_unverified),
             flushes: count(&self.counters.flushes),
             unverified: !self.is_verified(),
         }
     }
 }
 
-impl TryHit for NearView {
-    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
-        // What is not a plain hit goes through the service, which counts it.
-        let copies = &self.0;
-        if !copies.is_verified() {
-            return None;
-        }
-        let entry = copies.fresh(parts, scope, now, |slot| (!slot.is_negative()).then(|| slot.entry_held()))?;
-        copies.counters.hits.bump();
-        Some(entry)
+impl Beside {
+    /// Of a copy that was never the store's.
+    pub(super) fn unverified(now: Tick) -> Self {
+        Self { checked: AtomicU64::new(UNVERIFIED), confirmed_at: now, decoded: None }
     }
 
-    fn try_decoded(
-        &self,
-        parts: &Parts<'_>,
-        scope: &Scope,
-        now: Tick,
-        wanted: &DecodedAs,
-        told: Option<&mut Option<Meta>>,
-    ) -> Option<Arc<dyn Any + Send + Sync>> {
-        let copies = &self.0;
-        if !copies.is_verified() {
-            return None;
-        }
-        let value = copies.fresh(parts, scope, now, |slot| {
-            let (value, _) = slot.extra().decoded.as_ref()?;
-            if (**value).type_id() != wanted.type_id || !wanted.is_of(slot.common()) {
-                return None;
-            }
-            if let Some(told) = told {
-                *told = Some(slot.meta_held());
-            }
-            Some(Arc::clone(value))
-        })?;
-        copies.counters.hits.bump();
-        Some(value)
-    }
-
-    fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
-        self.0.keep_decoded(parts, entry, value, weight);
+    /// Returns whether the copy was never the store's.
+    pub(super) fn is_unverified(&self) -> bool {
+        self.checked.load(Relaxed) == UNVERIFIED
     }
 }
 
@@ -454,11 +462,11 @@ impl Copy<'_> {
         value.as_ptr() == entry.value.as_ptr() && self.version() == meta.version && self.content() == meta.content
     }
 
-    fn entry_held(self) -> Entry {
+    pub(super) fn entry_held(self) -> Entry {
         self.entry(self.extra().confirmed_at)
     }
 
-    fn meta_held(self) -> Meta {
+    pub(super) fn meta_held(self) -> Meta {
         Meta { confirmed_at: self.extra().confirmed_at, ..self.meta() }
     }
 }

@@ -15,20 +15,24 @@
 //! Wrong: `limit( near( store ) )` sheds hits while the store is busy.
 
 mod copies;
+mod degraded;
+mod explain;
 mod follow;
 mod future;
 mod layer;
 mod service;
 mod stored_key;
 mod tickets;
+mod view;
 
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::copies::Copies;
-pub use self::{future::NearFuture, layer::NearLayer, service::Near};
+pub use self::{degraded::OnDegraded, future::NearFuture, layer::NearLayer, service::Near};
 use crate::{
     clock::{Clock, SystemClock},
     error::{Error, Result},
+    memory::{AnyPolicy, PolicyKind},
 };
 
 /// Least bytes that a near cache may be given.
@@ -47,7 +51,9 @@ pub const MIN_NEAR_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct NearConfig {
     pub(crate) max_bytes: usize,
+    pub(crate) on_degraded: OnDegraded,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: Arc<dyn Fn(usize) -> AnyPolicy + Send + Sync>,
 }
 
 impl NearConfig {
@@ -59,13 +65,46 @@ impl NearConfig {
         if max_bytes < MIN_NEAR_BYTES {
             return Err(Error::invalid("near max_bytes", format_args!("at least {MIN_NEAR_BYTES}"), max_bytes));
         }
-        Ok(Self { max_bytes, clock: Arc::new(SystemClock::new()) })
+        let policy = |share| PolicyKind::TinyLfu.policy(share, fastrand::u64(..));
+        let (clock, on_degraded) = (Arc::new(SystemClock::new()), OnDegraded::Error);
+        Ok(Self { max_bytes, on_degraded, clock, policy: Arc::new(policy) })
+    }
+
+    /// Chooses how a plain write is answered while the store is out of reach. Default: by its error.
+    ///
+    /// ```
+    /// use memstache_core::{NearConfig, OnDegraded};
+    ///
+    /// let config = NearConfig::new(8 << 20)?.with_on_degraded(OnDegraded::NearOnly);
+    /// # let _ = config;
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_on_degraded(mut self, on_degraded: OnDegraded) -> Self {
+        self.on_degraded = on_degraded;
+        self
     }
 
     /// Chooses the clock; it must be the stack's. Default: the system's.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Chooses the eviction policy: makes one for each shard, given the shard's share of the bytes. Default:
+    /// [`TinyLfu`](crate::TinyLfu).
+    ///
+    /// ```
+    /// use memstache_core::{NearConfig, PolicyKind};
+    ///
+    /// let near = NearConfig::new(8 << 20)?.with_policy(|share| PolicyKind::Sieve.policy(share, 0));
+    /// # let _ = near;
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_policy(mut self, make: impl Fn(usize) -> AnyPolicy + Send + Sync + 'static) -> Self {
+        self.policy = Arc::new(make);
         self
     }
 }
@@ -111,6 +150,8 @@ pub struct NearStats {
     pub invalidated: u64,
     /// Copies not taken because the original changed while it was asked for.
     pub overtaken: u64,
+    /// Values kept that the store was not there to take.
+    pub kept_unverified: u64,
     /// Times that everything was dropped because changes were missed.
     pub flushes: u64,
     /// Whether the stream of changes is cut, so that copies are unverified.

@@ -6,13 +6,19 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Copies, NearConfig, NearFuture, NearStats, NearView, follow::Follower, layer::Subscribe, tickets::Ticket};
+use super::{
+    Copies, NearConfig, NearFuture, NearStats, NearView,
+    degraded::{settle, spare},
+    follow::Follower,
+    layer::Subscribe,
+    tickets::Ticket,
+};
 use crate::{
     address::Address,
     clock::Tick,
     entry::Entry,
     error::{Error, Result},
-    request::{Get, Lookup, OneOrMany, Request, Response, Target, TouchKind},
+    request::{Explain, Get, Lookup, OneOrMany, Reason, Request, Response, Target, TierReport, TouchKind},
     service::{CacheService, oneshot},
 };
 
@@ -23,7 +29,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Near<S> {
     inner: S,
-    copies: Arc<Copies>,
+    pub(super) copies: Arc<Copies>,
     follower: Arc<Follower>,
 }
 
@@ -69,6 +75,7 @@ impl<S: CacheService> Service<Request> for Near<S> {
                     Ok(response)
                 })
             }
+            Request::Explain(op) => self.explain(op),
             request => self.write(request),
         }
     }
@@ -89,6 +96,24 @@ impl<S: CacheService> Near<S> {
         NearFuture::below(read_below(copies, inner, get, found))
     }
 
+    /// Puts what is held here above what is held below.
+    fn explain(&self, op: Explain) -> NearFuture {
+        let now = self.copies.clock.now();
+        let here = op.items.map_ref(|address| self.copies.explain(address, &op.scope, now));
+        let below = oneshot(self.inner.clone(), Request::Explain(op));
+        NearFuture::below(async move {
+            let below = match below.await {
+                Ok(Response::Explained(below)) if below.len() == here.len() => below,
+                Ok(_) => return Err(crate::util::protocol("a layer answered something else to Explain")),
+                // What is held here is told even if nothing comes from below, unless it can be asked in another way.
+                Err(error) if !error.is_retryable() || here.iter().all(Option::is_none) => return Err(error),
+                Err(_) => here.map_ref(|_| Ok(vec![TierReport::absent("store", Reason::Unavailable)])),
+            };
+            let merged = here.into_iter().zip(below).map(|(here, below)| Ok(here.into_iter().chain(below?).collect()));
+            Ok(Response::Explained(merged.collect()))
+        })
+    }
+
     /// Sends a write down, and drops the copies of what it writes when it ends in whatever way.
     fn write(&self, request: Request) -> NearFuture {
         let changes = match &request {
@@ -98,11 +123,17 @@ impl<S: CacheService> Near<S> {
             }
             request => request.addresses().cloned().collect(),
         };
+        let spare = spare(&request);
         let guard = DropCopies { copies: Arc::clone(&self.copies), changes };
         let below = oneshot(self.inner.clone(), request);
         NearFuture::below(async move {
-            let _guard = guard;
-            below.await
+            let result = below.await;
+            let failed = result.as_ref().map_or(true, |response| response.has_errors());
+            let Some(spare) = spare.filter(|_| failed) else { return result };
+            let (copies, addresses) = (Arc::clone(&guard.copies), guard.changes.clone());
+            // What was here goes first.
+            drop(guard);
+            settle(&copies, &addresses, spare, result)
         })
     }
 }
@@ -139,7 +170,8 @@ fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ti
     let entry = match answer {
         Ok(Lookup::Hit(entry)) => entry.clone(),
         Ok(Lookup::Negative(meta)) => Entry { value: bytes::Bytes::new(), meta: meta.clone() },
-        _ => return,
+        Ok(_) => return copies.drop_unverified(address),
+        Err(_) => return,
     };
     copies.insert(address, entry, ticket);
 }

@@ -22,9 +22,9 @@ pub(crate) struct Tickets {
 /// The state of the changes when something was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
-    lane: usize,
-    count: u64,
-    everything: u64,
+    pub(super) lane: usize,
+    pub(super) count: u64,
+    pub(super) everything: u64,
 }
 
 impl Tickets {

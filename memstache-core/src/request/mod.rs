@@ -1,5 +1,8 @@
 //! The one request type that travels through a stack, and its answer.
 
+#[cfg(any(feature = "near", feature = "resilience"))]
+mod errors;
+mod explain;
 mod get;
 mod invalidate;
 mod one_or_many;
@@ -9,6 +12,7 @@ mod set;
 mod touch;
 
 pub use self::{
+    explain::{Explain, Explained, Reason, TierReport},
     get::{Found, Get, GetItem, Lease, LeaseId, Lookup, OnMiss},
     invalidate::{Invalidate, Invalidated, Target},
     one_or_many::OneOrMany,
@@ -41,6 +45,8 @@ pub enum Request {
     Touch(Touch),
     /// Invalidates.
     Invalidate(Invalidate),
+    /// Asks what is held, and why it would not be answered.
+    Explain(Explain),
 }
 
 impl Request {
@@ -52,6 +58,7 @@ impl Request {
             Self::Remove(_) => "remove",
             Self::Touch(_) => "touch",
             Self::Invalidate(_) => "invalidate",
+            Self::Explain(_) => "explain",
         }
     }
 
@@ -63,6 +70,7 @@ impl Request {
             Self::Remove(op) => &op.scope,
             Self::Touch(op) => &op.scope,
             Self::Invalidate(op) => &op.scope,
+            Self::Explain(op) => &op.scope,
         }
     }
 
@@ -74,6 +82,7 @@ impl Request {
             Self::Remove(op) => &mut op.scope,
             Self::Touch(op) => &mut op.scope,
             Self::Invalidate(op) => &mut op.scope,
+            Self::Explain(op) => &mut op.scope,
         }
     }
 
@@ -85,6 +94,7 @@ impl Request {
             Self::Remove(op) => op.items.len(),
             Self::Touch(op) => op.items.len(),
             Self::Invalidate(op) => op.items.len(),
+            Self::Explain(op) => op.items.len(),
         }
     }
 
@@ -95,17 +105,19 @@ impl Request {
 
     /// Iterates over every address that the operation names.
     pub fn addresses(&self) -> impl Iterator<Item = &Address> {
-        let (get, set, remove, touch): (&[GetItem], &[SetItem], &[Address], &[TouchItem]) = match self {
+        let (get, set, plain, touch): (&[GetItem], &[SetItem], &[Address], &[TouchItem]) = match self {
             Self::Get(op) => (op.items.as_slice(), &[], &[], &[]),
             Self::Set(op) => (&[], op.items.as_slice(), &[], &[]),
-            Self::Remove(op) => (&[], &[], op.items.as_slice(), &[]),
+            Self::Remove(Remove { items, .. }) | Self::Explain(Explain { items, .. }) => {
+                (&[], &[], items.as_slice(), &[])
+            }
             Self::Touch(op) => (&[], &[], &[], op.items.as_slice()),
             Self::Invalidate(_) => (&[], &[], &[], &[]),
         };
         get.iter()
             .map(|item| &item.address)
             .chain(set.iter().map(|item| &item.address))
-            .chain(remove)
+            .chain(plain)
             .chain(touch.iter().map(|item| &item.address))
     }
 
@@ -119,7 +131,7 @@ impl Request {
     pub fn entries_mut(&mut self) -> impl Iterator<Item = (&Address, &mut NewEntry)> {
         let items: &mut [SetItem] = match self {
             Self::Set(op) => op.items.as_mut_slice(),
-            Self::Get(_) | Self::Remove(_) | Self::Touch(_) | Self::Invalidate(_) => &mut [],
+            Self::Get(_) | Self::Remove(_) | Self::Touch(_) | Self::Invalidate(_) | Self::Explain(_) => &mut [],
         };
         items.iter_mut().map(|item| (&item.address, &mut item.entry))
     }
@@ -127,7 +139,7 @@ impl Request {
     /// Returns whether it changes nothing that a caller asked to change: cut off, it is known not to have happened.
     pub fn is_read(&self) -> bool {
         match self {
-            Self::Get(_) => true,
+            Self::Get(_) | Self::Explain(_) => true,
             Self::Touch(op) => op.items.iter().all(|item| item.kind == TouchKind::Probe),
             Self::Set(_) | Self::Remove(_) | Self::Invalidate(_) => false,
         }
@@ -137,7 +149,7 @@ impl Request {
     pub fn is_idempotent(&self) -> bool {
         match self {
             Self::Set(op) => op.items.iter().all(|item| matches!(item.when, When::Always | When::IfLease(_))),
-            Self::Get(_) | Self::Remove(_) | Self::Touch(_) | Self::Invalidate(_) => true,
+            Self::Get(_) | Self::Remove(_) | Self::Touch(_) | Self::Invalidate(_) | Self::Explain(_) => true,
         }
     }
 }
@@ -158,6 +170,8 @@ pub enum Response {
     Touched(Touched),
     /// To an [`Invalidate`].
     Invalidated(Invalidated),
+    /// To an [`Explain`].
+    Explained(Explained),
 }
 
 impl Response {
@@ -168,6 +182,7 @@ impl Response {
             Self::Stored(items) => items.len(),
             Self::Removed(items) | Self::Touched(items) => items.len(),
             Self::Invalidated(items) => items.len(),
+            Self::Explained(items) => items.len(),
         }
     }
 
@@ -176,11 +191,15 @@ impl Response {
         self.len() == 0
     }
 
-    /// Iterates over every entry that the answer carries.
+    /// Iterates over every entry that the answer carries to be read.
+    ///
+    /// What an [`Explain`] is answered with is not: a [`Transform`](crate::Transform) is given it as the answer to a [`Get`].
     pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         let items: &mut [Result<Lookup>] = match self {
             Self::Found(items) => items.as_mut_slice(),
-            Self::Stored(_) | Self::Removed(_) | Self::Touched(_) | Self::Invalidated(_) => &mut [],
+            Self::Stored(_) | Self::Removed(_) | Self::Touched(_) | Self::Invalidated(_) | Self::Explained(_) => {
+                &mut []
+            }
         };
         items.iter_mut().filter_map(|item| match item {
             Ok(Lookup::Hit(entry) | Lookup::Stale(entry, _)) => Some(entry),
@@ -236,3 +255,4 @@ operation!(Set => Stored);
 operation!(Remove => Removed);
 operation!(Touch => Touched);
 operation!(Invalidate => Invalidated);
+operation!(Explain => Explained);

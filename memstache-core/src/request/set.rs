@@ -51,6 +51,9 @@ pub enum Written {
     Stored(Version),
     /// The condition did not hold; nothing changed.
     Refused,
+    /// The store is out of reach; the value is kept in the near cache only, unverified. Only where a near cache is told
+    /// to answer so.
+    NearOnly,
 }
 
 impl Set {

@@ -7,7 +7,11 @@ use std::future::Future;
 pub use self::service::StoreService;
 use crate::{
     error::Result,
-    request::{Found, Get, Invalidate, Invalidated, Remove, Removed, Set, Stored, Touch, Touched},
+    health::PartHealth,
+    request::{
+        Explain, Explained, Found, Get, Invalidate, Invalidated, Reason, Remove, Removed, Set, Stored, TierReport,
+        Touch, TouchItem, TouchKind, Touched,
+    },
 };
 
 /// A place to keep bytes; implement it with plain `async fn`.
@@ -70,4 +74,26 @@ pub trait Store: Send + Sync + 'static {
 
     /// Invalidates tags, spaces or tenants.
     fn invalidate(&self, op: Invalidate) -> impl Future<Output = Result<Invalidated>> + Send;
+
+    /// Says what is held of keys and why it would not be answered, changing nothing.
+    ///
+    /// Default: what a [`Probe`](TouchKind::Probe) can tell, under the name `store`: live, or
+    /// [`NotHeld`](Reason::NotHeld).
+    fn explain(&self, op: Explain) -> impl Future<Output = Result<Explained>> + Send {
+        async move {
+            let items = op.items.map(|address| TouchItem { address, kind: TouchKind::Probe });
+            let live = self.touch(Touch { items, scope: op.scope }).await?;
+            Ok(live.map(|live| live.map(|live| vec![probed("store", live)])))
+        }
+    }
+
+    /// Says how the store is, if it knows. Default: it does not.
+    fn health(&self) -> Option<PartHealth> {
+        None
+    }
+}
+
+/// What a probe tells.
+pub(crate) fn probed(tier: &'static str, live: bool) -> TierReport {
+    if live { TierReport::live(tier) } else { TierReport::absent(tier, Reason::NotHeld) }
 }

@@ -13,6 +13,7 @@ use crate::{
     clock::BoxFuture,
     coherence::{Coherence, InvalidationStream},
     error::{Error, Result},
+    health::{Health, PartHealth},
     request::{Request, Response},
 };
 
@@ -67,6 +68,7 @@ impl<S: Store> Service<Request> for StoreService<S> {
                 Request::Remove(op) => Response::Removed(store.remove(op).await?),
                 Request::Touch(op) => Response::Touched(store.touch(op).await?),
                 Request::Invalidate(op) => Response::Invalidated(store.invalidate(op).await?),
+                Request::Explain(op) => Response::Explained(store.explain(op).await?),
             })
         })
     }
@@ -75,5 +77,12 @@ impl<S: Store> Service<Request> for StoreService<S> {
 impl<S: Store + Coherence> Coherence for StoreService<S> {
     fn subscribe(&self) -> InvalidationStream {
         self.0.subscribe()
+    }
+}
+
+/// A store that does not say how it is counts as healthy.
+impl<S: Store> Health for StoreService<S> {
+    fn health(&self) -> PartHealth {
+        self.0.health().unwrap_or_else(|| PartHealth::healthy("store"))
     }
 }

@@ -52,6 +52,10 @@ where
         Self { state: State::Waiting { wait, parts: Some((inner, transform)) } }
     }
 
+    pub(super) fn opening(open: impl Future<Output = Result<Response>> + Send + 'static) -> Self {
+        Self { state: State::Opening { open: Box::pin(open) } }
+    }
+
     pub(super) fn done(result: Result<Response>) -> Self {
         Self { state: State::Done { result: Some(result) } }
     }

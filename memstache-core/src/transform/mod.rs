@@ -11,6 +11,7 @@
 //!
 //! Wrong: `seal( compress( store ) )` stores every value at its full length.
 
+mod explain;
 mod future;
 mod layer;
 mod service;
@@ -21,6 +22,7 @@ pub use self::{future::TransformFuture, layer::TransformLayer, service::Transfor
 use crate::{
     clock::BoxFuture,
     error::Result,
+    health::{Health, PartHealth},
     request::{Request, Response},
 };
 
@@ -30,6 +32,9 @@ use crate::{
 /// `options`, and undoes on the way up only what `content` says, setting it back. It neither waits nor talks to anything
 /// unless it answers [`Step::Wait`]. Items of a batch may fail one by one: put
 /// the error in the item's place. A value that cannot be opened is [`Error::rejected`](crate::Error::rejected).
+///
+/// An [`Explain`](crate::Explain) never reaches it: what it is answered with is given to the transform as the answer to a
+/// [`Get`](crate::Get) of the same keys, to find out whether it can be opened.
 ///
 /// ```
 /// use memstache_core::{Request, Response, Result, Step, Transform, TransformLayer};
@@ -68,6 +73,21 @@ pub trait Transform: Clone + Send + Sync + 'static {
 
     /// Rewrites the answer to it.
     fn response(&self, pending: Self::Pending, response: Response) -> Step<Response>;
+
+    /// Says how the transform is, if it has anything that may be out of order, such as a source of keys. Default: it has
+    /// not.
+    fn health(&self) -> Option<PartHealth> {
+        None
+    }
+}
+
+/// A transform among the parts of a stack that are asked how they are.
+pub(crate) struct TransformPart<T>(pub(crate) T);
+
+impl<T: Transform> Health for TransformPart<T> {
+    fn health(&self) -> PartHealth {
+        self.0.health().unwrap_or_else(|| PartHealth::healthy("transform"))
+    }
 }
 
 /// What a [`Transform`] does with what it was given.

@@ -5,10 +5,11 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Step, Transform, TransformFuture};
+use super::{Step, Transform, TransformFuture, explain::explain};
 use crate::{
     error::{Error, Result},
     request::{Request, Response},
+    service::CacheService,
 };
 
 /// A stack whose requests and responses are rewritten.
@@ -32,7 +33,7 @@ impl<S, T> Transformed<S, T> {
 
 impl<S, T> Service<Request> for Transformed<S, T>
 where
-    S: Service<Request, Response = Response, Error: Into<Error>> + Clone,
+    S: CacheService,
     T: Transform,
 {
     type Response = Response;
@@ -45,6 +46,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let transform = self.transform.clone();
+        let request = match request {
+            Request::Explain(op) => return TransformFuture::opening(explain(&mut self.inner, transform, op)),
+            request => request,
+        };
         match self.transform.request(request) {
             Step::Now(Ok((request, pending))) => TransformFuture::calling(self.inner.call(request), pending, transform),
             Step::Now(Err(error)) => TransformFuture::done(Err(error)),

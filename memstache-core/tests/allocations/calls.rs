@@ -3,6 +3,7 @@
 use memstache_core::{
     Address, Cache, ErasedService, Get, Json, KeyspaceName, MemoryStore, NearConfig, Request, Space, Stack,
     TransformLayer,
+    observe::{ObserveLayer, Registry},
 };
 use tower::{Service, ServiceBuilder};
 
@@ -25,6 +26,11 @@ fn filled(service: ErasedService) -> Cache<Json> {
     let cache = Cache::builder(service).keyspace("k").format(Json).build().unwrap();
     now(async { cache.set("user:7", &7u64).await }).unwrap();
     cache
+}
+
+#[cfg(feature = "resilience")]
+fn missing() -> Address {
+    Address::plain(&Space::new(None, &KeyspaceName::new("k").unwrap()), "missing").unwrap()
 }
 
 fn address() -> Address {
@@ -52,6 +58,53 @@ fn five_static_layers_add_nothing() {
 fn the_erased_handle_over_the_store_allocates_twice() {
     let cache = filled(ErasedService::new(store()));
     assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 2);
+}
+
+#[cfg(feature = "resilience")]
+#[test]
+fn the_full_default_stack_allocates_once_for_a_hit_and_once_where_it_sheds() {
+    use std::task::{Context, Waker};
+
+    use memstache_core::{
+        ErrorKind, OnMiss,
+        resilience::{Resilience, ResilienceConfig},
+    };
+
+    let full = |config| {
+        let resilience = Resilience::new(config).unwrap();
+        Stack::over(store()).resilient(&resilience).compress(Pass).seal(Pass).build()
+    };
+    let (stack, address) = (full(ResilienceConfig::default()), address());
+    filled(stack.clone());
+    assert_eq!(count(|| drop(now(stack.dispatch(Get::one(address.clone()))).unwrap())), 1, "the box of the erasure");
+
+    let stack = full(ResilienceConfig { max_calls: Some(1), ..ResilienceConfig::default() });
+    // Holds the only place: a wait for a lease that nobody gives back.
+    let lease = Get { on_miss: OnMiss::Lease, ..Get::one(missing()) };
+    now(stack.dispatch(lease.clone())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let mut held = stack.dispatch(Get { on_miss: OnMiss::Wait, ..lease });
+    assert!(held.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let shed = || assert_eq!(now(stack.dispatch(Get::one(address.clone()))).unwrap_err().kind(), ErrorKind::Overloaded);
+    assert_eq!(count(shed), 1, "no more than a hit");
+}
+
+#[test]
+fn recording_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let recorder = Registry::new().recorder("k").unwrap();
+    let observed = || Stack::over(store()).observe(ObserveLayer::new(recorder.clone()));
+    let build = |stack| Cache::builder(stack).keyspace("k").format(Json).recorder(recorder.clone()).build().unwrap();
+    let cache = build(observed().build());
+    now(async { cache.set("user:7", &7u64).await }).unwrap();
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 2, "as without");
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("none")).unwrap(), None)), 2);
+    let near = NearConfig::new(1 << 20).unwrap();
+    let cache = runtime.block_on(async { build(observed().near(near).build()) });
+    runtime.block_on(async { cache.set("user:7", &7u64).await }).unwrap();
+    runtime.block_on(cache.get::<u64>("user:7")).unwrap();
+    assert_eq!(count(|| assert_eq!(now(cache.get::<u64>("user:7")).unwrap(), Some(7))), 0);
 }
 
 #[test]

@@ -1,6 +1,14 @@
 //! Every request is counted once, however it ends.
 
-use memstache_core::{CacheStats, ErrorKind, LoadContext};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use memstache_core::{
+    CacheStats, ErrorKind, LoadContext,
+    observe::{Ending, Event, Fill, ObservedCall, Recorder, Rejection},
+};
 
 use crate::kit::{Brought, Failed, Kit, Source, ask, ask_many, millis, rules, secs, settle};
 
@@ -8,8 +16,65 @@ fn ended(stats: &CacheStats) -> u64 {
     stats.hits + stats.stale + stats.negative + stats.misses + stats.errors + stats.cancelled
 }
 
+/// A recorder that counts what it is told, by name.
+#[derive(Debug, Default)]
+struct Tally(Mutex<HashMap<&'static str, u64>>);
+
+impl Tally {
+    fn add(&self, name: &'static str, count: u64) {
+        *self.0.lock().unwrap().entry(name).or_default() += count;
+    }
+
+    fn of(&self, name: &str) -> u64 {
+        self.0.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+
+    /// Asserts that it was told what the handle has counted.
+    fn assert_agrees(&self, stats: &CacheStats) {
+        let endings = [stats.hits, stats.stale, stats.negative, stats.misses, stats.errors, stats.cancelled];
+        assert_eq!(Ending::ALL.iter().map(|it| self.of(it.as_str())).collect::<Vec<_>>(), endings);
+        assert_eq!(self.of("loaded") + self.of("load failed"), stats.loads);
+        let told = ["load failed", "degraded", "joined", "refused", "failed"].map(|name| self.of(name));
+        let counted =
+            [stats.load_failures, stats.loads_degraded, stats.loads_joined, stats.fills_refused, stats.fills_failed];
+        assert_eq!(told, counted);
+        assert!(self.of("stored") <= stats.loads);
+        let rejected = [stats.rejected_unopened, stats.rejected_format, stats.rejected_schema, stats.rejected_decode];
+        assert_eq!(Rejection::ALL.iter().map(|it| self.of(it.as_str())).collect::<Vec<_>>(), rejected);
+    }
+}
+
+impl Recorder for Tally {
+    fn request(&self, ending: Ending, count: u64) {
+        self.add(ending.as_str(), count);
+    }
+
+    fn call(&self, _: &ObservedCall) {
+        unreachable!("the stack is not observed");
+    }
+
+    fn event(&self, event: &Event) {
+        self.add(
+            match event {
+                Event::Loaded(Ok(()), _) => "loaded",
+                Event::Loaded(Err(_), _) => "load failed",
+                Event::Degraded => "degraded",
+                Event::Joined => "joined",
+                Event::Filled(fill) => {
+                    assert!(Fill::ALL.contains(fill));
+                    fill.as_str()
+                }
+                Event::Rejected(reason) => reason.as_str(),
+                other => panic!("nobody knows {other:?}"),
+            },
+            1,
+        );
+    }
+}
+
 pub(crate) async fn each_way_to_answer_is_counted_as_what_it_is(kit: Kit) {
-    let cache = kit.builder().ttl(secs(10)).stale_for(secs(60)).build().unwrap();
+    let tally = Arc::new(Tally::default());
+    let cache = kit.builder().ttl(secs(10)).stale_for(secs(60)).recorder(Arc::clone(&tally)).build().unwrap();
     let source = Source::open();
     assert_eq!(cache.get::<u32>("a").await.unwrap(), None);
     cache.set("a", &1).await.unwrap();
@@ -25,6 +90,7 @@ pub(crate) async fn each_way_to_answer_is_counted_as_what_it_is(kit: Kit) {
     let stats = cache.stats();
     let counts = [stats.requests, stats.hits, stats.stale, stats.negative, stats.misses, stats.errors, stats.cancelled];
     assert_eq!(counts, [8, 3, 1, 1, 2, 1, 0]);
+    tally.assert_agrees(&stats);
 }
 
 pub(crate) async fn a_request_in_flight_is_counted_when_it_ends(kit: Kit) {
@@ -51,7 +117,8 @@ impl<'de> serde::Deserialize<'de> for Mine {
 }
 
 pub(crate) async fn a_panic_of_the_caller_is_counted_as_an_error(kit: Kit) {
-    let cache = kit.cache();
+    let tally = Arc::new(Tally::default());
+    let cache = kit.builder().recorder(Arc::clone(&tally)).build().unwrap();
     cache.set_many([("a", &1), ("b", &1)]).await.unwrap();
     let one = tokio::spawn({
         let cache = cache.clone();
@@ -64,15 +131,17 @@ pub(crate) async fn a_panic_of_the_caller_is_counted_as_an_error(kit: Kit) {
     assert!(one.await.unwrap_err().is_panic() && many.await.unwrap_err().is_panic());
     let stats = cache.stats();
     assert_eq!((stats.requests, stats.errors, stats.misses, stats.cancelled), (4, 3, 1, 0));
+    tally.assert_agrees(&stats);
 }
 
 pub(crate) async fn after_a_storm_every_request_is_counted_once(kit: Kit) {
-    let mut all = [0; 7];
+    let mut all = [0; 8];
     for seed in 0..12 {
         for stats in storm(&kit, seed).await {
             assert_eq!(ended(&stats), stats.requests, "seed {seed}: {stats:?}");
+            let [hits, joined] = [stats.hits, stats.loads_joined];
             let counts =
-                [stats.hits, stats.stale, stats.negative, stats.misses, stats.errors, stats.cancelled, stats.loads];
+                [hits, stats.stale, stats.negative, stats.misses, stats.errors, stats.cancelled, stats.loads, joined];
             (0..).zip(counts).for_each(|(at, count): (usize, u64)| all[at] += count);
         }
     }
@@ -83,11 +152,18 @@ pub(crate) async fn after_a_storm_every_request_is_counted_once(kit: Kit) {
 async fn storm(kit: &Kit, seed: u64) -> [CacheStats; 2] {
     const KEYS: [&str; 4] = ["a", "b", "c", "d"];
     let mut random = fastrand::Rng::with_seed(seed);
-    let build = || {
-        let builder = kit.builder().ttl(secs(3)).stale_for(secs(20)).negative_ttl(secs(2)).hard_timeout(secs(3));
+    let tallies = [(); 2].map(|()| Arc::new(Tally::default()));
+    let build = |tally: &Arc<Tally>| {
+        let builder = kit
+            .builder()
+            .recorder(Arc::clone(tally))
+            .ttl(secs(3))
+            .stale_for(secs(20))
+            .negative_ttl(secs(2))
+            .hard_timeout(secs(3));
         builder.refresh_ahead(0.5).refresh_pause(secs(1)).build().unwrap()
     };
-    let caches = [build(), build()];
+    let caches = tallies.each_ref().map(build);
     let mut running = Vec::new();
     for _ in 0..400 {
         let (cache, key) = (caches[random.usize(..2)].clone(), KEYS[random.usize(..4)]);
@@ -149,6 +225,7 @@ async fn storm(kit: &Kit, seed: u64) -> [CacheStats; 2] {
         cache.remove(key).await.unwrap();
         kit.assert_no_lease(key).await;
     }
+    caches.iter().zip(&tallies).for_each(|(cache, tally)| tally.assert_agrees(&cache.stats()));
     caches.map(|cache| cache.stats())
 }
 

@@ -11,6 +11,8 @@ mod counting;
 mod decoded;
 mod degraded;
 mod early_refresh;
+mod explain;
+mod health;
 mod input;
 mod invalidation;
 mod kit;

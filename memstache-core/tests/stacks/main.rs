@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "config")]
+mod config;
 mod conformance;
 mod naive;
 mod order;

@@ -329,13 +329,14 @@ async fn whatever_is_asked_the_store_sees_the_tenant_and_no_plain_value() {
     assert_eq!(acme.get_or_load::<String, _, _, _, _, _>("d", load).await.unwrap(), "secret");
     assert_eq!(acme.get::<String>("a").await.unwrap().as_deref(), Some("secret"));
     assert!(acme.exists("b").await.unwrap() && acme.touch("c").await.unwrap());
+    assert_eq!(acme.explain("a").await.unwrap().reason, None, "it is opened on its way up");
     acme.remove("a").await.unwrap();
     acme.invalidate_tag("t").await.unwrap();
     acme.clear().await.unwrap();
     cache.clear_tenant(&tenant).await.unwrap();
     let mut requests = leaf.requests.lock().unwrap();
     let names: std::collections::BTreeSet<_> = requests.iter().map(Request::name).collect();
-    assert_eq!(names.len(), 5, "one of every operation: {names:?}");
+    assert_eq!(names.len(), 6, "one of every operation: {names:?}");
     for request in requests.iter_mut() {
         assert!(request.tenants().count() > 0 && request.tenants().all(|tenant| tenant == Some("acme")), "{request:?}");
         assert!(request.addresses().all(|address| address.stored().starts_with(b"acme:k:")));

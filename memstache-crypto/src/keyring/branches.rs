@@ -50,6 +50,12 @@ impl Branches {
         self.get(self.line.active(now)?.id)
     }
 
+    /// Whether a version comes after another.
+    pub(super) fn follows(&self, later: KeyId, earlier: KeyId) -> bool {
+        let place = |id| self.line.versions().iter().position(|version| version.id == id);
+        place(later) > place(earlier)
+    }
+
     /// Until when what these keys protect may be used.
     pub(super) fn good_from(&self) -> Tick {
         self.unwrapped.min(self.seen)
@@ -67,9 +73,39 @@ impl Inner {
         self.branch_flights.run((), move || async move { inner.look_at_branches().await }).await?
     }
 
+    /// The same, by a read that begins after the call.
+    pub(super) async fn refresh_branches_anew(self: &Arc<Self>) -> Result<()> {
+        if let Some(running) = self.branch_flights.join(&()) {
+            running.await.ok();
+        }
+        self.refresh_branches().await
+    }
+
+    /// Makes sure that the branch keys at hand are still those of the record store, before a record that is missing is
+    /// taken for one that was removed: a store that lost everything takes no keys away, and gets none that only this node
+    /// could unwrap. A line that is about to be written needs its own branch key there.
+    pub(super) async fn branch_stands(&self, held: &Branches, parent: Option<KeyId>) -> Result<()> {
+        let stands = match self.records.get(&self.settings.environment.branch_key()).await? {
+            None => false,
+            Some(record) if record.sequence == held.stored => true,
+            Some(record) => {
+                let image = KeyRecord::decode(&record.value)?.record;
+                let counts = |id| parent.map_or_else(|| held.get(id).is_some(), |parent| parent == id);
+                image.line.live().any(|version| counts(version.id))
+            }
+        };
+        if stands {
+            return Ok(());
+        }
+        self.nudge.notify_one();
+        let error = Error::new(ErrorKind::Unavailable, "the branch record is gone, or holds another key");
+        Err(error.with_retry_after(Duration::from_secs(1)))
+    }
+
     /// The same, without joining others.
     pub(super) async fn look_at_branches(&self) -> Result<()> {
         let place = self.settings.environment.branch_key();
+        self.forget_expired_branches();
         let Some(record) = self.records.get(&place).await? else {
             return match &*self.branches.load() {
                 Some(_) => Err(Error::new(ErrorKind::Rejected, "the branch record is gone")),
@@ -91,6 +127,19 @@ impl Inner {
         }
         self.keep_branches(opened?);
         Ok(())
+    }
+
+    /// Forgets branch keys that may not be used any more: a node without keys is one that starts. Else it would wait for
+    /// ever for keys that it knew to vouch for a record that was made when they were long retired.
+    fn forget_expired_branches(&self) {
+        let held = self.branches.load_full();
+        if held.as_ref().is_some_and(|held| !self.is_usable(held)) {
+            self.branches.compare_and_swap(&held, None);
+        }
+    }
+
+    pub(super) fn is_usable(&self, branches: &Branches) -> bool {
+        self.clock.now() < branches.good_from().after(self.settings.usable())
     }
 
     /// Whether the vault has to unwrap again now, because the next refresh may be too late.
@@ -168,7 +217,17 @@ impl Inner {
     }
 
     /// Makes the first branch key of the environment; of several nodes that do so at once, one succeeds and all use its.
+    ///
+    /// Error: [`Rejected`](ErrorKind::Rejected) where tenants have keys already: they are under one that was lost.
     async fn make_first_branch(&self) -> Result<()> {
+        if !self.records.list(&self.settings.environment.tenants_prefix()).await?.is_empty() {
+            // Unless another node made it and them since it was looked for.
+            let record = self.records.get(&self.settings.environment.branch_key()).await?;
+            let lost = "the branch record is gone, but keys of tenants are there: restore it, or remove them";
+            let record = record.ok_or_else(|| Error::new(ErrorKind::Rejected, lost))?;
+            self.keep_branches(self.open_branches(&record, None, self.clock.now()).await?);
+            return Ok(());
+        }
         let master = self.vault.call(self.vault.provider.current()).await?;
         let now = to_millis(self.clock.wall());
         let mut line = Line::default();
@@ -210,6 +269,8 @@ impl Inner {
         Ok(Arc::new(key))
     }
 
+    /// Wraps a branch key, and unwraps it to see that it can be had again: what a vault got wrong would be noticed when
+    /// all nodes have started anew, and be lost.
     pub(super) async fn wrap_branch(
         &self,
         key: &BranchKey,
@@ -219,8 +280,9 @@ impl Inner {
         let place = self.settings.environment.branch_key();
         let tag = self.settings.environment.tag(&place);
         let aad = aad(&tag, version);
-        let wrapped = self.vault.call(self.vault.provider.wrap(master, key.secret(), &aad)).await?;
-        Ok(wrapped.encode())
+        let wrapped = self.vault.call(self.vault.provider.wrap(master, key.secret(), &aad)).await?.encode();
+        self.unwrap_branch(&tag, &Version { wrapped: wrapped.clone(), ..version.clone() }).await?;
+        Ok(wrapped)
     }
 
     /// Writes the record of a line whose live keys are these, and keeps them.

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::{
     Inner, Keyring,
     owner::{Environment, KeyClass},
+    patience::Patient,
     settings::Settings,
     stats::Counters,
     table::Table,
@@ -35,7 +36,7 @@ const MOST_LINES: usize = 1 << 20;
 
 /// Builds a [`Keyring`].
 ///
-/// Nothing is checked before [`open`](Self::open), whose error names the first wrong setting.
+/// Nothing is checked before [`open`](Self::open), whose error names every wrong setting.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -177,8 +178,8 @@ impl KeyringBuilder {
 
     /// Accepts branch records only if this branch key is in them and vouches for them.
     ///
-    /// A vault that wraps with a public key does so for everybody. A node that runs refuses what its own keys do not vouch
-    /// for; one that starts has none, and this is how it tells. Default: the first record is trusted.
+    /// A vault that wraps with a public key does so for everybody. A node that has keys refuses what they do not vouch for;
+    /// one that starts, or whose keys expired, has none, and this is how it tells. Default: the first record is trusted.
     pub fn with_pinned_branch(mut self, id: KeyId) -> Self {
         self.pin = Some(id);
         self
@@ -196,7 +197,10 @@ impl KeyringBuilder {
     /// environment has none. Needs a tokio runtime.
     ///
     /// Errors: [`Invalid`](memstache_core::ErrorKind::Invalid) for a setting, those of the store and of the provider,
-    /// [`Rejected`](memstache_core::ErrorKind::Rejected) for a branch record that is damaged or was not vouched for.
+    /// [`NotFound`](memstache_core::ErrorKind::NotFound) while the provider has no master key: the first one is made by
+    /// [`KeyProvider::rotate`], once, or by
+    /// [`generate_master_key`](super::KeyManagement::generate_master_key). [`Rejected`](memstache_core::ErrorKind::Rejected) for a branch record that is damaged,
+    /// was not vouched for or was wrapped by another master key, and where there is none although tenants have keys.
     ///
     /// # Cancellation
     /// What was begun may be done; opening again finds it.
@@ -214,9 +218,8 @@ impl KeyringBuilder {
     }
 
     fn build(self) -> Result<Inner> {
-        self.check()?;
         let mut settings = Settings {
-            environment: Environment::new(&self.environment)?,
+            environment: self.check()?,
             refresh: self.refresh,
             max_age: self.max_age,
             max_stale: self.max_stale,
@@ -233,7 +236,7 @@ impl KeyringBuilder {
         let now = self.clock.now().as_millis();
         Ok(Inner {
             settings,
-            records: self.records,
+            records: Arc::new(Patient::new(self.records, Arc::clone(&self.clock))),
             vault: Vault::new(self.provider, Arc::clone(&self.clock)),
             clock: self.clock,
             random: self.random,
@@ -249,21 +252,32 @@ impl KeyringBuilder {
         })
     }
 
-    fn check(&self) -> Result<()> {
-        let within = |field: &str, given: Duration, least: Duration, most: Duration| {
-            let limit = format!("{least:?} to {most:?}");
-            if given < least || given > most { Err(Error::invalid(field, limit, format!("{given:?}"))) } else { Ok(()) }
+    /// Returns the environment, or everything that is wrong.
+    fn check(&self) -> Result<Environment> {
+        let mut wrong = Vec::new();
+        let environment = Environment::new(&self.environment).map_err(|error| wrong.push(error));
+        let mut within = |field: &str, given: Option<Duration>, least: Duration, most: Duration| {
+            if let Some(given) = given.filter(|given| !(least..=most).contains(given)) {
+                wrong.push(Error::invalid(field, format_args!("{least:?} to {most:?}"), format_args!("{given:?}")));
+            }
         };
-        within("refresh", self.refresh, Duration::from_secs(1), HOUR)?;
-        within("max_age", self.max_age, 2 * self.refresh, DAY)?;
-        within("max_stale", self.max_stale, Duration::ZERO, 7 * DAY)?;
-        self.derived_rotation.map_or(Ok(()), |age| within("derived_rotation", age, HOUR, MAX_TTL))?;
-        self.master_rotation.map_or(Ok(()), |age| within("master_rotation", age, DAY, MAX_TTL))?;
-        self.max_entry_ttl.map_or(Ok(()), |ttl| within("max_entry_ttl", ttl, Duration::from_millis(1), MAX_TTL))?;
+        within("refresh", Some(self.refresh), Duration::from_secs(1), HOUR);
+        within("max_age", Some(self.max_age), self.refresh.saturating_mul(2).min(DAY), DAY);
+        within("max_stale", Some(self.max_stale), Duration::ZERO, 7 * DAY);
+        within("derived_rotation", self.derived_rotation, HOUR, MAX_TTL);
+        within("master_rotation", self.master_rotation, DAY, MAX_TTL);
+        within("max_entry_ttl", self.max_entry_ttl, Duration::from_millis(1), MAX_TTL);
         if !(16..=MOST_LINES).contains(&self.max_lines) {
-            return Err(Error::invalid("max_lines", format_args!("16 to {MOST_LINES}"), self.max_lines));
+            wrong.push(Error::invalid("max_lines", format_args!("16 to {MOST_LINES}"), self.max_lines));
         }
-        Ok(())
+        match (environment, wrong.as_slice()) {
+            (Ok(environment), []) => Ok(environment),
+            (_, [one]) => Err(one.clone()),
+            (_, many) => {
+                let lines: Vec<_> = many.iter().map(ToString::to_string).collect();
+                Err(Error::new(memstache_core::ErrorKind::Invalid, lines.join("; ")))
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Inner,
     branch::BranchKey,
     branches::{Branches, TRIES},
-    line::{Fate, Line, Version},
+    line::{Fate, KeyState, Line, Version},
     owner::{KeyOwner, Purpose},
     record::{Authenticated, KeyRecord, damaged, with_macs},
     settings::{millis, to_millis},
@@ -32,6 +32,12 @@ pub(super) struct Image {
 impl Image {
     fn empty(seq: u64) -> Self {
         Self { seq, stored: None, parent: KeyId::from_bytes([0; KeyId::LEN]), line: Line::default() }
+    }
+
+    /// What is left of a record whose branch key is gone: its place, to begin anew. Nobody vouches for its sequence, which
+    /// may only rise, and never far enough to end.
+    fn orphaned(floor: u64, seq: u64, stored: u64) -> Self {
+        Self { stored: Some(stored), ..Self::empty(floor.max(seq.min(u64::MAX >> 1))) }
     }
 
     pub(super) fn expected(&self) -> Expected {
@@ -64,6 +70,15 @@ impl Inner {
         K::table(self).flights.run(key, move || async move { inner.read_and_keep::<K>(&owner, reason).await }).await?
     }
 
+    /// The same, by a read that begins after the call: what is running may have read what was before.
+    pub(super) async fn bring_anew<K: Kept>(self: &Arc<Self>, owner: KeyOwner, reason: Reason) -> Result<Arc<Held<K>>> {
+        let running = K::table(self).flights.join(&(owner.clone(), reason));
+        if let Some(running) = running {
+            running.await.ok();
+        }
+        self.bring(owner, reason).await
+    }
+
     async fn read_and_keep<K: Kept>(&self, owner: &KeyOwner, reason: Reason) -> Result<Arc<Held<K>>> {
         let place = self.settings.environment.line_key(K::PURPOSE, owner.borrowed());
         let change = |image: &mut Image, branches: &Branches| match reason {
@@ -93,14 +108,18 @@ impl Inner {
             let stored = self.records.get(place).await?;
             let branches = self.branches_at_hand()?;
             let mut image = match &stored {
-                Some(record) => self.open_line(purpose, place, record, &branches)?,
+                Some(record) => self.open_line(purpose, place, record, floor, &branches)?,
                 None => Image::empty(floor),
             };
             if image.seq < floor {
                 self.counters.refused();
                 return Err(damaged("it is older than what was there before"));
             }
-            if !change(&mut image, &branches)? {
+            let changed = change(&mut image, &branches)?;
+            if stored.is_none() && (changed || floor > 0) {
+                self.branch_stands(&branches, changed.then_some(image.parent)).await?;
+            }
+            if !changed {
                 return Ok((image, branches));
             }
             match self.write_line(purpose, place, &mut image, &branches).await {
@@ -115,7 +134,7 @@ impl Inner {
 
     pub(super) fn branches_at_hand(&self) -> Result<Arc<Branches>> {
         let branches = self.branches.load_full();
-        let good = branches.filter(|it| self.clock.now() < it.good_from().after(self.settings.usable()));
+        let good = branches.filter(|it| self.is_usable(it));
         good.ok_or_else(|| {
             self.nudge.notify_one();
             let pause = self.vault.pause_left().unwrap_or(Duration::from_secs(1));
@@ -124,8 +143,15 @@ impl Inner {
     }
 
     /// Checks a record: that it belongs here, and that a branch key vouches for it.
-    fn open_line(&self, purpose: Purpose, place: &RecordKey, record: &Record, branches: &Branches) -> Result<Image> {
-        let opened = self.authenticated(purpose, place, record, branches);
+    fn open_line(
+        &self,
+        purpose: Purpose,
+        place: &RecordKey,
+        record: &Record,
+        floor: u64,
+        branches: &Branches,
+    ) -> Result<Image> {
+        let opened = self.authenticated(purpose, place, record, floor, branches);
         if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::Rejected) {
             self.counters.refused();
         }
@@ -137,6 +163,7 @@ impl Inner {
         purpose: Purpose,
         place: &RecordKey,
         record: &Record,
+        floor: u64,
         branches: &Branches,
     ) -> Result<Image> {
         let Authenticated { record: image, body, macs } = KeyRecord::decode(&record.value)?;
@@ -144,6 +171,10 @@ impl Inner {
             return Err(damaged("it belongs to another place"));
         }
         let Some(parent) = branches.get(image.parent) else {
+            if self.has_ended(image.parent, branches) {
+                self.counters.refused();
+                return Ok(Image::orphaned(floor, image.seq, record.sequence));
+            }
             // Made a moment ago, by a node that knows a newer branch: the background fetches it.
             self.nudge.notify_one();
             let error = Error::new(ErrorKind::Unavailable, "the branch key of a record is not at hand");
@@ -154,6 +185,12 @@ impl Inner {
             _ => return Err(damaged("its code does not match")),
         }
         Ok(Image { seq: image.seq, stored: Some(record.sequence), parent: image.parent, line: image.line })
+    }
+
+    /// Whether a branch key is one that there was: nobody has what it wrapped any more.
+    fn has_ended(&self, branch: KeyId, branches: &Branches) -> bool {
+        let state = branches.line.state(branch, to_millis(self.clock.wall()));
+        matches!(state, Some(KeyState::Retired | KeyState::Revoked))
     }
 
     async fn write_line(
@@ -175,6 +212,8 @@ impl Inner {
     }
 
     /// Makes the keys of an image, and keeps them.
+    ///
+    /// Error: [`Unavailable`](ErrorKind::Unavailable) if all keys were dropped meanwhile.
     pub(super) fn keep<K: Kept>(
         &self,
         owner: &KeyOwner,
@@ -199,7 +238,12 @@ impl Inner {
         let now = self.clock.now();
         let good_until = self.good_until(now, branches);
         let state = State::new(image.seq, image.stored, image.line, keys, now, good_until, &*self.clock);
-        Ok(K::table(self).keep(owner, place, state, now))
+        let held = K::table(self).keep(owner, place, state, now);
+        if self.branches.load().is_none() {
+            K::table(self).clear();
+            return Err(no_branch());
+        }
+        Ok(held)
     }
 
     /// Until when keys may be used whose record was seen at a moment.
@@ -245,7 +289,9 @@ impl Inner {
         Ok(changed)
     }
 
-    /// Wraps a line with the active branch key, if another one does. Returns whether it did.
+    /// Wraps a line with the active branch key, if an older one does. Returns whether it did.
+    ///
+    /// Never back to an older one: by a clock that is behind, that may be active which others are about to retire.
     pub(super) fn move_to_active_branch(
         &self,
         place: &RecordKey,
@@ -253,7 +299,7 @@ impl Inner {
         branches: &Branches,
     ) -> Result<bool> {
         let active = self.active_branch(branches)?;
-        if image.parent == active.id() || image.line.versions().is_empty() {
+        if image.line.versions().is_empty() || !branches.follows(active.id(), image.parent) {
             return Ok(false);
         }
         let old = branches.get(image.parent).ok_or_else(no_branch)?;

@@ -58,6 +58,10 @@ use crate::{
 pub trait KeyManagement: fmt::Debug + Send + Sync {
     /// Makes the first master key, and the first branch key under it.
     ///
+    /// A keyring does not open without a master key unless it is told to
+    /// ([`with_keys_at_start`](super::KeyringBuilder::with_keys_at_start)); or make it by
+    /// [`KeyProvider::rotate`](crate::KeyProvider::rotate) before.
+    ///
     /// Errors: [`Conflict`](ErrorKind::Conflict) when there is one, [`Unsupported`](ErrorKind::Unsupported) where the
     /// provider cannot.
     async fn generate_master_key(&self) -> Result<MasterKey>;
@@ -78,8 +82,8 @@ pub trait KeyManagement: fmt::Debug + Send + Sync {
     /// Error: [`NotFound`](ErrorKind::NotFound).
     async fn get_derived_key(&self, owner: &KeyOwner, id: Option<KeyId>) -> Result<DerivedKey>;
 
-    /// Makes a new version of the master key, and wraps the branch keys with it: one call for each. No tenant's key and no
-    /// value changes. The old version is not needed afterwards, except for backups of the records.
+    /// Makes a new version of the master key, and wraps the branch keys with it: two calls for each, one to wrap and one
+    /// to see that it unwraps. No tenant's key and no value changes. The old version is not needed afterwards, except for backups of the records.
     ///
     /// `version` says which one is to be replaced: [`Conflict`](ErrorKind::Conflict) when another one is current.
     /// [`Unsupported`](ErrorKind::Unsupported) where the provider cannot make one; after the operator did, this wraps with
@@ -103,7 +107,7 @@ pub trait KeyManagement: fmt::Debug + Send + Sync {
     async fn rotate_branch(&self) -> Result<BranchKeyInfo>;
 
     /// Moves the keys of all tenants to the active branch key, whether this node holds them or not. Returns how many
-    /// moved.
+    /// moved. All are tried; the first error is returned.
     async fn rewrap(&self) -> Result<usize>;
 
     /// Ends a version of an owner's key at once: what it sealed does not open any more. If it was the one that seals, a new

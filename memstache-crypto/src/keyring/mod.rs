@@ -10,6 +10,7 @@ mod line;
 mod lines;
 mod manage;
 mod owner;
+mod patience;
 mod record;
 mod refresh;
 mod rotate;

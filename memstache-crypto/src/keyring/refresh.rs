@@ -105,13 +105,13 @@ impl Inner {
             return self.refresh().await;
         };
         if place == self.settings.environment.branch_key() {
-            return self.refresh_branches().await;
+            return self.refresh_branches_anew().await;
         }
         if let Some(held) = self.data.all().into_iter().find(|held| held.place == place) {
-            self.bring::<DataKey>(held.owner.clone(), Reason::Open).await?;
+            self.bring_anew::<DataKey>(held.owner.clone(), Reason::Open).await?;
         }
         if let Some(held) = self.names.all().into_iter().find(|held| held.place == place) {
-            self.bring::<NameKey>(held.owner.clone(), Reason::Open).await?;
+            self.bring_anew::<NameKey>(held.owner.clone(), Reason::Open).await?;
         }
         Ok(())
     }

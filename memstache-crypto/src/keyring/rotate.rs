@@ -116,11 +116,15 @@ impl Inner {
 
     /// Moves every line to the active branch key. Returns how many moved.
     pub(super) async fn rewrap_all(&self) -> Result<usize> {
-        let mut moved = 0;
+        let (mut moved, mut outcome) = (0, Ok(()));
         for place in self.places().await? {
-            moved += usize::from(self.rewrap_one(&place).await?);
+            // All are tried: a damaged record must not keep the others under an old key.
+            match self.rewrap_one(&place).await {
+                Ok(done) => moved += usize::from(done),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
         }
-        Ok(moved)
+        outcome.map(|()| moved)
     }
 
     async fn rewrap_one(&self, place: &RecordKey) -> Result<bool> {

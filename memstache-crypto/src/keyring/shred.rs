@@ -94,12 +94,14 @@ impl Inner {
     /// Ends every version of a line. What is left says which keys there were, so that an old record that is put back is
     /// refused.
     async fn shred_line(&self, place: &RecordKey, purpose: Option<Purpose>, receipt: &mut Receipt) -> Result<()> {
-        let mut ended = Vec::new();
+        let (mut ended, mut orphaned) = (Vec::new(), false);
         let ending = match purpose {
             None => Err(Error::new(ErrorKind::Rejected, "the record is damaged")),
             Some(purpose) => {
                 let now = self.wall();
                 let change = self.change(purpose, place, 0, |image, _| {
+                    // The branch key that wrapped it was retired.
+                    orphaned = image.stored.is_some() && image.line.versions().is_empty();
                     ended = image.line.live().map(|version| version.id).collect();
                     for id in &ended {
                         image.line.revoke(*id, now);
@@ -109,6 +111,7 @@ impl Inner {
                 change.await.map(drop)
             }
         };
+        let ending = if orphaned { Err(Error::new(ErrorKind::Rejected, "its branch key is gone")) } else { ending };
         match ending {
             // Nobody vouches for it, so nobody can open what it might have been for: it goes as it is.
             Err(error) if error.kind() == ErrorKind::Rejected => {
@@ -135,7 +138,7 @@ impl Inner {
     async fn drop_lines<K: Kept>(self: &Arc<Self>, tenant: &TenantId) -> Result<()> {
         let all = K::table(self).all().into_iter();
         for held in all.filter(|held| held.owner.tenant_name() == Some(tenant.as_str())) {
-            self.bring::<K>(held.owner.clone(), Reason::Open).await?;
+            self.bring_anew::<K>(held.owner.clone(), Reason::Open).await?;
         }
         Ok(())
     }

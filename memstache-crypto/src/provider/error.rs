@@ -41,7 +41,8 @@ impl ProviderErrorKind {
 
 /// An error of a [`KeyProvider`](crate::KeyProvider): its kind decides what becomes of the keys.
 ///
-/// The message names neither keys nor secrets; the source is the provider's own.
+/// The message names neither keys nor secrets, and `Debug` does not show the source, which is the provider's own and may
+/// say more, such as the address that was asked.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,7 +52,7 @@ impl ProviderErrorKind {
 ///     .with_retry_after(Duration::from_secs(10));
 /// assert_eq!(error.to_string(), "the key provider failed (throttled): too many calls");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProviderError {
     kind: ProviderErrorKind,
     detail: String,
@@ -96,6 +97,14 @@ impl fmt::Display for ProviderError {
     }
 }
 
+impl fmt::Debug for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("ProviderError");
+        out.field("kind", &self.kind).field("detail", &self.detail).field("retry_after", &self.retry_after);
+        out.finish_non_exhaustive()
+    }
+}
+
 impl StdError for ProviderError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
@@ -114,7 +123,8 @@ impl From<ProviderError> for Error {
             }
         };
         let after = error.retry_after;
-        let out = Self::new(kind, format!("the key provider failed ({})", error.kind.as_str())).with_source(error);
+        // With what the provider says: the kind alone leaves an operator at a loss.
+        let out = Self::new(kind, error.to_string()).with_source(error);
         after.map_or_else(|| out.clone(), |after| out.clone().with_retry_after(after))
     }
 }
@@ -138,7 +148,8 @@ mod tests {
             let error = ProviderError::new(kind, "detail").with_source(fmt::Error).with_retry_after(after);
             let error = Error::from(error);
             assert_eq!((error.kind(), error.retry_after()), (expected, Some(after)));
-            assert_eq!(error.to_string(), format!("the key provider failed ({})", kind.as_str()));
+            assert_eq!(error.to_string(), format!("the key provider failed ({}): detail", kind.as_str()));
+            assert!(!format!("{error:?}").contains("source: Some"), "the source may say what it likes");
             assert_eq!(error.find_source::<ProviderError>().map(ProviderError::kind), Some(kind));
             assert!(error.find_source::<fmt::Error>().is_some());
         }

@@ -108,7 +108,7 @@ pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
     /// Error: [`NotFound`](ProviderErrorKind::NotFound) while there is no master key.
     async fn current(&self) -> Result<MasterVersion, ProviderError>;
 
-    /// Wraps a branch key with a version of the master key.
+    /// Wraps a branch key with a version of the master key. A keyring unwraps what it got at once, to see that it can.
     ///
     /// `aad` says what the key is for. A vault that can bind it must; what a vault cannot bind (RSA-OAEP), the record's
     /// own authentication covers.

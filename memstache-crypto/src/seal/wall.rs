@@ -27,7 +27,10 @@ pub(super) struct Wall {
 
 impl Wall {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, offset: AtomicU64::new(0), until: AtomicU64::new(0) }
+        let wall = Self { clock, offset: AtomicU64::new(0), until: AtomicU64::new(0) };
+        // So that nobody ever sees the limit of the first question without its answer.
+        wall.ask(wall.clock.upper_bound());
+        wall
     }
 
     /// Returns a tick that is not before now, and the wall-clock time.

@@ -4,9 +4,11 @@
 mod hierarchy;
 mod hostile;
 mod kit;
+mod lost;
 mod outage;
 mod processes;
 mod providers;
+mod races;
 mod rotation;
 mod secrets;
 mod shredding;

@@ -175,6 +175,11 @@ async fn settings_out_of_their_limits_are_named() {
         (builder().with_master_rotation(HOUR), "master_rotation must be 86400s to 315360000s, but 3600s was given"),
         (builder().with_max_entry_ttl(Duration::ZERO), "max_entry_ttl must be 1ms to 315360000s, but 0ns was given"),
         (builder().with_max_lines(15), "max_lines must be 16 to 1048576, but 15 was given"),
+        (
+            builder().with_refresh(Duration::MAX).with_max_age(2 * DAY).with_max_lines(0),
+            "refresh must be 1s to 3600s, but 18446744073709551615.999999999s was given; \
+             max_age must be 86400s to 86400s, but 172800s was given; max_lines must be 16 to 1048576, but 0 was given",
+        ),
     ] {
         assert_eq!(message(builder).await, expected);
     }

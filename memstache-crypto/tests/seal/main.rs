@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod auto_traits;
+#[cfg(feature = "config")]
+mod config;
 mod conformance;
 mod contents;
 mod golden;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use memstache_core::{Cache, Json, KeyspaceName, MemoryStore, NearConfig, NearView, Result, Stack, TenantId, Tenanted};
+use memstache_core::{
+    Cache, Json, KeyspaceName, MemoryStore, NearConfig, NearView, Result, Stack, TenantId, Tenanted,
+    observe::{ObserveLayer, Registry, Tier},
+};
 
 use crate::{database::Size, place::Shop};
 
@@ -11,6 +14,9 @@ const BYTES_PER_PRODUCT: usize = 2 * 1024;
 
 /// Bytes that are there whatever the number of products.
 const LEAST_BYTES: usize = 32 * 1024 * 1024;
+
+/// The name of the cache in metrics.
+const NAME: &str = "catalogue";
 
 const NEAR_BYTES: usize = 8 * 1024 * 1024;
 
@@ -29,6 +35,8 @@ pub(crate) struct Caches {
     pub(crate) all: Cache<Json, Tenanted>,
     pub(crate) store: MemoryStore,
     pub(crate) near: NearView,
+    /// What `/metrics` answers.
+    pub(crate) registry: Registry,
     shops: Vec<ShopCaches>,
 }
 
@@ -46,7 +54,16 @@ impl Caches {
     pub(crate) fn new(size: Size, ttl: Duration) -> Result<Self> {
         let products = usize::from(size.shops) * size.products as usize;
         let store = MemoryStore::builder().max_bytes(LEAST_BYTES + products * BYTES_PER_PRODUCT).build()?;
-        let (stack, near) = Stack::over(store.clone()).near(NearConfig::new(NEAR_BYTES)?).build_with_view();
+        let registry = Registry::new();
+        let recorder = registry.recorder(NAME)?;
+        let (stack, near) = Stack::over(store.clone())
+            .watch_leaf()
+            .near(NearConfig::new(NEAR_BYTES)?)
+            .observe(ObserveLayer::new(recorder.clone()))
+            .build_with_view();
+        let (watched, view) = (store.clone(), near.clone());
+        registry.watch(NAME, Tier::Store, move || watched.stats().into())?;
+        registry.watch(NAME, Tier::Near, move || view.stats().into())?;
         let all = Cache::builder(stack)
             .keyspace("products")
             .format(Json)
@@ -54,6 +71,7 @@ impl Caches {
             .ttl(ttl)
             .stale_for(STALE_FOR)
             .jitter(JITTER)
+            .recorder(recorder)
             .build_tenanted()?;
         let lists = all.with_keyspace(&KeyspaceName::new("categories")?);
         let shop = |number| {
@@ -61,7 +79,7 @@ impl Caches {
             Ok(ShopCaches { products: all.for_tenant(&tenant), lists: lists.for_tenant(&tenant) })
         };
         let shops = (1..=size.shops).map(shop).collect::<Result<_>>()?;
-        Ok(Self { all, store, near, shops })
+        Ok(Self { all, store, near, registry, shops })
     }
 
     /// Returns a shop's part. The shop must be one of the database's.

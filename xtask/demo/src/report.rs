@@ -127,6 +127,8 @@ pub(crate) fn try_it(address: SocketAddr, quiet: bool) -> String {
   curl -i {json} '{{\"percent\":-10}}' {}
   curl -s {}
   curl -s {}
+  curl -s {}
+  curl -s {}
 ",
         at(&product),
         at(&format!("/uncached{product}")),
@@ -134,7 +136,9 @@ pub(crate) fn try_it(address: SocketAddr, quiet: bool) -> String {
         at(&format!("{category}?sort=price")),
         at(&product),
         at(&format!("{category}/reprice")),
+        at("/explain/shop-01:7"),
         at("/stats"),
+        at("/metrics"),
         at("/healthz"),
     )
 }

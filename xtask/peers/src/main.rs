@@ -12,6 +12,8 @@ mod keys;
 mod measure;
 mod memory;
 mod plot;
+#[cfg(feature = "redis")]
+mod redis;
 mod report;
 mod screen;
 mod stats;
@@ -43,6 +45,8 @@ struct Cli {
 enum Verb {
     Memory(memory::Args),
     HitRatio(hit_ratio::Args),
+    #[cfg(feature = "redis")]
+    Redis(redis::Args),
     #[command(hide = true)]
     Footprint(footprint::Args),
 }
@@ -84,6 +88,8 @@ fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     let (marks, common) = match verb {
         Verb::Memory(args) => (memory::run(args)?, args.common()),
         Verb::HitRatio(args) => (hit_ratio::run(args)?, args.common()),
+        #[cfg(feature = "redis")]
+        Verb::Redis(args) => (redis::run(args)?, args.common()),
         Verb::Footprint(args) => {
             footprint::run(args)?;
             return Ok(ExitCode::SUCCESS);

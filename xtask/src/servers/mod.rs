@@ -8,12 +8,12 @@ mod config;
 mod folders;
 mod keeper;
 mod launch;
-mod pids;
+pub(crate) mod pids;
 mod ports;
-mod ready;
-mod resp;
+pub(crate) mod ready;
+pub(crate) mod resp;
 mod session;
-mod state;
+pub(crate) mod state;
 mod topology;
 mod verbs;
 mod version;
@@ -22,8 +22,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
+    config::SENTINEL_NAME,
     keeper::{KeepArgs, keep},
-    session::Session,
+    session::{One, Session},
     verbs::{DownArgs, UpArgs, down, up},
     version::Version,
 };

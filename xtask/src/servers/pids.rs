@@ -12,9 +12,7 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Kill,
-    #[cfg_attr(not(test), expect(dead_code, reason = "faults are put into servers by the chaos runs"))]
     Stop,
-    #[cfg_attr(not(test), expect(dead_code, reason = "faults are put into servers by the chaos runs"))]
     Continue,
 }
 

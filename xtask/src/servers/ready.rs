@@ -35,6 +35,7 @@ pub(crate) struct Member<'a> {
     /// Of whom it is a replica.
     pub(crate) primary: Option<&'a str>,
     pub(crate) connected: bool,
+    pub(crate) has_slots: bool,
 }
 
 impl Member<'_> {
@@ -42,7 +43,7 @@ impl Member<'_> {
         self.flags.contains(&flag)
     }
 
-    fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let unsound = ["fail", "fail?", "handshake", "noaddr"];
         !self.flags.iter().any(|flag| unsound.contains(flag)) && (self.connected || self.is("myself"))
     }
@@ -55,11 +56,12 @@ pub(crate) fn members(text: &str) -> Vec<Member<'_>> {
 
 fn member(line: &str) -> Option<Member<'_>> {
     let words: Vec<_> = line.split_whitespace().collect();
-    let [id, address, flags, primary, _, _, _, link, ..] = words[..] else { return None };
+    let [id, address, flags, primary, _, _, _, link, ref slots @ ..] = words[..] else { return None };
     let (place, _) = address.split_once('@')?;
     let port = place.rsplit_once(':')?.1.parse().ok()?;
     let primary = (primary != "-").then_some(primary);
-    Some(Member { id, port, flags: flags.split(',').collect(), primary, connected: link == "connected" })
+    let (connected, has_slots) = (link == "connected", !slots.is_empty());
+    Some(Member { id, port, flags: flags.split(',').collect(), primary, connected, has_slots })
 }
 
 /// What a member of a cluster of so many primaries, each with one replica, still lacks.
@@ -151,9 +153,16 @@ mod tests {
         let members = members(NODES);
         assert_eq!(
             members[1],
-            Member { id: "bb", port: 21_002, flags: vec!["slave"], primary: Some("aa"), connected: true }
+            Member {
+                id: "bb",
+                port: 21_002,
+                flags: vec!["slave"],
+                primary: Some("aa"),
+                connected: true,
+                has_slots: false
+            }
         );
-        assert!(members[0].is("myself") && members[0].primary.is_none());
+        assert!(members[0].is("myself") && members[0].primary.is_none() && members[0].has_slots);
         assert!(super::members("garbage\n\nid addr flags\n").is_empty());
     }
 

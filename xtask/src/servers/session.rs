@@ -1,6 +1,11 @@
 //! Servers for the time of a run.
 
-use std::{collections::BTreeMap, path::Path, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -53,6 +58,44 @@ impl Session {
     }
 
     /// Ends what was started.
+    pub(crate) fn end(self) -> Result<()> {
+        self.keeper.end()
+    }
+}
+
+/// One service, for a run that mistreats it; ended when this is, also if the process is killed.
+#[derive(Debug)]
+pub(crate) struct One {
+    keeper: Keeper,
+    pub(crate) state: State,
+    /// To start a server anew.
+    pub(crate) program: PathBuf,
+}
+
+impl One {
+    pub(crate) fn start(
+        ws: &Workspace,
+        steps: &mut Steps,
+        (service, version): (Service, Version),
+        patience: Duration,
+    ) -> Result<Self> {
+        let home = Home::of(ws);
+        let lock = home.lock()?;
+        home.reap(&lock)?;
+        let certificates = Certificates::at(&home.certificates())?;
+        drop(lock);
+        let orders = orders(ws, steps, &home.run(), vec![(service, version)], &certificates, patience)?;
+        let keeper = Keeper::of(&orders)?;
+        let order = orders.into_iter().next().context("one was ordered")?;
+        match launch::launch(&order) {
+            Ok(state) => Ok(Self { keeper, state, program: order.program }),
+            Err(err) => {
+                keeper.end()?;
+                Err(err)
+            }
+        }
+    }
+
     pub(crate) fn end(self) -> Result<()> {
         self.keeper.end()
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Service, Version,
     certificates::Certificates,
-    config, folders,
+    config, folders, launch,
     pids::{self, Signal},
     resp::Connection,
 };
@@ -105,9 +105,14 @@ impl Node {
         pids::end(self.pid, &self.config()).with_context(|| self.name.clone())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "faults are put into servers by the chaos runs"))]
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         pids::signal(self.pid, &self.config(), signal).with_context(|| self.name.clone())
+    }
+
+    /// Starts it anew over the same configuration, at the same ports, with nothing in it.
+    pub(crate) fn restart(&mut self, program: &Path) -> Result<()> {
+        self.pid = launch::spawn(program, &self.folder, self.sentinel).with_context(|| self.name.clone())?;
+        Ok(())
     }
 
     pub(crate) fn connect(&self) -> Result<Connection> {

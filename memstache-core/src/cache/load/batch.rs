@@ -4,12 +4,14 @@ use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Durat
 
 use futures_util::future::{Either, join_all, select};
 use serde::Serialize;
+use tracing::Instrument as _;
 
 use super::{
     super::{Cache, core::Core, options::WriteOptions},
     BatchLoader, Loaded,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
+    source::Source,
 };
 use crate::{
     address::Address,
@@ -18,6 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     expiry,
     format::Format,
+    observe::span,
     request::OneOrMany,
 };
 
@@ -27,6 +30,7 @@ pub(super) struct Batch<F, L> {
     pub(super) loader: Arc<L>,
     pub(super) write: WriteOptions,
     pub(super) negative_ttl: Option<Duration>,
+    pub(super) source: Source,
 }
 
 /// A key that is this caller's to load.
@@ -58,7 +62,10 @@ impl<F: Format, L> Batch<F, L> {
         let mut joined = Vec::with_capacity(wanted.len());
         for Wanted { address, key, right, stale } in wanted {
             match core.flights.open_as(address.clone(), right.id()) {
-                Opened::Joined(flight) => joined.push(flight),
+                Opened::Joined(flight) => {
+                    core.counters.joined();
+                    joined.push(flight);
+                }
                 Opened::Leads(landing, flight) => {
                     let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
                     let claim = Claim::new(Arc::clone(core), address, right, until);
@@ -69,7 +76,9 @@ impl<F: Format, L> Batch<F, L> {
         }
         if !aboard.is_empty() {
             let (cache, loader) = (self.cache.clone(), Arc::clone(&self.loader));
-            tokio::spawn(fly_all(cache, loader, self.write.clone(), self.negative_ttl, aboard));
+            let span = span::load(cache.space().keyspace(), aboard.len());
+            let (write, negative_ttl, source) = (self.write.clone(), self.negative_ttl, self.source.clone());
+            tokio::spawn(fly_all(cache, loader, write, negative_ttl, source, aboard).instrument(span));
         }
         joined
     }
@@ -80,6 +89,7 @@ async fn fly_all<F, L, T, K>(
     loader: Arc<L>,
     write: WriteOptions,
     negative_ttl: Option<Duration>,
+    source: Source,
     aboard: Vec<Aboard<K>>,
 ) where
     F: Format,
@@ -93,13 +103,21 @@ async fn fly_all<F, L, T, K>(
     if claims.is_empty() {
         return;
     }
-    claims.iter().for_each(Claim::begins);
+    let pass = match source.enter() {
+        Ok(pass) => pass,
+        Err(error) => {
+            claims.iter_mut().for_each(Claim::refused);
+            return landings.into_iter().for_each(|landing| landing.land(Err(error.clone())));
+        }
+    };
+    claims.iter_mut().for_each(Claim::begins);
     let names = keys.iter().map(|(key, _)| key.clone()).collect();
     let produce = async {
         let brought = loader.load(names).await?;
         Ok(produce_all(&cache, &keys, brought, &write, negative_ttl))
     };
     let produced = bounded(&core, started, keeping(&core, &claims, guarded(produce, &landings))).await;
+    pass.ended(produced.as_ref().err());
     let produced = produced.unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect());
     let cost = core.clock.now().since(started);
     let (fills, mut landed): (Vec<_>, Vec<_>) =

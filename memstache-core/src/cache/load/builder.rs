@@ -56,7 +56,8 @@ impl<F: Format> Cache<F> {
     /// Errors: [`Invalid`](crate::ErrorKind::Invalid) for options out of their limits, [`Load`](crate::ErrorKind::Load) with the
     /// loader's error as its source ([`Error::find_source`](crate::Error::find_source)), [`LoadPanicked`](crate::ErrorKind::LoadPanicked),
     /// [`Timeout`](crate::ErrorKind::Timeout), [`Overloaded`](crate::ErrorKind::Overloaded) when a limit refused the call. A store that
-    /// cannot be reached is no error: the value is loaded and not stored.
+    /// cannot be reached is no error: the value is loaded, and kept by the near cache until the store is back or its ttl
+    /// ends.
     ///
     /// # Panics
     /// Outside of a tokio runtime, when there is something to load.
@@ -142,6 +143,13 @@ macro_rules! load_setters {
         /// Bounds the whole call, whatever the other timeouts say. Default: none.
         pub fn timeout(mut self, limit: Duration) -> Self {
             self.ask.timeout = Some(limit);
+            self
+        }
+
+        /// Puts the loads behind a circuit breaker. Default: the cache's.
+        #[cfg(feature = "resilience")]
+        pub fn source_breaker(mut self, breaker: &crate::resilience::CircuitBreaker) -> Self {
+            self.load.source.breaker = Some(breaker.clone());
             self
         }
 

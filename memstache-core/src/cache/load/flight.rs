@@ -7,17 +7,20 @@ use futures_util::{
     FutureExt,
     future::{Either, select},
 };
+use tracing::Span;
 
-use super::super::{
-    core::{Core, UNLEASED, not_one},
-    counters::bump,
+use super::{
+    super::core::{Core, UNLEASED, not_one},
+    source::Source,
 };
 use crate::{
     address::Address,
     clock::{BoxFuture, Tick},
     entry::NewEntry,
     error::{Error, ErrorKind, Result},
+    observe::{CallResult, Fill, span},
     request::{Lease, LeaseId, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
+    service::AsOf,
     util::until,
 };
 
@@ -69,6 +72,7 @@ pub(super) async fn load(
     address: Address,
     right: Right,
     stale: Option<Tick>,
+    source: Source,
     produce: BoxFuture<'static, Result<Produced>>,
 ) -> Result<Landed> {
     let mut claim = Claim::new(Arc::clone(&core), address, right, stale);
@@ -77,9 +81,17 @@ pub(super) async fn load(
         claim.release(Duration::ZERO);
         return Err(error);
     }
+    let pass = match source.enter() {
+        Ok(pass) => pass,
+        Err(error) => {
+            claim.refused();
+            return Err(error);
+        }
+    };
     claim.begins();
     let produced = keeping(&core, std::slice::from_ref(&claim), caught(produce));
     let produced = bounded(&core, started, produced).await;
+    pass.ended(produced.as_ref().err());
     let (fill, mut landed) = claim.prepare(produced, core.clock.now().since(started));
     if let Some(item) = fill {
         let stored = store(&core, OneOrMany::One(item)).await.pop();
@@ -151,20 +163,42 @@ pub(super) struct Claim {
     /// Until when a value is there that is served meanwhile: after a failure the lease is held for a while, so that the
     /// source has a pause.
     stale: Option<Tick>,
+    phase: Phase,
     open: bool,
+    /// What the near tier knew when the load began.
+    as_of: Option<AsOf>,
+    /// What it is to keep if the store is not there to take it.
+    spare: Option<NewEntry>,
+}
+
+/// How far the load of a key has come.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Waiting,
+    /// Since when, on the clock's finest line.
+    Running(Duration),
+    /// The loader has; the fill may have to.
+    Ended,
 }
 
 impl Claim {
     pub(super) fn new(core: Arc<Core>, address: Address, right: Right, stale: Option<Tick>) -> Self {
-        Self { core, address, right, stale, open: true }
+        Self { core, address, right, stale, phase: Phase::Waiting, open: true, as_of: None, spare: None }
     }
 
     /// Counts the load that begins.
-    pub(super) fn begins(&self) {
-        bump(&self.core.counters.loads);
-        if matches!(self.right, Right::Degraded) {
-            bump(&self.core.counters.loads_degraded);
-        }
+    pub(super) fn begins(&mut self) {
+        self.as_of = self.core.service.near().and_then(|near| near.as_of(&self.address));
+        self.phase = Phase::Running(self.core.clock.elapsed());
+        self.core.counters.load_begins(matches!(self.right, Right::Degraded));
+    }
+
+    /// Counts how the load ended, and notes it in its span.
+    fn ended(&mut self, result: Result<(), ErrorKind>) {
+        let Phase::Running(begun) = self.phase else { return };
+        self.phase = Phase::Ended;
+        self.core.counters.loaded(result, self.core.clock.elapsed().saturating_sub(begun));
+        span::ended(&Span::current(), result.map_or_else(CallResult::Error, |()| CallResult::Ok));
     }
 
     fn lease(&self) -> Option<(Address, Lease)> {
@@ -209,9 +243,11 @@ impl Claim {
             Right::Unleased => When::Always,
             Right::Degraded => {
                 self.open = false;
+                self.keep_here(entry);
                 return None;
             }
         };
+        self.spare = self.as_of.map(|_| entry.clone());
         Some(SetItem { address: self.address.clone(), entry, when })
     }
 
@@ -222,11 +258,16 @@ impl Claim {
         }
         let counters = &self.core.counters;
         match stored {
-            Ok(Written::Refused) => bump(&counters.fills_refused),
-            Ok(Written::Stored(_)) => {}
+            Ok(Written::Refused) => counters.filled(Fill::Refused),
+            Ok(Written::Stored(_) | Written::NearOnly) => counters.filled(Fill::Stored),
             Err(error) => {
                 tracing::debug!(kind = error.kind().as_str(), "a loaded value could not be stored");
-                bump(&counters.fills_failed);
+                counters.filled(Fill::Failed);
+                if let Some(entry) = self.spare.take().filter(|_| error.is_out_of_reach()) {
+                    // The fill itself has dropped what was there.
+                    self.as_of = self.as_of.map(AsOf::after_own_write);
+                    self.keep_here(entry);
+                }
                 // The store may still hold the lease: what it refused must not keep others waiting.
                 self.release(Duration::ZERO);
             }
@@ -234,20 +275,38 @@ impl Claim {
         self.open = false;
     }
 
-    fn succeeded(&self) {
+    /// Has the near tier keep a value that the store is not there to take, unless its key changed since the load began.
+    fn keep_here(&self, entry: NewEntry) {
+        if let (Some(near), Some(as_of)) = (self.core.service.near(), self.as_of) {
+            near.keep_unverified(&self.address, entry, as_of);
+        }
+    }
+
+    /// The source is not asked. What is served meanwhile is left alone for a while.
+    pub(super) fn refused(&mut self) {
+        self.release(self.pause());
+    }
+
+    /// How long a source has a pause: once there is nothing to serve any more, the next caller is to load without
+    /// waiting for the pause's end.
+    fn pause(&self) -> Duration {
+        let served = self.stale.map_or(Duration::ZERO, |until| until.since(self.core.clock.now()));
+        served.min(self.core.settings.refresh_pause)
+    }
+
+    fn succeeded(&mut self) {
+        self.ended(Ok(()));
         if let Some(failures) = &self.core.failures {
             failures.succeeded(&self.address);
         }
     }
 
     fn failed(&mut self, error: &Error) {
-        bump(&self.core.counters.load_failures);
+        self.ended(Err(error.kind()));
         if let Some(failures) = &self.core.failures {
             failures.failed(&self.address, error, self.core.clock.now());
         }
-        // Once there is nothing to serve any more, the next caller is to load without waiting for the pause's end.
-        let served = self.stale.map_or(Duration::ZERO, |until| until.since(self.core.clock.now()));
-        self.release(served.min(self.core.settings.refresh_pause));
+        self.release(self.pause());
     }
 
     /// Gives the lease back after a pause, in a task that ends with the pause and one bounded store call.
@@ -269,7 +328,11 @@ impl Drop for Claim {
     /// The loader panicked, was abandoned, or its runtime ends: the lease goes back now instead of ageing out.
     fn drop(&mut self) {
         if self.open {
-            bump(&self.core.counters.load_failures);
+            match self.phase {
+                Phase::Waiting => {}
+                Phase::Running(_) => self.ended(Err(ErrorKind::LoadPanicked)),
+                Phase::Ended => self.core.counters.filled(Fill::Failed),
+            }
             self.release(Duration::ZERO);
         }
     }

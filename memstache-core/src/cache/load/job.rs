@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use tracing::Instrument as _;
 
 use super::{
     super::{
@@ -16,6 +17,7 @@ use super::{
     ask::ask,
     context::Found,
     flight::{Landed, Produced, Right, load},
+    source::Source,
 };
 use crate::{
     address::Address,
@@ -25,6 +27,7 @@ use crate::{
     error::{BoxError, Error, ErrorKind, Result},
     expiry,
     format::Format,
+    observe::span,
     request::{Get, GetItem, Lookup, OnMiss, OneOrMany},
     util::{timed_out, until},
 };
@@ -36,6 +39,7 @@ pub(super) struct Job<F, L> {
     pub(super) loader: L,
     pub(super) write: WriteOptions,
     pub(super) negative_ttl: Option<Duration>,
+    pub(super) source: Source,
 }
 
 impl<F: Format, L> Job<F, L> {
@@ -47,12 +51,18 @@ impl<F: Format, L> Job<F, L> {
     {
         let core = Arc::clone(&self.cache.core);
         match core.flights.open_as(self.address.clone(), right.id()) {
-            Opened::Joined(joined) => joined,
+            Opened::Joined(joined) => {
+                core.counters.joined();
+                joined
+            }
             Opened::Leads(landing, joined) => {
                 let address = self.address.clone();
                 let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
+                let source = self.source.clone();
                 let produce: BoxFuture<'static, _> = Box::pin(self.produce(stale));
-                tokio::spawn(fly(landing, load(core, address, right, until, produce)));
+                // What the load logs, and what its source is asked, belongs to the call that started it.
+                let span = span::load(address.keyspace(), 1);
+                tokio::spawn(fly(landing, load(core, address, right, until, source, produce)).instrument(span));
                 joined
             }
         }

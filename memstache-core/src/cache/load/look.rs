@@ -125,7 +125,10 @@ impl<'a, F: Format> Look<'a, F> {
             Ok(Lookup::Busy(id)) => {
                 let flight = id.and_then(|id| self.cache.core.flights.join_as(self.address, id.0));
                 match flight {
-                    Some(flight) => Verdict::Join(flight),
+                    Some(flight) => {
+                        self.cache.core.counters.joined();
+                        Verdict::Join(flight)
+                    }
                     None => return self.busy(now).await.map(|()| None),
                 }
             }
@@ -185,5 +188,5 @@ impl<'a, F: Format> Look<'a, F> {
 
 /// Whether an error means that the store is out of reach, so that the loader is all there is.
 pub(super) fn is_degraded(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Unknown | ErrorKind::Io)
+    error.is_out_of_reach()
 }

@@ -170,7 +170,8 @@ where
         }
         let mut found = ask_many(core, items, self.ask, give_up).await?;
         let Self { cache, keys, loader, ask, load, write, .. } = self;
-        let batch = Batch { cache: cache.clone(), loader: Arc::new(loader), write, negative_ttl: load.negative_ttl };
+        let (negative_ttl, source) = (load.negative_ttl, load.source);
+        let batch = Batch { cache: cache.clone(), loader: Arc::new(loader), write, negative_ttl, source };
         let plan = Plan { give_up, soft_timeout: load.soft_timeout, keep_loading: load.keep_loading };
 
         let mut asked: Vec<Asked<'_, F, K, T>> = addresses

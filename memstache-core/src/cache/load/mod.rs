@@ -17,6 +17,7 @@ mod look;
 mod many;
 pub mod shape;
 mod single;
+mod source;
 
 pub use self::{
     builder::{LoadBuilder, LoadFuture},
@@ -25,4 +26,4 @@ pub use self::{
     many::LoadManyBuilder,
     shape::Shape,
 };
-pub(super) use self::{failures::Failures, flight::Landed};
+pub(super) use self::{failures::Failures, flight::Landed, source::Source};

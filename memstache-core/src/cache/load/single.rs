@@ -88,8 +88,15 @@ where
         let verdict = look.verdict().await?;
         let Self { cache, loader, load, write, .. } = self;
         // Made only where something is to be loaded: a hit costs none of it.
-        let negative_ttl = load.negative_ttl;
-        let job = || Job { cache: cache.clone(), address: address.clone(), loader, write, negative_ttl };
+        let (negative_ttl, source) = (load.negative_ttl, &load.source);
+        let job = || Job {
+            cache: cache.clone(),
+            address: address.clone(),
+            loader,
+            write,
+            negative_ttl,
+            source: source.clone(),
+        };
         match verdict {
             Verdict::Hit(fetched, entry) => {
                 if due.0 || is_due(core, &load, &entry.meta, core.clock.now()) {

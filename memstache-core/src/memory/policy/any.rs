@@ -1,5 +1,7 @@
 //! Any of the policies, chosen at run time.
 
+use std::fmt;
+
 use super::{EvictionPolicy, Fifo, Lfu, Lru, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu};
 
 /// One of the policies of this crate, chosen at run time: see [`PolicyKind`](super::PolicyKind).
@@ -23,6 +25,24 @@ pub enum AnyPolicy {
     S3Fifo(S3Fifo),
     /// Admission by estimated frequency behind a window.
     TinyLfu(TinyLfu),
+    /// One of your own.
+    Own(OwnPolicy),
+}
+
+/// A policy of your own among those that are chosen at run time; each call goes through a table.
+pub struct OwnPolicy(Box<dyn EvictionPolicy>);
+
+impl OwnPolicy {
+    /// Wraps a policy.
+    pub fn new(policy: impl EvictionPolicy) -> Self {
+        Self(Box::new(policy))
+    }
+}
+
+impl fmt::Debug for OwnPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnPolicy").finish_non_exhaustive()
+    }
 }
 
 macro_rules! each {
@@ -35,6 +55,7 @@ macro_rules! each {
             Self::Sieve($policy) => $call,
             Self::S3Fifo($policy) => $call,
             Self::TinyLfu($policy) => $call,
+            Self::Own(OwnPolicy($policy)) => $call,
         }
     };
 }

@@ -16,7 +16,14 @@ mod testing;
 mod tiny_lfu;
 
 pub use self::{
-    any::AnyPolicy, fifo::Fifo, kind::PolicyKind, lfu::Lfu, lru::Lru, random::Random, s3_fifo::S3Fifo, sieve::Sieve,
+    any::{AnyPolicy, OwnPolicy},
+    fifo::Fifo,
+    kind::PolicyKind,
+    lfu::Lfu,
+    lru::Lru,
+    random::Random,
+    s3_fifo::S3Fifo,
+    sieve::Sieve,
     tiny_lfu::TinyLfu,
 };
 

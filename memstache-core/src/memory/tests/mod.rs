@@ -98,7 +98,7 @@ impl Bed {
     pub(super) async fn set(&self, name: &str, entry: NewEntry) -> Version {
         match self.write(key(name), entry, When::Always).await.unwrap() {
             Written::Stored(version) => version,
-            Written::Refused => panic!("an unconditional write was refused"),
+            other => panic!("an unconditional write was {other:?}"),
         }
     }
 

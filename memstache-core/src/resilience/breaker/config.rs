@@ -59,8 +59,8 @@ impl Default for BreakerConfig {
 }
 
 impl BreakerConfig {
-    /// For a data source: opens after 5 consecutive failures, or when half of at least 50 calls in 10 s failed; for 30 s;
-    /// one request is the probe.
+    /// For a data source: opens after 5 consecutive failures, or when half of at least 50 calls in 10 s failed; for 30
+    /// s; one request is the probe.
     pub const fn source() -> Self {
         let rate = FailureRate { ratio: 0.5, least_calls: 50, window: Duration::from_secs(10) };
         let open_for = Duration::from_secs(30);

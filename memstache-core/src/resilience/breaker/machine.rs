@@ -218,8 +218,8 @@ impl Breaker {
         Some(self.permit(true))
     }
 
-    /// Returns when a probe is due, unless the breaker is closed: at once if there is room for one, else when those that
-    /// are under way are given up.
+    /// Returns when a probe is due, unless the breaker is closed: at once if there is room for one, else when those
+    /// that are under way are given up.
     pub fn probe_at(&self) -> Option<Tick> {
         match self.state {
             State::Closed => None,

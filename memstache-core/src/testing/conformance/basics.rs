@@ -1,7 +1,7 @@
 //! Keeping values apart and giving them back.
 
 use super::{
-    case::{Case, asking, value},
+    case::{Case, asking, lasting, value},
     expect::{Outcome, check, fails},
 };
 use crate::{
@@ -28,6 +28,7 @@ super::rules![
     removal_says_whether_there_was_one,
     existence_is_probed,
     what_must_be_sealed_is_not_stored_bare,
+    explanations_agree_with_reads_and_change_nothing,
 ];
 
 async fn a_value_comes_back(case: &Case<'_>) -> Outcome {
@@ -186,5 +187,23 @@ async fn what_must_be_sealed_is_not_stored_bare(case: &Case<'_>) -> Outcome {
     // A guard may refuse the item or, as nothing else was asked, the call.
     let answer = a.run(Set { items, scope: Scope::default() }).await;
     fails(answer.and_then(|items| items.into_iter().collect::<Result<Vec<_>, _>>()), ErrorKind::Unsupported)?;
+    a.get(&key).await?.miss()
+}
+
+async fn explanations_agree_with_reads_and_change_nothing(case: &Case<'_>) -> Outcome {
+    let a = case.caller().await;
+    let key = case.key("k")?;
+    check(!a.explains(&key).await?, "a key that was never stored is said to be there")?;
+    a.ask(&key).await?.leased()?;
+    a.set(&key, value("v")).await?;
+    check(a.explains(&key).await?, "a value that is there is said not to be")?;
+    a.get(&key).await?.hit("v")?;
+    a.remove(&key).await?;
+    check(!a.explains(&key).await?, "a value that was removed is said to be there")?;
+    a.ask(&key).await?.leased()?;
+    a.set(&key, lasting("w", case.ttl(2)?)).await?;
+    check(a.explains(&key).await?, "a value that is fresh is said not to be there")?;
+    case.advance(case.units(3)).await;
+    check(!a.explains(&key).await?, "a value that has expired is said to be there")?;
     a.get(&key).await?.miss()
 }

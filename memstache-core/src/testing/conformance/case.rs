@@ -12,13 +12,14 @@ use crate::{
     address::{Address, Parts, Space},
     clock::{Clock, Tick},
     coherence::InvalidationStream,
-    entry::{NewEntry, Tags},
+    entry::{Entry, NewEntry, Tags},
     error::{Error, ErrorKind, Result},
+    expiry,
     lifetime::Lifetime,
     name::{KeyspaceName, Tag, TenantId},
     request::{
-        Consistency, Found, Get, GetItem, Invalidate, Lease, Lookup, OnMiss, OneOrMany, Operation, Remove, Request,
-        Scope, Set, SetItem, Target, Touch, TouchItem, TouchKind, When, Written,
+        Consistency, Explain, Found, Get, GetItem, Invalidate, Lease, Lookup, OnMiss, OneOrMany, Operation, Remove,
+        Request, Scope, Set, SetItem, Target, Touch, TouchItem, TouchKind, When, Written,
     },
     service::ErasedService,
     version::{Sequence, Version},
@@ -233,6 +234,7 @@ impl Caller<'_> {
         match self.set_when(key, entry, When::Always).await? {
             Written::Stored(version) => Ok(version),
             Written::Refused => Err(broken("an unconditional write was refused")),
+            Written::NearOnly => Err(broken("a write was kept in a near cache only")),
         }
     }
 
@@ -252,6 +254,15 @@ impl Caller<'_> {
     pub(super) async fn touch(&self, key: &Address, kind: TouchKind) -> Outcome<bool> {
         let items = OneOrMany::One(TouchItem { address: key.clone(), kind });
         only(self.run(Touch { items, scope: Scope::default() }).await?)
+    }
+
+    /// Returns whether the authority for a key is said to answer it.
+    pub(super) async fn explains(&self, key: &Address) -> Outcome<bool> {
+        self.case.settle().await;
+        let tiers = only(self.run(Explain::one(key.clone())).await?)?;
+        let last = tiers.last().ok_or_else(|| broken("no tier said anything"))?;
+        let dead = |entry: &Entry| expiry::dead_at(&entry.meta) <= self.case.now();
+        Ok(last.reason.is_none() && !last.entry.as_ref().is_some_and(dead))
     }
 
     pub(super) async fn invalidate(&self, target: Target) -> Outcome<Sequence> {

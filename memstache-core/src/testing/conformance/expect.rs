@@ -54,6 +54,7 @@ pub(super) fn stored(written: Written) -> Outcome<crate::version::Version> {
     match written {
         Written::Stored(version) => Ok(version),
         Written::Refused => Err(broken("expected the write to be stored, it was refused")),
+        Written::NearOnly => Err(broken("expected the write to be stored, it was kept in a near cache only")),
     }
 }
 

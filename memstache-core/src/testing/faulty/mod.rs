@@ -85,6 +85,7 @@ fn spoil(response: Response, error: &Error) -> Response {
         Response::Removed(items) => Response::Removed(items.map(|_| Err(error.clone()))),
         Response::Touched(items) => Response::Touched(items.map(|_| Err(error.clone()))),
         Response::Invalidated(items) => Response::Invalidated(items.map(|_| Err(error.clone()))),
+        Response::Explained(items) => Response::Explained(items.map(|_| Err(error.clone()))),
     }
 }
 

@@ -51,12 +51,16 @@ pub enum Outcome {
     Stored,
     /// Not written: the condition did not hold.
     Refused,
+    /// Kept in a near cache only.
+    NearOnly,
     /// There was an entry to remove, or what was touched is live.
     Done,
     /// There was nothing to remove or to touch.
     Nothing,
     /// Invalidated.
     Invalidated,
+    /// Explained.
+    Explained,
     /// Failed.
     Failed(ErrorKind),
 }
@@ -71,6 +75,9 @@ impl Ending {
             }
             Ok(Response::Invalidated(items)) => {
                 Self::Answered(items.iter().map(|item| outcome(item, |_| Outcome::Invalidated)).collect())
+            }
+            Ok(Response::Explained(items)) => {
+                Self::Answered(items.iter().map(|item| outcome(item, |_| Outcome::Explained)).collect())
             }
             Err(error) => Self::Failed(error.kind()),
         }
@@ -97,6 +104,7 @@ fn stored(written: &Written) -> Outcome {
     match written {
         Written::Stored(_) => Outcome::Stored,
         Written::Refused => Outcome::Refused,
+        Written::NearOnly => Outcome::NearOnly,
     }
 }
 

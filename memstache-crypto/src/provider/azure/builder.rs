@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use azure_core::{
     credentials::TokenCredential,
-    http::{ClientOptions, RetryOptions, Transport, Url},
+    http::{ClientOptions, RetryOptions, Transport, Url, new_http_client},
 };
 use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
@@ -14,6 +14,7 @@ use ring::digest::{SHA256, digest};
 
 use super::{
     auth::{AzureAuth, EmulatorToken},
+    bounded::Bounded,
     keys::AzureKeys,
     secrets::AzureSecrets,
     transport::{Loopback, is_loopback},
@@ -34,7 +35,8 @@ const MAX_NAME: usize = 127;
 /// time of a call.
 ///
 /// A call is given up after 10 seconds, repetitions included; the SDK by itself takes 81 to find that a vault is down. The
-/// future of a call may be dropped; what it changed in the vault stays. A provider's id is a digest of the vault's address
+/// future of a call may be dropped; what it changed in the vault stays. Redirections are not followed, and of an answer at
+/// most 1 MiB is read. A provider's id is a digest of the vault's address
 /// and the key's name: a vault that moves to another address is another provider. Needs a tokio runtime.
 ///
 /// ```
@@ -217,8 +219,10 @@ impl AzureKeyVaultBuilder {
     fn access(&self) -> Result<Access, ProviderError> {
         let mut url = self.url()?;
         // Repetitions are ours: see `Calls`.
+        let bounded = |client| Some(Transport::new(Arc::new(Bounded::new(client))));
         let options = ClientOptions { retry: RetryOptions::none(), ..ClientOptions::default() };
         if !self.emulator {
+            let options = ClientOptions { transport: bounded(new_http_client(None)), ..options };
             let credential = self.auth.clone().build(&self.clock, &|name| std::env::var(name).ok());
             let credential = credential.map_err(super::failure::failure)?;
             return Ok(Access { endpoint: url.into(), credential, options, verify: true });
@@ -229,7 +233,7 @@ impl AzureKeyVaultBuilder {
         let port = url.port_or_known_default();
         let changed = url.set_scheme("https").and_then(|()| url.set_port(port));
         changed.map_err(|()| invalid("vault address", "one that can be HTTPS", "another"))?;
-        let options = ClientOptions { transport: Some(Transport::new(Arc::new(Loopback::new()))), ..options };
+        let options = ClientOptions { transport: bounded(Arc::new(Loopback::new())), ..options };
         let credential = Arc::new(EmulatorToken(Arc::clone(&self.clock)));
         Ok(Access { endpoint: url.into(), credential, options, verify })
     }

@@ -1,6 +1,7 @@
 //! Azure Key Vault, by Microsoft's own crates.
 
 mod auth;
+mod bounded;
 mod builder;
 mod failure;
 mod keys;

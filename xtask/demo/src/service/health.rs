@@ -15,13 +15,21 @@ use super::App;
 /// How long a probe's value would stay if it were not removed.
 const PROBE_TTL: Duration = Duration::from_secs(5);
 
-/// `GET /healthz`: reads and locks the database; writes, reads and removes in the cache. `503` if either fails.
+/// `GET /healthz`: reads and locks the database; writes, reads and removes in the cache. `503` if either fails. With how each part of
+/// the cache is.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let database = app.database.ping().await.is_ok();
     let cache = probe(&app).await.unwrap_or(false);
     let status = if database && cache { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = |good| if good { "ok" } else { "failing" };
-    let body = json!({ "status": word(database && cache), "database": word(database), "cache": word(cache) });
+    // The probe says whether it works, the parts how they are.
+    let parts = app.caches.all.health();
+    let body = json!({
+        "status": word(database && cache),
+        "database": word(database),
+        "cache": word(cache),
+        "parts": parts,
+    });
     (status, Json(body)).into_response()
 }
 

@@ -2,7 +2,9 @@
 
 mod answer;
 mod categories;
+mod explain;
 mod health;
+mod metrics;
 mod paths;
 mod problem;
 mod products;
@@ -72,6 +74,8 @@ impl App {
             .route("/shops/{shop}/categories/{category}", get(categories::list))
             .route("/shops/{shop}/categories/{category}/reprice", post(writes::reprice))
             .route("/stats", get(stats::stats))
+            .route("/metrics", get(metrics::metrics))
+            .route("/explain/{key}", get(explain::explain))
             .route("/healthz", get(health::health))
             .fallback(async || Problem::not_found("there is nothing at this path"))
             .method_not_allowed_fallback(async || Problem::wrong_method())

@@ -154,7 +154,9 @@ async fn wrong_requests_are_told_what_is_wrong() {
 #[tokio::test]
 async fn a_failing_source_is_a_503_that_gives_nothing_away() {
     let bench = Bench::new();
-    assert_eq!(bench.get("/healthz").await.2, json!({ "status": "ok", "database": "ok", "cache": "ok" }));
+    let (_, _, health) = bench.get("/healthz").await;
+    assert_eq!([&health["status"], &health["database"], &health["cache"]], ["ok"; 3]);
+    assert_eq!(health["parts"]["condition"], "healthy", "{health}");
     assert_eq!(bench.outcome("/shops/shop-01/products/7").await, "miss");
     let file = bench.folder.path().join("x.db");
     rusqlite::Connection::open(file).unwrap().execute_batch("DROP TABLE products").unwrap();
@@ -185,4 +187,36 @@ async fn a_caller_that_hangs_up_does_not_part_the_database_from_the_cache() {
     // The next write waits for its turn, until the first one is in the cache too.
     bench.ask(Method::PUT, "/shops/shop-01/products/8", draft("tea").to_string()).await;
     assert_eq!(bench.get(path).await.2["name"], "Tray");
+}
+
+#[tokio::test]
+async fn metrics_are_served_as_prometheus_reads_them() {
+    let bench = Bench::new();
+    for _ in 0..3 {
+        bench.outcome("/shops/shop-01/products/7").await;
+    }
+    let response = bench.ask(Method::GET, "/metrics", Body::empty()).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
+    let text = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let text = std::str::from_utf8(&text).unwrap();
+    for line in [
+        "memstache_requests_total{memstache_cache=\"catalogue\",memstache_outcome=\"hit\"} 2",
+        "memstache_requests_total{memstache_cache=\"catalogue\",memstache_outcome=\"miss\"} 1",
+        "memstache_load_duration_seconds_count{memstache_cache=\"catalogue\",memstache_result=\"ok\"} 1",
+        "memstache_tier_entries{memstache_cache=\"catalogue\",memstache_tier=\"store\"} 1",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_explained_without_being_loaded() {
+    let bench = Bench::new();
+    let (status, _, before) = bench.get("/explain/shop-01:7").await;
+    assert_eq!((status, &before["outcome"]), (StatusCode::OK, &json!("miss")), "{before}");
+    assert_eq!(bench.outcome("/shops/shop-01/products/7").await, "miss", "nothing was loaded");
+    assert_eq!(bench.get("/explain/shop-01:7").await.2["outcome"], "hit");
+    for wrong in ["/explain/7", "/explain/shop-09:7", "/explain/shop-01:x"] {
+        assert_eq!(bench.get(wrong).await.0, StatusCode::BAD_REQUEST, "{wrong}");
+    }
 }

@@ -1,0 +1,197 @@
+//! From sections to a stack.
+
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+
+use figment::{
+    Figment,
+    value::{Dict, Value},
+};
+use tower_layer::Layer as _;
+
+use super::{
+    CacheConfig, Configured, Section,
+    handle::Handle,
+    problem::{ConfigError, Problem},
+    registry::{Backend, Place, PlacedLayer, Registry},
+    section::Reader,
+    spell::hint,
+};
+use crate::{
+    format::Format,
+    health::Parts,
+    name::KeyspaceName,
+    near::{MIN_NEAR_BYTES, NearConfig, NearLayer},
+    service::ErasedService,
+};
+
+const CACHE: &str = "cache";
+const KEYSPACES: &str = "keyspaces";
+const BACKEND: &str = "backend";
+const NEAR: &str = "near";
+
+impl CacheConfig {
+    /// Reads and checks all settings, and makes the stack.
+    ///
+    /// Errors: everything that is wrong, at once.
+    pub fn build<F: Format>(&self, registry: &Registry<F>) -> Result<Configured<F>, ConfigError> {
+        let reader = Reader {
+            figment: &self.figment,
+            policies: &registry.policies,
+            clock: Arc::clone(&self.clock),
+            problems: RefCell::new(self.problems.clone()),
+            settings: RefCell::default(),
+        };
+        let made = Plan::read(&reader, sections(&self.figment, &reader), registry);
+        let (problems, settings) = (reader.problems.into_inner(), reader.settings.into_inner());
+        match made {
+            Some(plan) if problems.is_empty() => Ok(plan.put_together(Arc::clone(&self.clock), settings.into())),
+            _ => Err(ConfigError::new(problems)),
+        }
+    }
+}
+
+/// Takes the sections out of what was merged.
+fn sections(figment: &Figment, reader: &Reader<'_>) -> Dict {
+    figment.extract::<Dict>().unwrap_or_else(|error| {
+        reader.problems.borrow_mut().push(Problem {
+            path: "the configuration".to_owned(),
+            message: format!("cannot be read: {}", error.kind),
+            source: None,
+        });
+        Dict::new()
+    })
+}
+
+/// All parts of a stack, before they are put together.
+struct Plan<F> {
+    cache: Handle<F>,
+    keyspaces: BTreeMap<String, Handle<F>>,
+    backend: Backend,
+    near: Option<NearConfig>,
+    layers: BTreeMap<Place, PlacedLayer>,
+}
+
+impl<F: Format> Plan<F> {
+    /// Reads every section; `None` if there is no backend to build on.
+    fn read(reader: &Reader<'_>, mut sections: Dict, registry: &Registry<F>) -> Option<Self> {
+        let mut section = Section::new(reader, CACHE.to_owned(), sections.remove(CACHE));
+        let cache = Handle::new(registry).read(&mut section, registry);
+        check(&cache, &section);
+        section.finish();
+        let keyspaces = keyspaces(reader, sections.remove(KEYSPACES), &cache, registry);
+        let backend = backend(reader, sections.remove(BACKEND), registry);
+        let coherent = backend.as_ref().is_none_or(|backend| backend.changes.is_some());
+        let near = near(reader, sections.remove(NEAR), coherent);
+        let mut layers = BTreeMap::new();
+        for place in Place::INNERMOST_FIRST.into_iter().rev() {
+            if let Some(layer) = layer(reader, sections.remove(place.as_str()), place, registry) {
+                layers.insert(place, layer);
+            }
+        }
+        let known = [CACHE, KEYSPACES, BACKEND, NEAR].into_iter();
+        let known = known.chain(Place::INNERMOST_FIRST.iter().rev().map(|place| place.as_str()));
+        for (name, value) in &sections {
+            reader.note(name, format!("is unknown; {}", hint(name, known.clone())), Some(value));
+        }
+        Some(Self { cache, keyspaces, backend: backend?, near, layers })
+    }
+
+    fn put_together(self, clock: Arc<dyn crate::clock::Clock>, settings: Arc<[super::Setting]>) -> Configured<F> {
+        let Self { cache, keyspaces, backend, near, mut layers } = self;
+        let (mut service, mut above, mut below) = (backend.service, Parts::default(), Parts::default());
+        let mut view = None;
+        for place in Place::INNERMOST_FIRST {
+            // Quotas and what is observed are above the near cache, all others below.
+            if place == Place::Quota
+                && let Some((config, changes)) = near.clone().zip(backend.changes.clone())
+            {
+                let near = NearLayer::new(config, changes).layer(service);
+                view = Some(near.view());
+                service = ErasedService::new(near);
+            }
+            if let Some(layer) = layers.remove(&place) {
+                service = (layer.wrap)(service);
+                if view.is_some() { &mut above } else { &mut below }.append(layer.parts);
+            }
+        }
+        if let Some(near) = &view {
+            above.push(near.clone());
+            service = ErasedService::with_try_hit(service, near.clone());
+        }
+        above.append(below);
+        above.append(backend.parts);
+        Configured { service: service.with_parts(above), near: view, clock, cache, keyspaces, settings }
+    }
+}
+
+/// Checks what settings of a handle say about each other.
+fn check<F: Format>(handle: &Handle<F>, section: &Section<'_>) {
+    if let Err(error) = handle.check() {
+        section.failed(&error);
+    }
+}
+
+fn keyspaces<F: Format>(
+    reader: &Reader<'_>,
+    value: Option<Value>,
+    cache: &Handle<F>,
+    registry: &Registry<F>,
+) -> BTreeMap<String, Handle<F>> {
+    let all = match value {
+        None => Dict::new(),
+        Some(Value::Dict(_, all)) => all,
+        Some(other) => {
+            reader.note(KEYSPACES, "must be sections, one for each keyspace".to_owned(), Some(&other));
+            Dict::new()
+        }
+    };
+    let read = |(name, value): (String, Value)| {
+        let path = format!("{KEYSPACES}.{name}");
+        if let Err(error) = KeyspaceName::new(&name) {
+            reader.note(&path, format!("names no keyspace: {error}"), Some(&value));
+        }
+        let mut section = Section::new(reader, path, Some(value)).inheriting();
+        let handle = cache.read(&mut section, registry);
+        // What is wrong with all of them is told once.
+        if cache.check().is_ok() {
+            check(&handle, &section);
+        }
+        section.finish();
+        (name, handle)
+    };
+    all.into_iter().map(read).collect()
+}
+
+fn backend<F>(reader: &Reader<'_>, value: Option<Value>, registry: &Registry<F>) -> Option<Backend> {
+    let mut section = Section::new(reader, BACKEND.to_owned(), value);
+    let names: Vec<_> = registry.backends.keys().map(String::as_str).collect();
+    let kind = section.kind("memory", &names)?;
+    let made = registry.backends.get(&kind)?(&mut section);
+    let made = made.map_err(|error| section.failed(&error)).ok();
+    section.finish();
+    made
+}
+
+fn near(reader: &Reader<'_>, value: Option<Value>, coherent: bool) -> Option<NearConfig> {
+    let mut section = Section::new(reader, NEAR.to_owned(), value);
+    let bytes = section.optional_bytes("max_bytes", MIN_NEAR_BYTES..=isize::MAX.unsigned_abs());
+    let policy = section.policy("policy", "tiny-lfu");
+    if bytes.is_some() && !coherent {
+        section.refuse("max_bytes", "must be none: the backend does not tell what changes in it");
+    }
+    let config = bytes.and_then(|bytes| NearConfig::new(bytes).map_err(|error| section.failed(&error)).ok());
+    let config = config.map(|config| config.with_clock(section.clock()).with_policy(move |share| policy(share)));
+    section.finish();
+    config
+}
+
+fn layer<F>(reader: &Reader<'_>, value: Option<Value>, place: Place, registry: &Registry<F>) -> Option<PlacedLayer> {
+    let mut section = Section::new(reader, place.as_str().to_owned(), value);
+    let of_place = registry.layers.keys().filter(|(of, _)| *of == place).map(|(_, name)| name.as_str());
+    let names: Vec<_> = [super::section::NONE].into_iter().chain(of_place).collect();
+    let kind = section.kind(super::section::NONE, &names)?;
+    let made = registry.layers.get(&(place, kind)).map(|make| make(&mut section));
+    let made = made.and_then(|made| made.map_err(|error| section.failed(&error)).ok());
+    section.finish();
+    made
+}

@@ -1,0 +1,67 @@
+//! What was made of a configuration.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::{Setting, handle::Handle};
+use crate::{
+    cache::{Cache, CacheBuilder, Tenanted},
+    clock::Clock,
+    error::Result,
+    format::Format,
+    near::NearView,
+    service::ErasedService,
+};
+
+/// A stack that was made of a configuration, and what handles on it are told.
+///
+/// Cheap to clone; clones are the same stack.
+#[derive(Clone)]
+pub struct Configured<F> {
+    pub(super) service: ErasedService,
+    pub(super) near: Option<NearView>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) cache: Handle<F>,
+    pub(super) keyspaces: BTreeMap<String, Handle<F>>,
+    pub(super) settings: Arc<[Setting]>,
+}
+
+impl<F: Format> Configured<F> {
+    /// Returns the stack.
+    pub fn service(&self) -> &ErasedService {
+        &self.service
+    }
+
+    /// Returns the near cache, if one is configured.
+    pub fn near(&self) -> Option<&NearView> {
+        self.near.as_ref()
+    }
+
+    /// Returns every setting that was read, with its value, its default and where it came from.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// Starts building a handle on a keyspace, with all that is configured for it: to add a schema, or a namer.
+    pub fn builder(&self, keyspace: &str) -> CacheBuilder<F> {
+        let settings = self.keyspaces.get(keyspace).unwrap_or(&self.cache);
+        let format = settings.format.clone().expect("it was found when the configuration was read");
+        let builder = Cache::builder(self.service.clone()).keyspace(keyspace).clock(Arc::clone(&self.clock));
+        settings.apply(builder).format(format)
+    }
+
+    /// Builds the handle on a keyspace of a single-tenant service.
+    pub fn cache(&self, keyspace: &str) -> Result<Cache<F>> {
+        self.builder(keyspace).build()
+    }
+
+    /// Builds the handle on a keyspace of a service with tenants.
+    pub fn tenanted(&self, keyspace: &str) -> Result<Cache<F, Tenanted>> {
+        self.builder(keyspace).build_tenanted()
+    }
+}
+
+impl<F> fmt::Debug for Configured<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Configured").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! What handles are told: `[cache]`, and what a keyspace has of its own.
+
+use std::time::Duration;
+
+use super::{Section, registry::Registry};
+use crate::{
+    cache::CacheBuilder,
+    error::{Error, Result},
+    format::Format,
+    lifetime::{Lifetime, MAX_TTL},
+};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The settings of a handle.
+#[derive(Clone)]
+pub(super) struct Handle<F> {
+    pub(super) format: Option<F>,
+    format_name: String,
+    ttl: Option<Duration>,
+    sliding: Option<Duration>,
+    stale_for: Duration,
+    jitter: f64,
+    negative_ttl: Option<Duration>,
+    max_staleness: Option<Duration>,
+    refresh_ahead: Option<f64>,
+    early_refresh: Option<f64>,
+    store_timeout: Duration,
+    load_timeout: Duration,
+    soft_timeout: Duration,
+    hard_timeout: Option<Duration>,
+    keep_loading: bool,
+    refresh_pause: Duration,
+    error_backoff: Option<Duration>,
+    error_backoff_max: Duration,
+}
+
+impl<F: Format> Handle<F> {
+    /// As [`CacheBuilder`] has it.
+    pub(super) fn new(registry: &Registry<F>) -> Self {
+        Self {
+            format: None,
+            format_name: registry.format_names.first().cloned().unwrap_or_default(),
+            ttl: None,
+            sliding: None,
+            stale_for: Duration::ZERO,
+            jitter: 0.0,
+            negative_ttl: None,
+            max_staleness: None,
+            refresh_ahead: None,
+            early_refresh: None,
+            store_timeout: Duration::from_secs(2),
+            load_timeout: Duration::from_secs(30),
+            soft_timeout: Duration::ZERO,
+            hard_timeout: None,
+            keep_loading: false,
+            refresh_pause: Duration::from_secs(1),
+            error_backoff: None,
+            error_backoff_max: Duration::from_secs(60),
+        }
+    }
+
+    /// Reads a section whose defaults are these settings.
+    pub(super) fn read(&self, section: &mut Section<'_>, registry: &Registry<F>) -> Self {
+        let lives = || MILLISECOND..=MAX_TTL;
+        let names: Vec<_> = registry.format_names.iter().map(String::as_str).collect();
+        let format_name = section.choice("format", &self.format_name, &names);
+        let format = match (registry.find_format)(&format_name) {
+            Ok(format) => Some(format),
+            Err(error) => {
+                section.refuse("format", error);
+                None
+            }
+        };
+        Self {
+            format,
+            format_name,
+            ttl: section.time("ttl", self.ttl, &lives(), true),
+            sliding: section.time("sliding", self.sliding, &lives(), true),
+            stale_for: section.span("stale_for", self.stale_for, Duration::ZERO..=MAX_TTL),
+            jitter: section.number("jitter", self.jitter, 0.0..=1.0),
+            negative_ttl: section.time("negative_ttl", self.negative_ttl, &lives(), true),
+            max_staleness: section.time("max_staleness", self.max_staleness, &lives(), true),
+            refresh_ahead: section.real("refresh_ahead", self.refresh_ahead, &(0.0..=1.0), true),
+            early_refresh: section.real("early_refresh", self.early_refresh, &(0.001..=100.0), true),
+            store_timeout: section.span("store_timeout", self.store_timeout, MILLISECOND..=HOUR),
+            load_timeout: section.span("load_timeout", self.load_timeout, MILLISECOND..=HOUR * 24),
+            soft_timeout: section.span("soft_timeout", self.soft_timeout, Duration::ZERO..=HOUR),
+            hard_timeout: section.time("hard_timeout", self.hard_timeout, &(MILLISECOND..=HOUR * 24), true),
+            keep_loading: section.flag("keep_loading", self.keep_loading),
+            refresh_pause: section.span("refresh_pause", self.refresh_pause, Duration::ZERO..=HOUR * 24),
+            error_backoff: section.time("error_backoff", self.error_backoff, &(MILLISECOND..=HOUR * 24), true),
+            error_backoff_max: section.span("error_backoff_max", self.error_backoff_max, MILLISECOND..=HOUR * 24),
+        }
+    }
+
+    /// Checks what the settings say about each other.
+    pub(super) fn check(&self) -> Result<()> {
+        let unlimited = Lifetime::UNLIMITED;
+        let with_ttl = self.ttl.map_or(Ok(unlimited), |ttl| unlimited.with_ttl(ttl))?;
+        self.sliding.map_or(Ok(with_ttl), |window| with_ttl.with_sliding(window))?;
+        match self.error_backoff.filter(|first| *first > self.error_backoff_max) {
+            Some(first) => {
+                let limit = format_args!("at most error_backoff_max ({:?})", self.error_backoff_max);
+                Err(Error::invalid("error_backoff", limit, format_args!("{first:?}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Sets them on a builder.
+    pub(super) fn apply<G>(&self, builder: CacheBuilder<G>) -> CacheBuilder<G> {
+        let mut builder = builder
+            .stale_for(self.stale_for)
+            .jitter(self.jitter)
+            .store_timeout(self.store_timeout)
+            .load_timeout(self.load_timeout)
+            .soft_timeout(self.soft_timeout)
+            .keep_loading(self.keep_loading)
+            .refresh_pause(self.refresh_pause);
+        let set = |builder: CacheBuilder<G>, span: Option<Duration>, set: fn(CacheBuilder<G>, Duration) -> _| match span
+        {
+            Some(span) => set(builder, span),
+            None => builder,
+        };
+        builder = set(builder, self.ttl, CacheBuilder::ttl);
+        builder = set(builder, self.sliding, CacheBuilder::sliding);
+        builder = set(builder, self.negative_ttl, CacheBuilder::negative_ttl);
+        builder = set(builder, self.max_staleness, CacheBuilder::max_staleness);
+        builder = set(builder, self.hard_timeout, CacheBuilder::hard_timeout);
+        if let Some(fraction) = self.refresh_ahead {
+            builder = builder.refresh_ahead(fraction);
+        }
+        if let Some(beta) = self.early_refresh {
+            builder = builder.early_refresh(beta);
+        }
+        if let Some(first) = self.error_backoff {
+            builder = builder.error_backoff(first, self.error_backoff_max);
+        }
+        builder
+    }
+}

@@ -1,0 +1,37 @@
+//! The parts that this crate registers.
+
+use std::time::Duration;
+
+use tower::timeout::TimeoutLayer;
+
+use super::{
+    Section,
+    registry::{Backend, PlacedLayer},
+};
+use crate::{error::Result, lifetime::MAX_TTL, memory::MemoryStore};
+
+const KIB: usize = 1 << 10;
+const MOST_BYTES: usize = isize::MAX.unsigned_abs();
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// `backend.kind = "memory"`.
+pub(super) fn memory(section: &mut Section<'_>) -> Result<Backend> {
+    let mut store = MemoryStore::builder()
+        .max_bytes(section.bytes("max_bytes", 64 << 20, 64 * KIB..=MOST_BYTES))
+        .lease_ttl(section.span("lease_ttl", Duration::from_secs(4), MILLISECOND..=MAX_TTL))
+        .max_leases(section.count("max_leases", 65_536, 1..=u32::MAX as usize))
+        .max_tag_records(section.count("max_tag_records", 65_536, 1..=u32::MAX as usize))
+        .event_capacity(section.count("event_capacity", 1024, 1..=1 << 20))
+        .clock(section.clock());
+    if let Some(shards) = section.optional_count("shards", 1..=1024) {
+        store = store.shards(shards);
+    }
+    let policy = section.policy("policy", "tiny-lfu");
+    Ok(Backend::coherent(store.policy(move |share| policy(share)).build()?))
+}
+
+/// `timeout.kind = "attempt"`.
+pub(super) fn timeout(section: &mut Section<'_>) -> Result<PlacedLayer> {
+    let limit = section.span("limit", Duration::from_millis(250), MILLISECOND..=Duration::from_secs(3600));
+    Ok(PlacedLayer::new(TimeoutLayer::new(limit)))
+}

@@ -1,0 +1,67 @@
+//! Hits that are answered at once, without the service.
+
+use std::{any::Any, sync::Arc};
+
+use super::NearView;
+use crate::{
+    address::{Address, Parts},
+    clock::Tick,
+    entry::{Entry, Meta, NewEntry},
+    request::{Scope, TierReport},
+    service::{AsOf, DecodedAs, TryHit},
+};
+
+impl TryHit for NearView {
+    fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
+        // What is not a plain hit goes through the service, which counts it.
+        let copies = &self.0;
+        if !copies.is_verified() {
+            return None;
+        }
+        let entry = copies.fresh(parts, scope, now, |slot| (!slot.is_negative()).then(|| slot.entry_held()))?;
+        copies.counters.hits.bump();
+        Some(entry)
+    }
+
+    fn try_decoded(
+        &self,
+        parts: &Parts<'_>,
+        scope: &Scope,
+        now: Tick,
+        wanted: &DecodedAs,
+        told: Option<&mut Option<Meta>>,
+    ) -> Option<Arc<dyn Any + Send + Sync>> {
+        let copies = &self.0;
+        if !copies.is_verified() {
+            return None;
+        }
+        let value = copies.fresh(parts, scope, now, |slot| {
+            let (value, _) = slot.extra().decoded.as_ref()?;
+            if (**value).type_id() != wanted.type_id || !wanted.is_of(slot.common()) {
+                return None;
+            }
+            if let Some(told) = told {
+                *told = Some(slot.meta_held());
+            }
+            Some(Arc::clone(value))
+        })?;
+        copies.counters.hits.bump();
+        Some(value)
+    }
+
+    fn as_of(&self, address: &Address) -> Option<AsOf> {
+        Some(self.0.as_of(address))
+    }
+
+    fn keep_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {
+        self.0.insert_unverified(address, entry, as_of)
+    }
+
+    fn keep_decoded(&self, parts: &Parts<'_>, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
+        self.0.keep_decoded(parts, entry, value, weight);
+    }
+
+    fn explain(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<TierReport> {
+        self.0.explain(parts, scope, now)
+    }
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("README.md")]
+
+#[doc = include_str!("profiling.md")]
+pub mod profiling {}
+
+mod future;
+mod instruments;
+mod layer;
+mod recorder;
+mod registry;
+mod service;
+pub(crate) mod span;
+
+#[cfg(feature = "metrics")]
+mod facade;
+
+#[cfg(feature = "metrics")]
+pub use self::facade::MetricsRecorder;
+pub(crate) use self::recorder::ending;
+pub use self::{
+    future::ObserveFuture,
+    instruments::{Attribute, INSTRUMENTS, Instrument, InstrumentKind},
+    layer::ObserveLayer,
+    recorder::{CallResult, Ending, Event, Fill, ObservedCall, OperationKind, Recorder, Rejection},
+    registry::{CacheMetrics, MAX_CACHES, Registry, Tier, TierUse},
+    service::Observed,
+};
+#[cfg(feature = "otlp")]
+pub(crate) use self::{
+    instruments::{SIGNALS, TELEMETRY_DROPPED},
+    registry::{Buckets, Sample, Value},
+};

@@ -1,0 +1,11 @@
+//! Bounds how many items a second go down, by the generic cell rate algorithm (GCRA, ITU-T I.371).
+
+mod layer;
+mod limiter;
+mod service;
+
+pub use self::{
+    layer::RateLimitLayer,
+    limiter::{RateConfig, RateLimiter},
+    service::RateLimit,
+};

@@ -1,0 +1,115 @@
+//! All settings as a whole.
+
+use memstache_core::{
+    Condition, ErrorKind, Get, MemoryStore, Set, Stack,
+    resilience::{BreakerConfig, BreakerState, RateConfig, Resilience, ResilienceConfig, RetryConfig, TimeoutConfig},
+};
+
+use crate::kit::{Kit, address, kind, millis, read, secs, start};
+
+#[test]
+fn everything_that_is_wrong_is_in_one_error() {
+    let config = ResilienceConfig {
+        max_calls: Some(0),
+        max_bytes: Some(7),
+        rate: Some(RateConfig::per_second(0)),
+        retry: Some(RetryConfig::default().with_retries(99)),
+        breaker: Some(BreakerConfig::leaf().with_probes(0)),
+        timeout: Some(TimeoutConfig::new(secs(0), secs(0))),
+    };
+    let error = Resilience::new(config).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let text = error.to_string();
+    for line in [
+        "limit calls must be at least 1, but 0 was given",
+        "bulkhead bytes must be at least 65536, but 7 was given",
+        "rate per_second must be from 1 to 1000000, but 0 was given",
+        "retry retries must be from 1 to 10, but 99 was given",
+        "breaker probes must be from 1 to 1000, but 0 was given",
+        "timeout read must be above zero, but zero was given",
+        "timeout write must be above zero, but zero was given",
+    ] {
+        assert!(text.contains(line), "{line} is not in: {text}");
+    }
+    assert_eq!(text.matches("; ").count(), 6);
+}
+
+#[tokio::test]
+async fn the_default_is_one_call_and_says_how_it_fares() {
+    let resilience = Resilience::default();
+    let store = MemoryStore::builder().build().unwrap();
+    let stack = Stack::over(store).resilient(&resilience).build();
+    assert!(read(&stack, "a").await.is_ok());
+    let snapshot = resilience.snapshot();
+    assert_eq!((snapshot.calls.taken, snapshot.calls.most), (0, 1024));
+    assert_eq!((snapshot.bytes.taken, snapshot.bytes.most), (0, 64 << 20));
+    assert_eq!((snapshot.retry.retries, snapshot.timeouts), (0, 0));
+    let breaker = snapshot.breaker.unwrap();
+    assert_eq!((breaker.state, breaker.failing_since, breaker.window_calls), (BreakerState::Closed, None, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layers_are_in_their_order() {
+    let kit = Kit::new(ResilienceConfig { max_calls: Some(1), ..ResilienceConfig::default() });
+    let stack = kit.stack();
+    kit.hang();
+    let call = start(&stack, Get::one(address("a")));
+    kit.pass(millis(300)).await;
+    // The limit is above the retries: a call that is repeated keeps its place.
+    assert_eq!(kind(read(&stack, "a").await), ErrorKind::Overloaded);
+    kit.pass(secs(2)).await;
+    // The timeout is per attempt, and each attempt counts for the breaker.
+    assert_eq!(kind(call.await.unwrap()), ErrorKind::Timeout);
+    assert_eq!(kit.attempts("get"), 4);
+    let snapshot = kit.resilience.snapshot();
+    assert_eq!((snapshot.timeouts, snapshot.retry.retries), (4, 3));
+    assert_eq!(snapshot.breaker.unwrap().consecutive_failures, 4);
+    // The breaker is below the retries: that it is open is not waited for.
+    let call = start(&stack, Get::one(address("a")));
+    kit.pass(millis(280)).await;
+    assert_eq!(kind(call.await.unwrap()), ErrorKind::Unavailable);
+    assert_eq!(kit.attempts("get"), 5);
+    assert_eq!(kit.resilience.breaker().unwrap().state(), BreakerState::Open);
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_not_there() {
+    let kit = Kit::new(ResilienceConfig::none());
+    let stack = kit.stack();
+    kit.down();
+    for _ in 0..20 {
+        assert_eq!(kind(read(&stack, "a").await), ErrorKind::Unavailable);
+    }
+    assert_eq!(kit.attempts("get"), 20);
+    let snapshot = kit.resilience.snapshot();
+    assert_eq!((snapshot.breaker, snapshot.calls.most, snapshot.bytes.most), (None, 0, 0));
+    kit.faults.heal();
+    let entry = memstache_core::NewEntry::new("v", memstache_core::Lifetime::default());
+    assert!(stack.dispatch(Set::one(address("a"), entry)).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_open_breaker_and_a_full_limit_are_seen_in_health() {
+    let kit = Kit::new(ResilienceConfig { max_calls: Some(1), retry: None, ..ResilienceConfig::default() });
+    let (stack, cache) = (kit.stack(), kit.cache());
+    assert_eq!(cache.health().condition, Condition::Healthy);
+    kit.hang();
+    let call = start(&stack, Get::one(address("a")));
+    kit.pass(millis(1)).await;
+    let limits = cache.health().part("limits").unwrap().clone();
+    assert_eq!((limits.condition, cache.health().condition), (Condition::Degraded, Condition::Degraded));
+    call.abort();
+    kit.faults.heal();
+    kit.down();
+    kit.pass(millis(1)).await;
+    assert_eq!(cache.health().condition, Condition::Healthy);
+    for _ in 0..6 {
+        assert!(read(&stack, "a").await.is_err());
+    }
+    kit.pass(millis(100)).await;
+    let breaker = cache.health().part("breaker").unwrap().clone();
+    assert_eq!((breaker.condition, breaker.since), (Condition::Degraded, Some(millis(100))));
+    kit.faults.heal();
+    kit.pass(millis(300)).await;
+    assert_eq!(cache.health().condition, Condition::Healthy);
+}

@@ -1,0 +1,14 @@
+//! What a stack and its loads do while something below them is slow, gone or back again.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod breaker;
+mod config;
+mod degraded;
+mod hang;
+mod kit;
+mod limits;
+mod rate;
+mod retry;
+mod source;
+mod timeout;

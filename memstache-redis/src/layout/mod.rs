@@ -1,0 +1,16 @@
+//! How entries lie in Redis: pure, no I/O.
+
+mod entry;
+mod head;
+mod keys;
+mod line;
+pub(crate) mod marker;
+
+pub(crate) use self::{
+    entry::{decode, payload},
+    head::flags,
+    head::{Head, Visible},
+    keys::{EntryKeys, Keys, TenantKeys},
+    line::{Hides, Line},
+    marker::Marker,
+};

@@ -1,0 +1,78 @@
+-- What all scripts share. Numbers are whole and below 2^53, so that Lua's doubles hold them exactly.
+local pack, unpack_from, sub = struct.pack, struct.unpack, string.sub
+local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
+local now = math.floor(now_us / 1000)
+
+local function text(number) return string.format('%.0f', number) end
+
+-- The head of an entry: see `Head` for the layout. Nil for what this version cannot read: it counts as absent.
+local function head_of(stored)
+  if not stored or #stored < 68 or string.byte(stored, 1) ~= 1 then return nil end
+  local head = {}
+  local flags = string.byte(stored, 2)
+  head.present = flags % 2 == 1
+  head.negative = math.floor(flags / 2) % 2 == 1
+  head.version, head.written, head.fresh, head.hard, head.grace, head.sliding, head.sequence =
+    unpack_from('>I8I8I8I8I8I8I8', stored, 3)
+  head.filled = sub(stored, 59, 66)
+  return head
+end
+
+-- The head and the tags of an entry, without its value.
+local function without_value(stored)
+  return sub(stored, 1, 68 + unpack_from('>I2', stored, 67))
+end
+
+local function is_live(head)
+  return head ~= nil and head.present and now < head.fresh
+end
+
+-- Reads the line of a tenant: its sequence, floor, floor of what is tagged, then floor and last change of each space.
+-- A line that is not there hides all that was stored before: what it knew is lost.
+local function line_of(key, life, first, count)
+  local fields = { 'q', 'f', 'g' }
+  for at = first, first + count - 1 do
+    fields[#fields + 1] = 'f:' .. ARGV[at]
+    fields[#fields + 1] = 'l:' .. ARGV[at]
+  end
+  local line = redis.call('HMGET', key, unpack(fields))
+  if not line[1] then
+    redis.call('DEL', key)
+    redis.call('HSET', key, 'q', text(now_us), 'f', text(now_us), 'g', text(now_us))
+    redis.call('PEXPIRE', key, life)
+    line[1], line[2], line[3] = now_us, now_us, now_us
+  elseif redis.call('PTTL', key) < life / 2 then
+    redis.call('PEXPIRE', key, life)
+  end
+  for at = 1, #fields do line[at] = tonumber(line[at] or 0) end
+  return line
+end
+
+-- Tells listeners by a key that is there for a moment: its name is the message.
+local function tell(marker)
+  redis.call('SET', marker, '', 'PX', 1000)
+  redis.call('DEL', marker)
+end
+
+-- A lease: nonce (8), sequence (8), whether somebody waits (1).
+local function end_lease(key, lease, prefix)
+  redis.call('DEL', key)
+  if sub(lease, 17, 17) == '1' then tell(sub(key, 1, prefix) .. 'w' .. sub(key, prefix + 2)) end
+end
+
+-- The version of a write: above the one before, and in time with the server and the writer, so that it rises also
+-- over what was forgotten, and over a failover to a server whose clock is behind. A stamp far ahead is a mistake.
+local function next_version(head, stamp)
+  local version = now_us
+  if stamp > version and stamp < version + 300000000 then version = stamp end
+  if head and head.version >= version then version = head.version + 1 end
+  return version
+end
+
+-- Whether a write comes later than its writer waits for it: then it may not undo what happened since.
+local function is_late(head, not_after)
+  if now_us > not_after then return true end -- guard: fence
+  if head and head.version > not_after then return true end -- guard: version
+  return false
+end

@@ -1,0 +1,234 @@
+//! One round trip: a script for each group of a plan, and the lines of its tenants beside.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::{join, join_all};
+use memstache_core::{Error, Result, Sequence, Tick};
+
+use super::{
+    clocks::Fence,
+    errors,
+    plan::{Group, Plan},
+    shared::Shared,
+};
+use crate::{
+    client::{Failure, Reply},
+    layout::Line,
+    script::{Args, Script, millis},
+};
+
+/// How a script is called.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) deadline: Tick,
+    /// Whether what is cut off may have changed something.
+    pub(crate) writes: bool,
+    /// What the fence must reach at least, for a writer that knows it is not late.
+    pub(crate) at_least: u64,
+}
+
+/// What a round trip brought.
+pub(super) struct Round {
+    /// For each item of the plan.
+    pub(super) items: Vec<Result<Answer>>,
+}
+
+/// What came back for one item.
+pub(super) struct Answer {
+    pub(super) reply: Vec<Reply>,
+    pub(super) line: Arc<Line>,
+    /// Under which sequence it was sent, where the line lies elsewhere.
+    pub(super) sent_under: Option<Sequence>,
+    /// The server's time, ms.
+    pub(super) server_ms: u64,
+    /// A tick not after that.
+    pub(super) sent_at: Tick,
+}
+
+impl Shared {
+    /// Calls a script for every group of a plan.
+    ///
+    /// `head` writes the arguments before the spaces, given the sequence for lines that lie elsewhere; `item` those of one
+    /// item.
+    pub(super) async fn ask(
+        &self,
+        plan: &Plan,
+        script: &Script,
+        manner: Manner,
+        head: impl Fn(&mut Args, Fence, Sequence),
+        item: impl Fn(&mut Args, usize),
+    ) -> Round {
+        let cluster = self.client.topology().cluster;
+        if cluster {
+            self.learn_lines(plan, manner.deadline).await;
+        }
+        let known: Vec<_> = plan.tenants.iter().map(|tenant| self.known.get(&tenant.name)).collect();
+        let sent_at = self.clock.now();
+        let calls = plan.groups.iter().map(|group| {
+            let (mut keys, mut args) = (Vec::with_capacity(2 * group.items.len() + 1), Args::default());
+            let tenant = &plan.tenants[group.tenant];
+            let mut fence = self.fence(group.slot, sent_at, manner.deadline);
+            fence.not_after = fence.not_after.max(manner.at_least);
+            head(&mut args, fence, known[group.tenant]);
+            args.number(if cluster { 0 } else { tenant.spaces.len() as u64 });
+            if !cluster {
+                tenant.spaces.iter().for_each(|space| {
+                    args.text(space);
+                });
+            }
+            for at in &group.items {
+                let place = &plan.places[*at].keys;
+                keys.extend([place.value.clone(), place.lease.clone()]);
+                item(&mut args, *at);
+            }
+            if !cluster {
+                keys.push(tenant.keys.line.clone());
+            }
+            async move { self.call(script, group.slot, &keys, args.as_slice(), manner).await }
+        });
+        let lines = plan.tenants.iter().filter(|_| cluster).map(|tenant| async {
+            let line = self.line(tenant, manner.deadline).await?;
+            self.known.note(&tenant.name, line.sequence);
+            Ok(Arc::new(line))
+        });
+        let (answers, lines): (Vec<Result<_>>, Vec<Result<Arc<Line>>>) = join(join_all(calls), join_all(lines)).await;
+        let mut items: Vec<Result<Answer>> = plan.places.iter().map(|_| Err(errors::protocol())).collect();
+        for (group, answer) in plan.groups.iter().zip(answers) {
+            let sent_under = cluster.then(|| known[group.tenant]);
+            let spaces = plan.tenants[group.tenant].spaces.len();
+            let line = lines.get(group.tenant);
+            match answer.and_then(|answer| take_apart(answer, group, line, spaces)) {
+                Ok((server_us, line, replies)) => {
+                    for (at, reply) in group.items.iter().zip(replies) {
+                        let reply = reply.into_array().ok_or_else(errors::protocol);
+                        let (line, server_ms) = (Arc::clone(&line), server_us / 1000);
+                        items[*at] = reply.map(|reply| Answer { reply, line, sent_under, server_ms, sent_at });
+                    }
+                }
+                Err(error) => group.items.iter().for_each(|at| items[*at] = Err(error.clone())),
+            }
+        }
+        Round { items }
+    }
+
+    /// Reads the lines of tenants that nothing is known of: once for each tenant and process.
+    ///
+    /// What is granted under no sequence at all would look outdated to everybody else.
+    async fn learn_lines(&self, plan: &Plan, deadline: Tick) {
+        let unknown = plan.tenants.iter().filter(|tenant| self.known.get(&tenant.name) == Sequence(0));
+        join_all(unknown.map(|tenant| async {
+            // An error shows in the call itself.
+            if let Ok(line) = self.line(tenant, deadline).await {
+                self.known.note(&tenant.name, line.sequence);
+            }
+        }))
+        .await;
+    }
+
+    /// Calls a script on the server of a slot; reads are tried again while there is time.
+    pub(crate) async fn call(
+        &self,
+        script: &Script,
+        slot: u16,
+        keys: &[Bytes],
+        args: &[Bytes],
+        manner: Manner,
+    ) -> Result<Reply> {
+        let patience = if manner.writes { self.settings.write_timeout } else { self.settings.read_timeout };
+        let mut attempt = 1;
+        loop {
+            let left = manner.deadline.since(self.clock.now());
+            if left.is_zero() {
+                return Err(errors::too_late());
+            }
+            let failure = match self.eval(script, slot, keys, args, left.min(patience)).await {
+                Ok(reply) => {
+                    self.note_time(slot, &reply);
+                    return Ok(reply);
+                }
+                Err(failure) => failure,
+            };
+            let again = !manner.writes && failure.is_outage() && attempt < self.settings.read_attempts;
+            if !again {
+                return Err(if manner.writes { errors::of_write(&failure) } else { errors::of_read(&failure) });
+            }
+            self.counters.retried();
+            let pause = backoff(self.settings.backoff, attempt, fastrand::f64());
+            self.clock.sleep_until(self.clock.now().after(pause).min(manner.deadline)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn eval(
+        &self,
+        script: &Script,
+        slot: u16,
+        keys: &[Bytes],
+        args: &[Bytes],
+        within: Duration,
+    ) -> Result<Reply, Failure> {
+        let answer = self.client.send(slot, script.call(keys, args), within).await;
+        match answer {
+            // A new server, or one that was told to forget its scripts. It has done nothing yet.
+            Err(Failure::Server(code)) if code == "NOSCRIPT" => {
+                self.client.send(slot, script.teach(keys, args), within).await
+            }
+            answer => answer,
+        }
+    }
+
+    pub(crate) fn fence(&self, slot: u16, now: Tick, deadline: Tick) -> Fence {
+        let patience = now.after(self.settings.write_timeout);
+        self.clocks.fence(&self.client.server_of(slot), now, deadline.min(patience))
+    }
+
+    fn note_time(&self, slot: u16, reply: &Reply) {
+        if let Reply::Array(items) = reply
+            && let Some(server_us) = items.first().and_then(Reply::as_u64)
+        {
+            self.clocks.note(&self.client.server_of(slot), server_us, self.clock.now());
+        }
+    }
+
+    async fn line(&self, tenant: &super::plan::Tenant, deadline: Tick) -> Result<Line> {
+        let mut args = Args::default();
+        args.number(millis(self.settings.line_life())).number(tenant.spaces.len() as u64);
+        tenant.spaces.iter().for_each(|space| {
+            args.text(space);
+        });
+        let manner = Manner { deadline, writes: false, at_least: 0 };
+        let keys = [tenant.keys.line.clone()];
+        let reply = self.call(&self.scripts.line, tenant.slot, &keys, args.as_slice(), manner).await?;
+        let line = reply.into_array().and_then(|mut items| items.pop()).ok_or_else(errors::protocol)?;
+        Line::parse(&line, tenant.spaces.len())
+    }
+}
+
+/// Takes an answer apart: the time, the line, and one reply for each item.
+fn take_apart(
+    answer: Reply,
+    group: &Group,
+    line: Option<&Result<Arc<Line>>>,
+    spaces: usize,
+) -> Result<(u64, Arc<Line>, impl Iterator<Item = Reply>)> {
+    let items = answer.into_array().filter(|items| items.len() == 2 + group.items.len());
+    let mut items = items.ok_or_else(errors::protocol)?.into_iter();
+    let time = items.next().and_then(|time| time.as_u64()).ok_or_else(errors::protocol)?;
+    let inline = items.next().ok_or_else(errors::protocol)?;
+    let line = match line {
+        Some(line) => line.clone()?,
+        None => Arc::new(Line::parse(&inline, spaces)?),
+    };
+    Ok((time, line, items))
+}
+
+/// Exponential, with full jitter.
+fn backoff(least: Duration, attempt: u32, random: f64) -> Duration {
+    least.saturating_mul(1 << attempt.min(6)).mul_f64(random)
+}
+
+/// Makes the error of a call for all of its items.
+pub(super) fn all<T>(count: usize, error: &Error) -> Vec<Result<T>> {
+    (0..count).map(|_| Err(error.clone())).collect()
+}

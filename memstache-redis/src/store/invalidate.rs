@@ -1,0 +1,61 @@
+//! Hiding many entries at once.
+
+use futures_util::future::join_all;
+use memstache_core::{Error, ErrorKind, Result, Scope, Sequence, Target};
+
+use super::{ask::Manner, errors, shared::Shared};
+use crate::{
+    client::{Reply, slot_of},
+    layout::Marker,
+    script::{Args, millis},
+};
+
+impl Shared {
+    /// Invalidates all targets, those of one tenant in their order.
+    pub(super) async fn invalidate(&self, items: &[Target], scope: &Scope) -> Vec<Result<Sequence>> {
+        let mut tenants: Vec<(&str, Vec<usize>)> = Vec::new();
+        for (at, target) in items.iter().enumerate() {
+            let tenant = target.tenant().unwrap_or_default();
+            match tenants.iter_mut().find(|(name, _)| *name == tenant) {
+                Some((_, mine)) => mine.push(at),
+                None => tenants.push((tenant, vec![at])),
+            }
+        }
+        let mut done: Vec<Result<Sequence>> = items.iter().map(|_| Err(errors::protocol())).collect();
+        let calls = tenants.into_iter().map(|(tenant, mine)| async {
+            let sequences = self.invalidate_in(tenant, mine.iter().map(|at| &items[*at]).collect(), scope).await;
+            (mine, sequences)
+        });
+        for (mine, sequences) in join_all(calls).await {
+            match sequences {
+                Ok(sequences) => mine.iter().zip(sequences).for_each(|(at, sequence)| done[*at] = Ok(sequence)),
+                Err(error) => mine.iter().for_each(|at| done[*at] = Err(error.clone())),
+            }
+        }
+        done
+    }
+
+    async fn invalidate_in(&self, tenant: &str, targets: Vec<&Target>, scope: &Scope) -> Result<Vec<Sequence>> {
+        let keys = self.keys.tenant(tenant);
+        let mut args = Args::default();
+        args.number(millis(self.settings.line_life())).number(self.settings.max_tags).bytes(keys.marker);
+        for target in &targets {
+            let marker = Marker::of(target)
+                .ok_or_else(|| Error::new(ErrorKind::Unsupported, "this store does not know such a target"))?;
+            args.word(marker.kind).text(marker.space).text(marker.tag).bytes(marker.end);
+        }
+        let slot = slot_of(&keys.line);
+        let keys = [keys.line, keys.young, keys.old];
+        let manner = Manner { deadline: self.deadline(scope), writes: true, at_least: 0 };
+        let answer = self.call(&self.scripts.invalidate, slot, &keys, args.as_slice(), manner).await?;
+        let sequences = answer.into_array().filter(|items| items.len() == 1 + targets.len());
+        let sequences = sequences.ok_or_else(errors::protocol)?;
+        let sequences: Result<Vec<_>> =
+            sequences[1..].iter().map(|item| Reply::as_u64(item).map(Sequence).ok_or_else(errors::protocol)).collect();
+        let sequences = sequences?;
+        if let Some(last) = sequences.last() {
+            self.known.note(tenant, *last);
+        }
+        Ok(sequences)
+    }
+}

@@ -1,0 +1,110 @@
+//! What the clones of a store share.
+
+use std::{sync::Arc, time::Duration};
+
+use memstache_core::{Clock, Error, ErrorKind, InvalidationStream, Result, Scope, SetItem, Tick};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{clocks::ServerClocks, known::Known};
+use crate::{
+    builder::Settings,
+    client::{Client, Command, Guarded},
+    health::RedisHealth,
+    layout::Keys,
+    listen::Listeners,
+    script::Scripts,
+    stats::{Counters, RedisStats},
+};
+
+/// How often a server that does not answer yet is asked again by who waits for it.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// In what the room for writes is counted.
+const UNIT: usize = 1024;
+
+pub(crate) struct Shared {
+    pub(crate) client: Guarded,
+    pub(crate) raw: Arc<dyn Client>,
+    pub(crate) keys: Keys,
+    pub(crate) scripts: Scripts,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(super) clocks: ServerClocks,
+    pub(super) known: Known,
+    pub(crate) listeners: Listeners,
+    pub(super) counters: Counters,
+    /// Room for the bytes of writes under way, in units of a KiB.
+    room: Semaphore,
+}
+
+impl Shared {
+    pub(crate) fn new(raw: Arc<dyn Client>, keys: Keys, settings: Settings, listeners: Listeners) -> Self {
+        let clock = Arc::clone(&settings.clock);
+        let room = Semaphore::new(settings.max_in_flight_bytes / UNIT);
+        Self {
+            client: Guarded::new(Arc::clone(&raw), Arc::clone(&clock)),
+            raw,
+            keys,
+            scripts: Scripts::new(),
+            settings,
+            clock,
+            clocks: ServerClocks::default(),
+            known: Known::default(),
+            listeners,
+            counters: Counters::default(),
+            room,
+        }
+    }
+
+    /// Returns when a call is given up.
+    pub(super) fn deadline(&self, scope: &Scope) -> Tick {
+        let own = self.clock.now().after(self.settings.call_timeout);
+        scope.deadline.map_or(own, |deadline| deadline.min(own))
+    }
+
+    /// Takes room for the bytes of a write, until it has ended.
+    pub(super) fn room_for(&self, items: &[SetItem]) -> Result<SemaphorePermit<'_>> {
+        let bytes: usize = items.iter().map(|item| item.entry.value.len() + item.address.stored().len()).sum();
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        self.room.try_acquire_many(units).map_err(|_| {
+            let limit = self.settings.max_in_flight_bytes;
+            Error::new(ErrorKind::Overloaded, format!("writes under way hold the {limit} bytes that they may hold"))
+        })
+    }
+
+    pub(super) fn subscribe(&self) -> InvalidationStream {
+        self.listeners.subscribe()
+    }
+
+    pub(super) async fn ready(&self, within: Duration) -> Result<()> {
+        let deadline = self.clock.now().after(within);
+        loop {
+            let topology = self.raw.topology();
+            let slots = topology.nodes.iter().map(|node| node.slots.first().map_or(0, |(first, _)| *first));
+            let asked = slots.map(|slot| self.raw.send(slot, Command::plain("PING", &[]), self.settings.read_timeout));
+            let answers = futures_util::future::join_all(asked).await;
+            if !answers.is_empty() && answers.iter().all(Result::is_ok) && self.listeners.is_ready() {
+                return Ok(());
+            }
+            if self.clock.now() >= deadline {
+                return Err(Error::new(ErrorKind::Timeout, "redis was not ready in time"));
+            }
+            self.clock.sleep_until(self.clock.now().after(LOOK)).await;
+        }
+    }
+
+    pub(super) async fn health(&self) -> RedisHealth {
+        RedisHealth::ask(&*self.raw, &self.client, &self.listeners, self.settings.read_timeout).await
+    }
+
+    pub(super) fn stats(&self) -> RedisStats {
+        RedisStats::new(&self.counters, self.client.stats(), &self.listeners)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.listeners.stop();
+        self.raw.close();
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests over real servers. Which ones is said by variables of the environment, which `cargo xtask test` sets.
+
+mod with_redis;

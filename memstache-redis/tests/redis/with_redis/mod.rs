@@ -1,0 +1,10 @@
+//! Everything here needs a server; `cargo xtask test --no-redis` leaves the module out.
+
+mod coherence;
+mod conformance;
+mod kit;
+mod outage;
+mod processes;
+mod proxy;
+mod records;
+mod store;

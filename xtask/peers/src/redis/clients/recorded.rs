@@ -1,0 +1,202 @@
+//! fred with the very commands that memstache's store sends: what the store itself costs is what is left.
+//!
+//! The commands are what the server's MONITOR shows while the store reads and writes one key; they are repeated with other
+//! keys in that one's place. They are recorded anew before each round, since writes carry the time until which they hold.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use fred::{
+    clients::Client as Driver,
+    interfaces::ClientLike as _,
+    types::{ClusterHash, CustomCommand, Value},
+};
+
+use super::{Client, memstache::OverStore};
+
+/// How long the server may take to show a command.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Repeats what the store sends.
+#[derive(Clone)]
+pub(super) struct SameCommands {
+    driver: Driver,
+    store: OverStore,
+    server: Arc<str>,
+    templates: Arc<Mutex<Arc<Templates>>>,
+}
+
+/// Commands with the name of one key in them.
+#[derive(Debug, Default)]
+struct Templates {
+    key: String,
+    get: Vec<Vec<u8>>,
+    set: Vec<Vec<u8>>,
+}
+
+impl SameCommands {
+    pub(super) fn new(url: &str, driver: Driver, store: OverStore) -> Result<Self> {
+        let server = url.strip_prefix("redis://").context("one server, without TLS")?;
+        Ok(Self { driver, store, server: server.trim_end_matches('/').into(), templates: Arc::default() })
+    }
+
+    fn templates(&self) -> Arc<Templates> {
+        Arc::clone(&self.templates.lock().expect("nothing panics while it is held"))
+    }
+
+    async fn send(&self, template: &[Vec<u8>], from: &str, to: &str) -> Result<Value> {
+        let (name, args) = template.split_first().context("recorded before the round")?;
+        let name = String::from_utf8_lossy(name).into_owned();
+        let args: Vec<Value> = args.iter().map(|arg| Value::Bytes(replaced(arg, from, to))).collect();
+        Ok(self.driver.custom(CustomCommand::new(name, ClusterHash::FirstKey, false), args).await?)
+    }
+}
+
+impl Client for SameCommands {
+    async fn get(&self, key: &str) -> Result<usize> {
+        let templates = self.templates();
+        let value = self.send(&templates.get, &templates.key, key).await?;
+        ensure!(!value.is_null(), "a key is missing");
+        Ok(0)
+    }
+
+    async fn set(&self, key: &str, _: &str) -> Result<()> {
+        let templates = self.templates();
+        self.send(&templates.set, &templates.key, key).await.map(drop)
+    }
+
+    async fn get_many(&self, keys: &[&str]) -> Result<usize> {
+        let templates = self.templates();
+        // One after the other on the wire, all under way at once.
+        let all = keys.iter().map(|key| self.send(&templates.get, &templates.key, key));
+        let values = futures_util::future::try_join_all(all).await?;
+        ensure!(values.iter().all(|value| !value.is_null()), "a key is missing");
+        Ok(0)
+    }
+
+    async fn prepare(&self, key: &str, value: &str) -> Result<()> {
+        let mut monitor = Monitor::open(&self.server)?;
+        self.store.set(key, value).await?;
+        let set = monitor.next(key)?;
+        self.store.get(key).await?;
+        let get = monitor.next(key)?;
+        let recorded = Templates { key: key.to_owned(), get, set };
+        *self.templates.lock().expect("nothing panics while it is held") = Arc::new(recorded);
+        Ok(())
+    }
+}
+
+/// Everything that the server is asked.
+struct Monitor(BufReader<TcpStream>);
+
+impl Monitor {
+    fn open(server: &str) -> Result<Self> {
+        let mut stream = TcpStream::connect(server)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"MONITOR\r\n")?;
+        let mut monitor = Self(BufReader::new(stream));
+        ensure!(monitor.line()?.starts_with("+OK"), "the server does not tell what it is asked");
+        Ok(monitor)
+    }
+
+    /// The next command with the key in it; what scripts do in turn does not count.
+    fn next(&mut self, key: &str) -> Result<Vec<Vec<u8>>> {
+        loop {
+            let line = self.line()?;
+            if line.contains(key) && !line.contains(" lua] ") {
+                return words(&line).with_context(|| format!("not a command: {line:?}"));
+            }
+        }
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        ensure!(self.0.read_line(&mut line).context("the server showed no command")? > 0, "the server is gone");
+        Ok(line)
+    }
+}
+
+/// The words of a line of MONITOR: each between quotes, with C's escapes.
+fn words(line: &str) -> Result<Vec<Vec<u8>>> {
+    let start = line.find("] \"").context("no words")? + 2;
+    let mut chars = line[start..].chars();
+    let mut words = Vec::new();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => words.push(word(&mut chars)?),
+            c if c.is_whitespace() => {}
+            other => bail!("{other:?} between words"),
+        }
+    }
+    Ok(words)
+}
+
+/// Up to the closing quote.
+fn word(chars: &mut impl Iterator<Item = char>) -> Result<Vec<u8>> {
+    let mut word = Vec::new();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return Ok(word),
+            '\\' => word.push(escaped(chars)?),
+            c => word.extend(c.to_string().as_bytes()),
+        }
+    }
+    bail!("a word without an end")
+}
+
+fn escaped(chars: &mut impl Iterator<Item = char>) -> Result<u8> {
+    Ok(match chars.next().context("nothing after a backslash")? {
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'a' => 7,
+        'b' => 8,
+        'x' => {
+            let digits: String = chars.by_ref().take(2).collect();
+            u8::from_str_radix(&digits, 16)?
+        }
+        c => u8::try_from(c)?,
+    })
+}
+
+/// The bytes with one text in the place of another.
+fn replaced(bytes: &[u8], from: &str, to: &str) -> Bytes {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(from.len()).position(|window| window == from.as_bytes()) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(to.as_bytes());
+        rest = &rest[at + from.len()..];
+    }
+    out.extend_from_slice(rest);
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_read_as_they_were_sent() {
+        let line = "+1339518083.107412 [0 127.0.0.1:60866] \"EVALSHA\" \"a b\" \"\\x00\\xff\\n\\\"\\\\\" \"\"\r\n";
+        assert_eq!(
+            words(line).unwrap(),
+            [b"EVALSHA".to_vec(), b"a b".to_vec(), b"\x00\xff\n\"\\".to_vec(), Vec::new()]
+        );
+        for bad in ["+OK", "+1 [0 a] \"x", "+1 [0 a] \"\\", "+1 [0 a] \"\\xg0\"", "+1 [0 a] \"x\" y"] {
+            assert!(words(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_take_each_others_place() {
+        assert_eq!(replaced(b"{a:one}one", "one", "three"), "{a:three}three");
+        assert_eq!(replaced(b"\xff", "one", "two"), &b"\xff"[..]);
+    }
+}

@@ -1,0 +1,210 @@
+//! A closed loop of tasks over one client.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use fastrand::Rng;
+use tokio::{runtime::Runtime, task::JoinSet};
+
+use super::{
+    cells::{Load, What},
+    clients::Client,
+};
+use crate::{keys::Keys, stats, zipf::Zipf};
+
+/// Keys that are read and written.
+pub(super) const KEYS: u32 = 1_000;
+/// Keys of one batch.
+pub(super) const BATCH: usize = 100;
+const EXPONENT: f64 = 0.99;
+/// One operation in so many is timed by itself.
+const SAMPLED: u64 = 7;
+
+/// What one round of one contestant came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    /// Thousands of operations a second; a batch is one.
+    pub(crate) kops: f64,
+    /// Microseconds.
+    pub(crate) p50: f64,
+    /// Microseconds.
+    pub(crate) p99: f64,
+}
+
+/// A [`Client`] of whatever type.
+pub(crate) trait Runner {
+    /// Writes all keys.
+    fn fill(&self, runtime: &Runtime, size: usize) -> Result<()>;
+    fn round(&self, runtime: &Runtime, load: Load, span: Duration, seed: u64) -> Result<Round>;
+}
+
+/// A client with keys of its own.
+pub(super) struct Race<C> {
+    client: C,
+    keys: Arc<Vec<String>>,
+}
+
+impl<C: Client> Race<C> {
+    /// The name keeps its keys from those of others.
+    pub(super) fn over(client: C, name: &str) -> Box<dyn Runner> {
+        let texts = Keys::new(Keys::LONG, KEYS as usize);
+        let keys = (0..KEYS).map(|key| format!("{name}:{}", texts.text(key))).collect();
+        Box::new(Self { client, keys: Arc::new(keys) })
+    }
+}
+
+impl<C: Client> Runner for Race<C> {
+    fn fill(&self, runtime: &Runtime, size: usize) -> Result<()> {
+        let value = value(size);
+        runtime.block_on(async {
+            self.client.prepare(&self.keys[0], &value).await?;
+            for key in self.keys.iter() {
+                self.client.set(key, &value).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn round(&self, runtime: &Runtime, load: Load, span: Duration, seed: u64) -> Result<Round> {
+        let value: Arc<str> = value(load.size).into();
+        let over = Arc::new(AtomicBool::new(false));
+        runtime.block_on(async {
+            self.client.prepare(&self.keys[0], &value).await?;
+            let mut tasks = JoinSet::new();
+            let started = Instant::now();
+            for number in 0..load.tasks as u64 {
+                let (client, keys) = (self.client.clone(), Arc::clone(&self.keys));
+                let (value, over) = (Arc::clone(&value), Arc::clone(&over));
+                let rng = Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number));
+                tasks.spawn(async move { drive(&client, &keys, &value, load.what, rng, &over).await });
+            }
+            tokio::time::sleep(span).await;
+            over.store(true, Ordering::Relaxed);
+            let mut tallies = Vec::new();
+            while let Some(ended) = tasks.join_next().await {
+                tallies.push(ended.context("a contestant panicked")??);
+            }
+            sum_up(&tallies, started.elapsed())
+        })
+    }
+}
+
+/// Text that compresses about as well as a record does.
+pub(super) fn value(size: usize) -> String {
+    let mut rng = Rng::with_seed(7);
+    let words = ["name", "price", "stock", "green tea", "EUR", "available"];
+    let mut text = String::with_capacity(size + 16);
+    while text.len() < size {
+        text.push_str(words[rng.usize(..words.len())]);
+        text.push_str(&format!(":{:x};", rng.u32(..)));
+    }
+    text.truncate(size);
+    text
+}
+
+/// What one task saw: how many operations, and microseconds of the sampled ones.
+type Tally = (u64, Vec<u32>);
+
+async fn drive(
+    client: &impl Client,
+    keys: &[String],
+    value: &str,
+    what: What,
+    mut rng: Rng,
+    over: &AtomicBool,
+) -> Result<Tally> {
+    let zipf = Zipf::new(KEYS, EXPONENT);
+    let (mut count, mut samples) = (0, Vec::new());
+    while !over.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        match what {
+            What::Get => client.get(&keys[rng.usize(..keys.len())]).await.map(drop)?,
+            What::Zipf => client.get(&keys[zipf.draw(&mut rng) as usize]).await.map(drop)?,
+            What::Set => client.set(&keys[rng.usize(..keys.len())], value).await?,
+            What::GetMany => {
+                let first = rng.usize(..keys.len());
+                let batch: Vec<_> = (0..BATCH).map(|at| keys[(first + at) % keys.len()].as_str()).collect();
+                client.get_many(&batch).await.map(drop)?;
+            }
+        }
+        if u64::is_multiple_of(count, SAMPLED) {
+            samples.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
+        }
+        count += 1;
+        if what == What::Zipf {
+            // Near hits never wait by themselves: others must have their turn.
+            tokio::task::consume_budget().await;
+        }
+    }
+    Ok((count, samples))
+}
+
+fn sum_up(tallies: &[Tally], took: Duration) -> Result<Round> {
+    let count: u64 = tallies.iter().map(|(count, _)| count).sum();
+    ensure!(count > 0, "nothing was done in the time");
+    let mut samples: Vec<_> = tallies.iter().flat_map(|(_, samples)| samples.iter().copied()).collect();
+    samples.sort_unstable();
+    Ok(Round {
+        kops: count as f64 / took.as_secs_f64() / 1e3,
+        p50: f64::from(stats::quantile(&samples, 0.5)),
+        p99: f64::from(stats::quantile(&samples, 0.99)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, sync::Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Map(Arc<Mutex<HashMap<String, usize>>>);
+
+    impl Client for Map {
+        async fn get(&self, key: &str) -> Result<usize> {
+            tokio::task::yield_now().await;
+            self.0.lock().unwrap().get(key).copied().context("a key is missing")
+        }
+
+        async fn set(&self, key: &str, value: &str) -> Result<()> {
+            tokio::task::yield_now().await;
+            self.0.lock().unwrap().insert(key.to_owned(), value.len());
+            Ok(())
+        }
+
+        async fn get_many(&self, keys: &[&str]) -> Result<usize> {
+            let mut sum = 0;
+            for key in keys {
+                sum += self.get(key).await?;
+            }
+            Ok(sum)
+        }
+    }
+
+    #[test]
+    fn every_load_is_driven() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let map = Map::default();
+        let race = Race::over(map.clone(), "map");
+        let round = |what| race.round(&runtime, Load { what, size: 256, tasks: 3 }, Duration::from_millis(10), 1);
+        assert!(round(What::Get).unwrap_err().to_string().contains("missing"), "nothing is there yet");
+        race.fill(&runtime, 256).unwrap();
+        assert_eq!(map.0.lock().unwrap().len(), KEYS as usize);
+        for what in [What::Get, What::Set, What::GetMany, What::Zipf] {
+            let round = round(what).unwrap();
+            assert!(round.kops > 0.0 && round.p50 <= round.p99, "{what:?}: {round:?}");
+        }
+    }
+
+    #[test]
+    fn values_have_the_size_that_is_asked_for() {
+        assert_eq!((value(256).len(), value(4_096).len()), (256, 4_096));
+        assert_eq!(value(256), value(256));
+    }
+}

@@ -11,7 +11,8 @@ const MOST_PRODUCTS: u64 = 2_000_000;
 ///
 /// Makes up a database of shops and their products, starts the service on this machine, puts it under load, prints a
 /// table of both ways and stays up to be tried by hand (Ctrl-C ends it). Fails if a request failed, if a read after a
-/// write was old, or if the cache asked the database more than once per product and lifetime.
+/// write was old, or if the cache asked the database more than once per product and lifetime. With --chaos it breaks the
+/// cache's store and the database instead, and fails if that is felt by more than new products.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask demo", bin_name = "cargo xtask demo", max_term_width = 100)]
 pub(crate) struct Args {
@@ -19,7 +20,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) exit: bool,
 
-    /// Seconds of load for each of the two ways
+    /// Break the store and the database under load, with errors, then hangs; a row of the table each second
+    #[arg(long)]
+    pub(crate) chaos: bool,
+
+    /// Seconds of load for each of the two ways, or for each kind of chaos
     #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
 

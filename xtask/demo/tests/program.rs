@@ -66,6 +66,23 @@ fn a_run_keeps_its_promises_and_shows_it() {
 }
 
 #[test]
+fn chaos_is_survived_and_shown() {
+    let mut demo = Demo::new("chaos", &["--chaos", "--seconds", "1", "--exit", "--quiet"]);
+    let output = demo.run();
+    let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{shown}{errors}");
+    assert_eq!(errors, "");
+    let rows: Vec<&str> = shown.lines().skip(2).take_while(|line| !line.is_empty()).collect();
+    assert_eq!(rows.len(), 10, "a row each second\n{shown}");
+    for phase in ["calm", "store fails", "store hangs", "database fails", "database hangs", "both hang", "recovery"] {
+        assert!(rows.iter().any(|row| row.contains(phase)), "{phase}\n{shown}");
+    }
+    let verdicts: Vec<&str> = shown.lines().filter(|line| line.starts_with("  ok      ")).collect();
+    assert_eq!(verdicts.len(), 6, "{shown}");
+    demo.leaves_nothing_behind();
+}
+
+#[test]
 fn lifetimes_shorter_than_the_run_allow_a_load_each() {
     let output = Demo::new("ttl", &["--seconds", "2", "--ttl", "1", "--exit", "--quiet"]).run();
     let shown = text(&output.stdout);

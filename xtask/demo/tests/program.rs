@@ -25,7 +25,11 @@ impl Demo {
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_memstache-demo"));
-        command.args(["--shops", "2", "--products", "250", "--clients", "8"]).args(words);
+        command.args(["--shops", "2", "--products", "250"]);
+        if !words.contains(&"--chaos") {
+            command.args(["--clients", "8"]);
+        }
+        command.args(words);
         command.env("TMPDIR", &folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { folder, command }
     }

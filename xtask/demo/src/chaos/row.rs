@@ -33,33 +33,25 @@ pub(super) struct Memory {
     pub(super) process: Option<u64>,
 }
 
-/// What stands above the columns.
-pub(super) const fn head() -> Head {
-    Head
-}
-
-pub(super) struct Head;
-
-impl fmt::Display for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = format!(
-            "  {:>4}  {:<14}  {:>8}  {:>5}  {:>5}  {:>5}  {:>6}  {:>10}  {:<9}  {:<9}  {:<8}  {:>10}  {:>10}",
-            "s",
-            "phase",
-            "requests",
-            "hits",
-            "stale",
-            "loads",
-            "errors",
-            "slowest",
-            "store",
-            "database",
-            "health",
-            "cache",
-            "process",
-        );
-        write!(f, "{names}\n  {}", "-".repeat(names.len() - 2))
-    }
+/// Returns what stands above the columns.
+pub(super) fn head() -> String {
+    let names = format!(
+        "  {:>4}  {:<14}  {:>8}  {:>5}  {:>5}  {:>5}  {:>6}  {:>10}  {:<9}  {:<9}  {:<8}  {:>10}  {:>10}",
+        "s",
+        "phase",
+        "requests",
+        "hits",
+        "stale",
+        "loads",
+        "errors",
+        "slowest",
+        "store",
+        "database",
+        "health",
+        "cache",
+        "process",
+    );
+    format!("{names}\n  {}", "-".repeat(names.len() - 2))
 }
 
 impl fmt::Display for Row {

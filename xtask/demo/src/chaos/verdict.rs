@@ -74,7 +74,7 @@ impl Evidence {
     fn deadline(&self) -> Verdict {
         let slowest = self.rows.iter().map(|row| row.seen.slowest).max().unwrap_or_default();
         let told = format!(
-            "the slowest of {} requests took {slowest:.0?}; its deadline is {DEADLINE:?}, and {WAY:?} for the way",
+            "the slowest of {} requests took {slowest:.2?}; its deadline is {DEADLINE:?}, and {WAY:?} for the way",
             HumanCount(self.sum(|row| row.seen.requests)),
         );
         Verdict { kept: !slowest.is_zero() && slowest <= DEADLINE + WAY, name: "deadline", told }
@@ -184,7 +184,7 @@ mod tests {
         let told: Vec<String> = good().verdicts().iter().map(ToString::to_string).collect();
         let expected = [
             "  ok      broken      the store's breaker opened 1 time, the database's 2 times; 180 stale answers",
-            "  ok      deadline    the slowest of 1,200 requests took 1s; its deadline is 2s, and 500ms for the way",
+            "  ok      deadline    the slowest of 1,200 requests took 1.00s; its deadline is 2s, and 500ms for the way",
             "  ok      known       0 of the requests for 100 known products failed while store or database was there, 0 while neither was; 10 for new ones",
             "  ok      database    150 loads, at most 260 (100 known products in 2 lifetimes, 60 new ones); 50 in the 1 s without a database",
             "  ok      memory      at most 1.00 MiB cached of 8.00 MiB, 0 B under way of 4.00 MiB; the process grew by 0 B of 128.00 MiB",

@@ -1,10 +1,13 @@
 //! A database that is cut off on purpose.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::SourceError;
+
+/// How long a query waits for a database that hangs, as the clients of databases have it.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the database can be reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,7 +16,7 @@ pub(crate) enum Reach {
     Up,
     /// Every query fails at once.
     Fails,
-    /// No query is answered.
+    /// No query is answered; each fails after a while.
     Hangs,
 }
 
@@ -26,21 +29,18 @@ impl Outage {
         self.0.send_replace(reach);
     }
 
-    /// Lets a query through, fails it, or holds it for as long as the database hangs.
+    /// Lets a query through, fails it, or holds it for as long as the database hangs, at most five seconds.
     pub(super) async fn pass(&self) -> Result<(), SourceError> {
         let mut changes = self.0.subscribe();
-        // It cannot fail: this handle is the sender.
-        let reach = changes.wait_for(|reach| *reach != Reach::Hangs).await.map_or(Reach::Fails, |reach| *reach);
-        if reach == Reach::Up { Ok(()) } else { Err(SourceError::closed()) }
+        match timeout(QUERY_TIMEOUT, changes.wait_for(|reach| *reach != Reach::Hangs)).await {
+            Ok(Ok(reach)) if *reach == Reach::Up => Ok(()),
+            _ => Err(SourceError::closed()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -50,7 +50,8 @@ mod tests {
         outage.becomes(Reach::Fails);
         assert!(outage.pass().await.is_err());
         outage.becomes(Reach::Hangs);
-        assert!(timeout(Duration::from_secs(60), outage.pass()).await.is_err(), "it hangs");
+        assert!(timeout(QUERY_TIMEOUT / 2, outage.pass()).await.is_err(), "it hangs");
+        assert!(outage.pass().await.is_err(), "but not for ever");
         let held = tokio::spawn({
             let outage = outage.clone();
             async move { outage.pass().await.is_ok() }

@@ -13,6 +13,7 @@ use super::{
     handle::Handle,
     problem::{ConfigError, Problem},
     registry::{Backend, Place, PlacedLayer, Registry},
+    resilience::Guards,
     section::Reader,
     spell::hint,
 };
@@ -20,7 +21,8 @@ use crate::{
     format::Format,
     health::Parts,
     name::KeyspaceName,
-    near::{MIN_NEAR_BYTES, NearConfig, NearLayer},
+    near::{MIN_NEAR_BYTES, NearConfig, NearLayer, OnDegraded},
+    observe::Tier,
     service::ErasedService,
 };
 
@@ -28,6 +30,7 @@ const CACHE: &str = "cache";
 const KEYSPACES: &str = "keyspaces";
 const BACKEND: &str = "backend";
 const NEAR: &str = "near";
+const RESILIENCE: &str = "resilience";
 
 impl CacheConfig {
     /// Reads and checks all settings, and makes the stack.
@@ -44,7 +47,10 @@ impl CacheConfig {
         let made = Plan::read(&reader, sections(&self.figment, &reader), registry);
         let (problems, settings) = (reader.problems.into_inner(), reader.settings.into_inner());
         match made {
-            Some(plan) if problems.is_empty() => Ok(plan.put_together(Arc::clone(&self.clock), settings.into())),
+            Some(plan) if problems.is_empty() => {
+                let configured = plan.put_together(Arc::clone(&self.clock), settings.into());
+                configured.map_err(|problem| ConfigError::new(vec![problem]))
+            }
             _ => Err(ConfigError::new(problems)),
         }
     }
@@ -68,6 +74,7 @@ struct Plan<F> {
     keyspaces: BTreeMap<String, Handle<F>>,
     backend: Backend,
     near: Option<NearConfig>,
+    guards: Option<Guards>,
     layers: BTreeMap<Place, PlacedLayer>,
 }
 
@@ -82,24 +89,31 @@ impl<F: Format> Plan<F> {
         let backend = backend(reader, sections.remove(BACKEND), registry);
         let coherent = backend.as_ref().is_none_or(|backend| backend.changes.is_some());
         let near = near(reader, sections.remove(NEAR), coherent);
+        let guards = Guards::read(reader, sections.remove(RESILIENCE));
         let mut layers = BTreeMap::new();
         for place in Place::INNERMOST_FIRST.into_iter().rev() {
-            if let Some(layer) = layer(reader, sections.remove(place.as_str()), place, registry) {
+            let taken = guards.as_ref().and_then(|guards| guards.has(place));
+            if let Some(layer) = layer(reader, sections.remove(place.as_str()), place, taken, registry) {
                 layers.insert(place, layer);
             }
         }
         let known = [CACHE, KEYSPACES, BACKEND, NEAR].into_iter();
         let known = known.chain(Place::INNERMOST_FIRST.iter().rev().map(|place| place.as_str()));
+        let known = known.chain([RESILIENCE]);
         for (name, value) in &sections {
             reader.note(name, format!("is unknown; {}", hint(name, known.clone())), Some(value));
         }
-        Some(Self { cache, keyspaces, backend: backend?, near, layers })
+        Some(Self { cache, keyspaces, backend: backend?, near, guards, layers })
     }
 
-    fn put_together(self, clock: Arc<dyn crate::clock::Clock>, settings: Arc<[super::Setting]>) -> Configured<F> {
-        let Self { cache, keyspaces, backend, near, mut layers } = self;
+    fn put_together(
+        self,
+        clock: Arc<dyn crate::clock::Clock>,
+        settings: Arc<[super::Setting]>,
+    ) -> Result<Configured<F>, Problem> {
+        let Self { cache, keyspaces, backend, near, guards, mut layers } = self;
         let (mut service, mut above, mut below) = (backend.service, Parts::default(), Parts::default());
-        let mut view = None;
+        let (mut view, mut recorder, mut metrics) = (None, None, None);
         for place in Place::INNERMOST_FIRST {
             // Quotas and what is observed are above the near cache, all others below.
             if place == Place::Quota
@@ -112,6 +126,11 @@ impl<F: Format> Plan<F> {
             if let Some(layer) = layers.remove(&place) {
                 service = (layer.wrap)(service);
                 if view.is_some() { &mut above } else { &mut below }.append(layer.parts);
+                recorder = layer.recorder.or(recorder);
+                metrics = layer.metrics.or(metrics);
+            }
+            if let Some(guards) = &guards {
+                service = guards.wrap(place, service);
             }
         }
         if let Some(near) = &view {
@@ -119,8 +138,37 @@ impl<F: Format> Plan<F> {
             service = ErasedService::with_try_hit(service, near.clone());
         }
         above.append(below);
+        if let Some(guards) = &guards {
+            guards.watch(&mut above);
+        }
         above.append(backend.parts);
-        Configured { service: service.with_parts(above), near: view, clock, cache, keyspaces, settings }
+        cache.source.watch("source", &mut above);
+        for (name, keyspace) in &keyspaces {
+            keyspace.source.watch(&format!("source of {name}"), &mut above);
+        }
+        let metrics = metrics.map(|(metrics, name)| {
+            let held = backend.held.map(|held| metrics.watch(&name, Tier::Store, move || held()));
+            let near = view.clone().map(|view| metrics.watch(&name, Tier::Near, move || view.stats().into()));
+            [held, near].into_iter().flatten().collect::<crate::error::Result<()>>().map(|()| metrics)
+        });
+        let metrics = metrics.transpose().map_err(|error| Problem {
+            path: Place::Observe.as_str().to_owned(),
+            message: format!("cannot be used: {error}"),
+            source: None,
+        })?;
+        let service = service.with_parts(above);
+        Ok(Configured {
+            service,
+            near: view,
+            clock,
+            cache,
+            keyspaces,
+            settings,
+            recorder,
+            metrics,
+            #[cfg(feature = "resilience")]
+            guards,
+        })
     }
 }
 
@@ -176,21 +224,36 @@ fn near(reader: &Reader<'_>, value: Option<Value>, coherent: bool) -> Option<Nea
     let mut section = Section::new(reader, NEAR.to_owned(), value);
     let bytes = section.optional_bytes("max_bytes", MIN_NEAR_BYTES..=isize::MAX.unsigned_abs());
     let policy = section.policy("policy", "tiny-lfu");
+    let on_degraded = match section.choice("on_degraded", "error", &["error", "near-only"]).as_str() {
+        "near-only" => OnDegraded::NearOnly,
+        _ => OnDegraded::Error,
+    };
     if bytes.is_some() && !coherent {
         section.refuse("max_bytes", "must be none: the backend does not tell what changes in it");
     }
     let config = bytes.and_then(|bytes| NearConfig::new(bytes).map_err(|error| section.failed(&error)).ok());
-    let config = config.map(|config| config.with_clock(section.clock()).with_policy(move |share| policy(share)));
+    let config = config.map(|config| config.with_clock(section.clock()).with_on_degraded(on_degraded));
+    let config = config.map(|config| config.with_policy(move |share| policy(share)));
     section.finish();
     config
 }
 
-fn layer<F>(reader: &Reader<'_>, value: Option<Value>, place: Place, registry: &Registry<F>) -> Option<PlacedLayer> {
+fn layer<F>(
+    reader: &Reader<'_>,
+    value: Option<Value>,
+    place: Place,
+    taken: Option<&str>,
+    registry: &Registry<F>,
+) -> Option<PlacedLayer> {
     let mut section = Section::new(reader, place.as_str().to_owned(), value);
     let of_place = registry.layers.keys().filter(|(of, _)| *of == place).map(|(_, name)| name.as_str());
     let names: Vec<_> = [super::section::NONE].into_iter().chain(of_place).collect();
     let kind = section.kind(super::section::NONE, &names)?;
-    let made = registry.layers.get(&(place, kind)).map(|make| make(&mut section));
+    let make = registry.layers.get(&(place, kind));
+    if let Some(taken) = taken.filter(|_| make.is_some()) {
+        section.refuse("kind", format_args!("must be none, or {taken}: one of them is enough"));
+    }
+    let made = make.map(|make| make(&mut section));
     let made = made.and_then(|made| made.map_err(|error| section.failed(&error)).ok());
     section.finish();
     made

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+#[cfg(feature = "resilience")]
+use super::resilience::Guards;
 use super::{Setting, handle::Handle};
 use crate::{
     cache::{Cache, CacheBuilder, Tenanted},
@@ -9,6 +11,7 @@ use crate::{
     error::Result,
     format::Format,
     near::NearView,
+    observe::{self, Recorder},
     service::ErasedService,
 };
 
@@ -23,6 +26,10 @@ pub struct Configured<F> {
     pub(super) cache: Handle<F>,
     pub(super) keyspaces: BTreeMap<String, Handle<F>>,
     pub(super) settings: Arc<[Setting]>,
+    pub(super) recorder: Option<Arc<dyn Recorder>>,
+    pub(super) metrics: Option<observe::Registry>,
+    #[cfg(feature = "resilience")]
+    pub(super) guards: Option<Guards>,
 }
 
 impl<F: Format> Configured<F> {
@@ -36,6 +43,24 @@ impl<F: Format> Configured<F> {
         self.near.as_ref()
     }
 
+    /// Returns what counts, where `observe.kind` is `registry`.
+    pub fn metrics(&self) -> Option<&observe::Registry> {
+        self.metrics.as_ref()
+    }
+
+    /// Returns the layers of `[resilience]`, if they are enabled.
+    #[cfg(feature = "resilience")]
+    pub fn resilience(&self) -> Option<&crate::resilience::Resilience> {
+        self.guards.as_ref().map(Guards::resilience)
+    }
+
+    /// Returns the breaker of the source behind a keyspace, if one is enabled: that of `[cache.source_breaker]`, or the
+    /// keyspace's own.
+    #[cfg(feature = "resilience")]
+    pub fn source_breaker(&self, keyspace: &str) -> Option<&crate::resilience::CircuitBreaker> {
+        self.keyspaces.get(keyspace).unwrap_or(&self.cache).source.breaker()
+    }
+
     /// Returns every setting that was read, with its value, its default and where it came from.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
@@ -46,7 +71,11 @@ impl<F: Format> Configured<F> {
         let settings = self.keyspaces.get(keyspace).unwrap_or(&self.cache);
         let format = settings.format.clone().expect("it was found when the configuration was read");
         let builder = Cache::builder(self.service.clone()).keyspace(keyspace).clock(Arc::clone(&self.clock));
-        settings.apply(builder).format(format)
+        let builder = settings.apply(builder).format(format);
+        match &self.recorder {
+            Some(recorder) => builder.recorder(Arc::clone(recorder)),
+            None => builder,
+        }
     }
 
     /// Builds the handle on a keyspace of a single-tenant service.

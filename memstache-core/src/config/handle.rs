@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Section, registry::Registry};
+use super::{Section, registry::Registry, resilience::Source};
 use crate::{
     cache::CacheBuilder,
     error::{Error, Result},
@@ -34,6 +34,7 @@ pub(super) struct Handle<F> {
     refresh_pause: Duration,
     error_backoff: Option<Duration>,
     error_backoff_max: Duration,
+    pub(super) source: Source,
 }
 
 impl<F: Format> Handle<F> {
@@ -58,6 +59,7 @@ impl<F: Format> Handle<F> {
             refresh_pause: Duration::from_secs(1),
             error_backoff: None,
             error_backoff_max: Duration::from_secs(60),
+            source: Source::default(),
         }
     }
 
@@ -92,6 +94,7 @@ impl<F: Format> Handle<F> {
             refresh_pause: section.span("refresh_pause", self.refresh_pause, Duration::ZERO..=HOUR * 24),
             error_backoff: section.time("error_backoff", self.error_backoff, &(MILLISECOND..=HOUR * 24), true),
             error_backoff_max: section.span("error_backoff_max", self.error_backoff_max, MILLISECOND..=HOUR * 24),
+            source: self.source.read(section),
         }
     }
 
@@ -138,6 +141,6 @@ impl<F: Format> Handle<F> {
         if let Some(first) = self.error_backoff {
             builder = builder.error_backoff(first, self.error_backoff_max);
         }
-        builder
+        self.source.apply(builder)
     }
 }

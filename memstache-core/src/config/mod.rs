@@ -50,6 +50,7 @@
 //!
 //! ```toml
 #![doc = include_str!("example.toml")]
+#![cfg_attr(feature = "resilience", doc = include_str!("resilience.toml"))]
 //! ```
 //!
 //! # Variables
@@ -66,6 +67,8 @@ mod handle;
 mod parts;
 mod problem;
 mod registry;
+#[cfg_attr(not(feature = "resilience"), path = "without_resilience.rs")]
+mod resilience;
 mod section;
 mod source;
 mod spell;
@@ -84,7 +87,14 @@ pub use self::{
 };
 use crate::clock::{Clock, SystemClock};
 
-/// A file with every setting of this crate, its default, and what it does.
+/// A file with every setting of this crate, its default, and what it does: those of `[resilience]` and of source breakers
+/// with feature `resilience`.
+#[cfg(feature = "resilience")]
+pub const EXAMPLE: &str = concat!(include_str!("example.toml"), "\n", include_str!("resilience.toml"));
+
+/// A file with every setting of this crate, its default, and what it does: those of `[resilience]` and of source breakers
+/// with feature `resilience`.
+#[cfg(not(feature = "resilience"))]
 pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// The prefix of environment variables.

@@ -8,10 +8,13 @@ use super::{
     Section,
     registry::{Backend, PlacedLayer},
 };
-use crate::{error::Result, lifetime::MAX_TTL, memory::MemoryStore};
+use crate::{error::Result, lifetime::MAX_TTL, memory::MemoryStore, observe};
 
 const KIB: usize = 1 << 10;
 const MOST_BYTES: usize = isize::MAX.unsigned_abs();
+/// Under which name it is counted, and the name of those who choose none.
+const NAME: &str = "name";
+const CACHE: &str = "cache";
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// `backend.kind = "memory"`.
@@ -27,7 +30,23 @@ pub(super) fn memory(section: &mut Section<'_>) -> Result<Backend> {
         store = store.shards(shards);
     }
     let policy = section.policy("policy", "tiny-lfu");
-    Ok(Backend::coherent(store.policy(move |share| policy(share)).build()?))
+    let store = store.policy(move |share| policy(share)).build()?;
+    let held = store.clone();
+    Ok(Backend::coherent(store).holding(move || held.stats().into()))
+}
+
+/// `observe.kind = "registry"`.
+pub(super) fn registry(section: &mut Section<'_>, metrics: &observe::Registry) -> Result<PlacedLayer> {
+    let name = section.text(NAME, CACHE);
+    let layer = PlacedLayer::recorder(metrics.recorder(&name)?, section.clock());
+    Ok(PlacedLayer { metrics: Some((metrics.clone(), name)), ..layer })
+}
+
+/// `observe.kind = "metrics"`.
+#[cfg(feature = "metrics")]
+pub(super) fn metrics(section: &mut Section<'_>) -> Result<PlacedLayer> {
+    let recorder = observe::MetricsRecorder::new(&section.text(NAME, CACHE))?;
+    Ok(PlacedLayer::recorder(recorder, section.clock()))
 }
 
 /// `timeout.kind = "attempt"`.

@@ -6,11 +6,13 @@ use tower_layer::Layer;
 
 use super::Section;
 use crate::{
+    clock::Clock,
     coherence::{Coherence, InvalidationStream},
     error::Result,
     format::{Format, Json},
     health::{Health, Parts},
     memory::{AnyPolicy, EvictionPolicy, OwnPolicy, PolicyKind},
+    observe::{self, ObserveLayer, Recorder, TierUse},
     service::{CacheService, ErasedService},
     store::{Store, StoreService},
     transform::{Transform, TransformLayer, TransformPart},
@@ -24,7 +26,8 @@ type FindFormat<F> = dyn Fn(&str) -> Result<F> + Send + Sync;
 
 /// The parts that a configuration can choose by name: formats, backends, eviction policies, layers.
 ///
-/// It starts with what this crate has: the format `json`, the backend `memory`, and the policies of [`PolicyKind`]. Other
+/// It starts with what this crate has: the format `json`, the backend `memory`, the policies of [`PolicyKind`], the layer
+/// `attempt` for `[timeout]`, and for `[observe]` `registry`, with feature `metrics` also `metrics`. Other
 /// crates of memstache add theirs, and so do you. A name that is registered again replaces the first. `F` is the type of
 /// all formats together: whoever registers formats decides on it.
 ///
@@ -108,7 +111,11 @@ impl Registry<Json> {
             layers: BTreeMap::new(),
             policies: Policies::new(),
         };
-        registry.backend("memory", super::parts::memory).layer(Place::Timeout, "attempt", super::parts::timeout)
+        let registry =
+            registry.backend("memory", super::parts::memory).layer(Place::Timeout, "attempt", super::parts::timeout);
+        #[cfg(feature = "metrics")]
+        let registry = registry.layer(Place::Observe, "metrics", super::parts::metrics);
+        registry.metrics(&observe::Registry::new())
     }
 }
 
@@ -141,6 +148,30 @@ impl<F> Registry<F> {
         let make = move |share| AnyPolicy::Own(OwnPolicy::new(make(share)));
         self.policies.0.insert(name.to_owned(), Arc::new(make));
         self
+    }
+
+    /// Chooses where `observe.kind = "registry"` counts. Default: a registry of its own, which
+    /// [`Configured::metrics`](super::Configured::metrics) returns.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> memstache_core::Result<()> {
+    /// use memstache_core::{config::{CacheConfig, Registry}, observe};
+    ///
+    /// let metrics = observe::Registry::new(); // what `GET /metrics` reads
+    /// let config = CacheConfig::new().toml("observe = { kind = 'registry', name = 'shop' }");
+    /// let cache = config.build(&Registry::new().metrics(&metrics))?.cache("products")?;
+    ///
+    /// assert_eq!(cache.get::<u8>("tea").await?, None);
+    /// let text = metrics.prometheus_text();
+    /// assert!(text.contains("memstache_requests_total{memstache_cache=\"shop\",memstache_outcome=\"miss\"} 1\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn metrics(self, metrics: &observe::Registry) -> Self {
+        let metrics = metrics.clone();
+        self.layer(Place::Observe, "registry", move |section| super::parts::registry(section, &metrics))
     }
 
     /// Adds a layer for a place.
@@ -229,12 +260,16 @@ pub struct Backend {
     pub(super) service: ErasedService,
     pub(super) changes: Option<Changes>,
     pub(super) parts: Parts,
+    pub(super) held: Option<Held>,
 }
+
+/// Asks what a tier holds.
+pub(super) type Held = Arc<dyn Fn() -> TierUse + Send + Sync>;
 
 impl Backend {
     /// A leaf that does not tell what changes in it: it has no near cache.
     pub fn new(service: impl CacheService) -> Self {
-        Self { service: ErasedService::new(service), changes: None, parts: Parts::default() }
+        Self { service: ErasedService::new(service), changes: None, parts: Parts::default(), held: None }
     }
 
     /// A leaf that tells what changes in it, and how it is.
@@ -253,6 +288,13 @@ impl Backend {
     /// A store that tells what changes in it.
     pub fn coherent_store(store: impl Store + Coherence) -> Self {
         Self::coherent(StoreService::new(store))
+    }
+
+    /// Has `observe.kind = "registry"` ask what the store holds, each time that somebody reads its counts.
+    #[must_use]
+    pub fn holding(mut self, ask: impl Fn() -> TierUse + Send + Sync + 'static) -> Self {
+        self.held = Some(Arc::new(ask));
+        self
     }
 
     /// Has a part of the backend be asked how it is.
@@ -283,12 +325,24 @@ impl Coherence for Changes {
 pub struct PlacedLayer {
     pub(super) wrap: Box<dyn FnOnce(ErasedService) -> ErasedService>,
     pub(super) parts: Parts,
+    pub(super) recorder: Option<Arc<dyn Recorder>>,
+    /// Where tiers tell what they hold, and under which name.
+    pub(super) metrics: Option<(observe::Registry, String)>,
 }
 
 impl PlacedLayer {
     /// Takes any layer over a stack.
     pub fn new<L: Layer<ErasedService, Service: CacheService> + 'static>(layer: L) -> Self {
-        Self { wrap: Box::new(move |inner| ErasedService::new(layer.layer(inner))), parts: Parts::default() }
+        let wrap = Box::new(move |inner| ErasedService::new(layer.layer(inner)));
+        Self { wrap, parts: Parts::default(), recorder: None, metrics: None }
+    }
+
+    /// Takes a recorder, for [`Place::Observe`]: an [`ObserveLayer`] tells it the calls, and all handles tell it their
+    /// outcomes, loads and fills.
+    pub fn recorder(recorder: impl Recorder, clock: impl Clock) -> Self {
+        let recorder: Arc<dyn Recorder> = Arc::new(recorder);
+        let layer = ObserveLayer::new(Arc::clone(&recorder)).with_clock(clock);
+        Self { recorder: Some(recorder), ..Self::new(layer) }
     }
 
     /// Takes a transform.

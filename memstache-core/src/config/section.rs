@@ -66,6 +66,34 @@ impl<'a> Section<'a> {
         Self { inherits: true, ..self }
     }
 
+    /// Goes one step down: to a section within this one. It must be finished, too.
+    #[cfg(feature = "resilience")]
+    pub(super) fn part(&mut self, key: &'static str) -> Self {
+        self.asked.push(key);
+        let part = Section::new(self.reader, self.at(key), self.dict.remove(key));
+        Self { inherits: self.inherits, ..part }
+    }
+
+    /// Returns whether defaults are those of another section.
+    #[cfg(feature = "resilience")]
+    pub(super) const fn inherits(&self) -> bool {
+        self.inherits
+    }
+
+    /// Returns whether nothing is set here.
+    #[cfg(feature = "resilience")]
+    pub(super) fn is_empty(&self) -> bool {
+        self.dict.is_empty()
+    }
+
+    /// Notes that a section within this one is there for nothing: its feature is not built in.
+    #[cfg(not(feature = "resilience"))]
+    pub(super) fn needs(&mut self, key: &'static str, feature: &str) {
+        if let Some(value) = self.dict.remove(key) {
+            self.reader.needs(&self.at(key), feature, &value);
+        }
+    }
+
     /// Returns the section's path.
     pub fn path(&self) -> &str {
         &self.path
@@ -148,7 +176,7 @@ impl<'a> Section<'a> {
         self.whole(key, None, &range, true)
     }
 
-    fn whole(
+    pub(super) fn whole(
         &mut self,
         key: &'static str,
         default: Option<usize>,
@@ -196,7 +224,7 @@ impl<'a> Section<'a> {
         self.size(key, None, &range, true)
     }
 
-    fn size(
+    pub(super) fn size(
         &mut self,
         key: &'static str,
         default: Option<usize>,
@@ -277,7 +305,7 @@ impl<'a> Section<'a> {
         self.asked.push(key);
         let (path, limits) = (self.at(key), limits.into());
         let given_value = self.dict.get(key);
-        let value = given_value.filter(|value| value.as_str() != Some(NONE) || parse(value).is_some());
+        let value = given_value.filter(|value| value.as_str() != Some(NONE) || !optional && parse(value).is_some());
         let parsed = value.map(&parse);
         if let (Some(value), Some(None)) = (value, &parsed) {
             let given = if secret { "something else".to_owned() } else { given(value) };
@@ -309,6 +337,12 @@ impl<'a> Section<'a> {
 }
 
 impl Reader<'_> {
+    /// Notes that a feature is not built in.
+    #[cfg(not(feature = "resilience"))]
+    pub(super) fn needs(&self, path: &str, feature: &str, value: &Value) {
+        self.note(path, format!("needs the feature `{feature}` of memstache-core"), Some(value));
+    }
+
     pub(super) fn note(&self, path: &str, message: String, value: Option<&Value>) {
         let source = value.and_then(|value| origin(self.figment, deepest(value), path));
         self.problems.borrow_mut().push(Problem { path: path.to_owned(), message, source });

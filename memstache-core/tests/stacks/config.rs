@@ -116,7 +116,7 @@ fn unknown_names_are_told_with_what_was_meant_or_known() {
     contains("colour is unknown; known are cache, keyspaces, backend, near, observe, quota, limit, compression");
     contains(r#"backend.kind must be one of memory, but "redsi" was given"#);
     contains("near.max_byte is unknown; did you mean max_bytes?");
-    contains("near.shade is unknown; known are max_bytes, policy");
+    contains("near.shade is unknown; known are max_bytes, policy, on_degraded");
     contains(r#"seal.kind must be one of none, but "aes" was given"#);
     assert!(!told.iter().any(|line| line.contains("red\"") || line.contains("anything")), "{told:#?}");
 }
@@ -135,6 +135,8 @@ fn secrets_and_unknown_values_are_shown_nowhere() {
     let text = "[backend]\nkind = 'locked'\npassword = 'hunter2'\npasswort = 'hunter3'\nhosts = ['a', 'b']\nuser = 7";
     let config = CacheConfig::new().toml(text);
     let error = config.build(&registry).unwrap_err();
+    let none = CacheConfig::new().toml("[backend]\nkind = 'locked'\nuser = 'none'").build(&registry).unwrap_err();
+    assert_eq!(none.problems().len(), 1, "none unsets a text: {none}");
     let shown = format!("{error} {error:?} {config:?} {}", Error::from(error.clone()));
     assert!(!shown.contains("hunter"), "{shown}");
     for told in [

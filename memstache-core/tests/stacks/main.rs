@@ -4,6 +4,8 @@
 
 #[cfg(feature = "config")]
 mod config;
+#[cfg(feature = "config")]
+mod configured;
 mod conformance;
 mod naive;
 mod order;

@@ -25,19 +25,19 @@ const MAX_PROBES: u32 = 1000;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BreakerConfig {
-    pub(super) consecutive: Option<u32>,
-    pub(super) rate: Option<FailureRate>,
-    pub(super) open_for: Duration,
-    pub(super) probes: u32,
-    pub(super) probing: Probing,
+    pub(crate) consecutive: Option<u32>,
+    pub(crate) rate: Option<FailureRate>,
+    pub(crate) open_for: Duration,
+    pub(crate) probes: u32,
+    pub(crate) probing: Probing,
 }
 
 /// A part of the calls of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct FailureRate {
-    pub(super) ratio: f64,
-    pub(super) least_calls: u64,
-    pub(super) window: Duration,
+pub(crate) struct FailureRate {
+    pub(crate) ratio: f64,
+    pub(crate) least_calls: u64,
+    pub(crate) window: Duration,
 }
 
 /// Who tries whether what failed is back.

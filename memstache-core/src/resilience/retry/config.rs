@@ -27,11 +27,11 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RetryConfig {
-    pub(super) retries: u32,
-    pub(super) first: Duration,
-    pub(super) max: Duration,
-    pub(super) budget: f64,
-    pub(super) reserve: u32,
+    pub(crate) retries: u32,
+    pub(crate) first: Duration,
+    pub(crate) max: Duration,
+    pub(crate) budget: f64,
+    pub(crate) reserve: u32,
 }
 
 impl Default for RetryConfig {

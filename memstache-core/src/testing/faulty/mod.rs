@@ -13,6 +13,7 @@ use crate::{
     clock::BoxFuture,
     coherence::{Coherence, InvalidationStream},
     error::{Error, ErrorKind, Result},
+    health::{Health, PartHealth},
     request::{Request, Response},
     service::{CacheService, oneshot},
 };
@@ -62,6 +63,12 @@ impl<S: CacheService> Service<Request> for Faulty<S> {
                 }
             }
         })
+    }
+}
+
+impl<S: Health> Health for Faulty<S> {
+    fn health(&self) -> PartHealth {
+        self.get_ref().health()
     }
 }
 

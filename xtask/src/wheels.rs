@@ -20,10 +20,18 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
+    /// Whether it is there with these very pins.
+    pub(crate) fn is_made(&self) -> bool {
+        fs::read_to_string(self.stamp()).is_ok_and(|installed| installed == self.pins)
+    }
+
+    fn stamp(&self) -> PathBuf {
+        self.home.join("installed.txt")
+    }
+
     /// Makes the environment, unless it is there with these very pins. Returns whether it is there.
     pub(crate) fn make(&self, ws: &Workspace, steps: &mut Steps) -> bool {
-        let stamp = self.home.join("installed.txt");
-        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == self.pins) {
+        if self.is_made() {
             steps.check(&format!("{}: in place", self.name), || Ok(()));
             return true;
         }
@@ -39,7 +47,7 @@ impl Environment {
             .run(&format!("{}: python environment", self.name), venv.args(["-m", "venv", "--clear"]).arg(&self.home))
             && steps.run(self.name, &mut pip);
         if made {
-            steps.check(&format!("{}: remember the pins", self.name), || Ok(fs::write(&stamp, self.pins)?));
+            steps.check(&format!("{}: remember the pins", self.name), || Ok(fs::write(self.stamp(), self.pins)?));
         }
         made
     }

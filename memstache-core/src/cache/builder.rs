@@ -228,7 +228,7 @@ impl<F> CacheBuilder<F> {
 
     /// Puts all loads behind a circuit breaker: that of their data source. Default: none.
     ///
-    /// While it is open, loads fail at once with [`Unavailable`](ErrorKind::Unavailable) and
+    /// While it is open, loads fail at once with [`Unavailable`](crate::ErrorKind::Unavailable) and
     /// [when to try again](Error::retry_after); stale values are served as after any failed load. A load fails by its
     /// loader's error or panic, its timeout, or when everybody who waited for it ran out of time; that the source has no
     /// such key is an answer. Give caches of one source the same breaker.

@@ -22,6 +22,11 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Returns how many bytes are free.
+    pub(crate) fn free(&self) -> usize {
+        self.max - self.used()
+    }
+
     /// Takes bytes if they are free.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let more = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.max);

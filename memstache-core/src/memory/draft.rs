@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     class::{Class, Classes, Own},
     key::{Hashed, Place},
-    slot::{Extra, Packed, Replaced, Rest, Slot, Small, Whole, bytes_of},
+    slot::{Extra, HeldMut, Packed, Rest, Slot, Small, Whole, bytes_of},
 };
 use crate::{
     clock::Tick,
@@ -23,7 +23,7 @@ pub(crate) struct Draft<K> {
     /// What entries of its kind have in common.
     content: Content,
     known: Known,
-    /// `None` once it was put in.
+    /// `None` once it was put in; what it took the place of, if it did.
     packed: Option<Packed>,
 }
 
@@ -36,13 +36,23 @@ enum Known {
 
 impl<K: Place> Draft<K> {
     /// Takes in an entry that is written now and whose value was packed already.
-    pub(crate) fn of_new<X: Extra>(place: K, hash: Hashed, packed: Packed, entry: NewEntry, now: Tick) -> Self {
-        if let Some(small) = Small::of_new(&entry, now).filter(|_| packed.is_joined() && place.blind().is_none()) {
+    #[inline]
+    pub(crate) fn of_new<X: Extra>(place: K, hash: Hashed, packed: Packed, entry: &mut NewEntry, now: Tick) -> Self {
+        if packed.is_joined()
+            && place.blind().is_none()
+            && let Some(small) = Small::of_new(entry, now)
+        {
             let bytes = packed.len() + Whole::<X>::OVERHEAD;
             let (content, known) = (packed.common(&entry.content), Known::Small(small));
             return Self { place, hash, bytes, sequence: Sequence(0), content, known, packed: Some(packed) };
         }
-        Self::new::<X>(place, hash, packed, entry.into_entry(now, Version(0), Sequence(0)).meta)
+        Self::of_rich::<X>(place, hash, packed, entry, now)
+    }
+
+    /// Takes in one of which a slot may not have room for all that is known.
+    #[inline(never)]
+    fn of_rich<X: Extra>(place: K, hash: Hashed, packed: Packed, entry: &NewEntry, now: Tick) -> Self {
+        Self::new::<X>(place, hash, packed, entry.clone().into_entry(now, Version(0), Sequence(0)).meta)
     }
 
     pub(crate) fn new<X: Extra>(place: K, hash: Hashed, packed: Packed, meta: Meta) -> Self {
@@ -77,11 +87,13 @@ impl<K: Place> Draft<K> {
         if known { 0 } else { Class::bytes(self.place.space_key()) }
     }
 
-    /// Puts it in the place of an entry of its own class; `None` the second time, and if it [is not](Self::is_of).
-    pub(crate) fn refill<X: Extra>(&mut self, held: (&mut Slot, &mut Rest<X>), extra: X) -> Option<Replaced<X>> {
+    /// Puts it in the place of an entry of its own class, whose value and extra it is left with; `None` if it
+    /// [is not](Self::is_of).
+    #[inline]
+    pub(crate) fn refill<X>(&mut self, (slot, rest): (&mut Slot, &mut Rest<X>), extra: &mut X) -> Option<()> {
         let Known::Small(small) = self.known else { return None };
-        let packed = self.packed.take()?;
-        Some(Replaced::refill(held, (packed, small), self.sequence, extra))
+        HeldMut { slot, rest }.refill(self.packed.as_mut()?, small, self.sequence, extra);
+        Some(())
     }
 
     /// Makes the entry of it, which is of its class from then on; `None` the second time.

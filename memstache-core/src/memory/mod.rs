@@ -49,6 +49,7 @@ mod explain;
 mod key;
 mod leases;
 mod lines;
+mod plain;
 mod policy;
 mod read;
 mod sequences;
@@ -185,12 +186,12 @@ impl<P: EvictionPolicy> MemoryStore<P> {
     /// up to 45 ms less.
     ///
     /// Errors as in the list above.
-    pub fn set_now(&self, key: &Parts<'_>, entry: NewEntry) -> Result<Version> {
+    pub fn set_now(&self, key: &Parts<'_>, mut entry: NewEntry) -> Result<Version> {
         let clock = &self.shared.clock;
         // The precise time costs a tenth of the write, and matters to short lives only.
         let coarse = entry.lifetime.ttl().is_none_or(|ttl| ttl >= COARSE) && entry.lifetime.sliding().is_none();
         let now = || if coarse { clock.lower_bound() } else { clock.now() };
-        let stored = self.shared.set_one(*key, entry, When::Always, now)?;
+        let stored = self.shared.set_one(*key, &mut entry, When::Always, now)?;
         self.shared.keep_swept();
         match stored {
             Written::Stored(version) => Ok(version),

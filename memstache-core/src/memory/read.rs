@@ -40,6 +40,13 @@ impl<P: EvictionPolicy> Shared<P> {
                 return Some(value);
             }
         }
+        self.value_of_change(parts)
+    }
+
+    /// Returns the fresh value of a key whose entry a read may change.
+    #[cold]
+    #[inline(never)]
+    fn value_of_change(&self, parts: &Parts<'_>) -> Option<Bytes> {
         let item = Address::from_parts(parts.space(), parts.name(), None).into();
         match self.look(&item, OnMiss::Report, &Scope::default(), self.clock.now()) {
             Ok(Lookup::Hit(entry)) if !entry.meta.content.negative => Some(entry.value),

@@ -35,7 +35,8 @@ impl<P: EvictionPolicy> MemoryStore<P> {
 
     fn store_all(&self, op: Set) -> Stored {
         let now = self.shared.clock.now();
-        let stored = op.items.map(|SetItem { address, entry, when }| self.shared.set_one(address, entry, when, || now));
+        let stored =
+            op.items.map(|SetItem { address, mut entry, when }| self.shared.set_one(address, &mut entry, when, || now));
         self.shared.keep_swept();
         stored
     }

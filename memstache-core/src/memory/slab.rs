@@ -55,6 +55,12 @@ impl<T, R: Default> Slab<T, R> {
         self.lowest().is_none()
     }
 
+    /// Returns whether another value may as well take the place of one: no lower chunk has room.
+    #[inline]
+    pub(crate) fn is_low(&mut self, id: u32) -> bool {
+        self.lowest().is_none_or(|lowest| id as usize / CHUNK <= lowest)
+    }
+
     /// Takes a value in under the lowest free id of the lowest chunk with room; also returns what [`remove`](Self::remove)
     /// left there, the default in a new chunk.
     pub(crate) fn insert(&mut self, value: T, rest: R) -> (u32, R) {
@@ -166,6 +172,7 @@ impl<T> Column<T> {
     }
 
     /// Returns the value under an id; `None` beyond the highest chunk that was written to.
+    #[inline]
     pub(crate) fn get(&self, id: u32) -> Option<&T> {
         self.0.get(id as usize / COLUMN).map(|chunk| &chunk[id as usize % COLUMN])
     }
@@ -173,13 +180,22 @@ impl<T> Column<T> {
 
 impl<T: Default> Column<T> {
     /// Returns the place under an id; the default is there if it was never set.
+    #[inline]
     pub(crate) fn at(&mut self, id: u32) -> &mut T {
         let chunk = id as usize / COLUMN;
+        if self.0.len() <= chunk {
+            self.grow(chunk);
+        }
+        &mut self.0[chunk][id as usize % COLUMN]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, chunk: usize) {
         while self.0.len() <= chunk {
             let values: Box<[T]> = (0..COLUMN).map(|_| T::default()).collect();
             self.0.extend(values.try_into().ok());
         }
-        &mut self.0[chunk][id as usize % COLUMN]
     }
 }
 

@@ -71,6 +71,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         entry.bytes() - Whole::<X>::BYTES + chunk + if known { 0 } else { Class::bytes(class.space.key()) }
     }
 
+    #[inline(always)]
     pub(crate) fn find(&self, hash: Hashed, key: &impl Key) -> Option<SlotId> {
         let same = |id: &u32| self.slots.get(*id).is_some_and(|slot| slot.is(hash.short, key));
         self.index.find(hash.wide(), same).map(|id| SlotId(*id))
@@ -94,23 +95,73 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     pub(crate) fn insert(
         &mut self,
         draft: &mut Draft<impl Place>,
-        extra: X,
+        mut extra: X,
         replaced: Option<SlotId>,
     ) -> Option<Replaced<X>> {
-        let held = replaced.and_then(|id| Some((id, self.slots.both_mut(id.0)?)));
-        if let Some((id, (slot, rest))) = held
-            && draft.is_of(slot.class())
-        {
-            // Most writes: the class stays, and with it all that counts its entries.
-            let before = Held::new(slot, rest).dead_at();
-            let old = draft.refill((&mut *slot, &mut *rest), extra)?;
-            let (hash, dead_at) = (wide(slot.hash), Held::new(slot, rest).dead_at());
-            self.loose = self.loose + draft.bytes - old.bytes;
-            self.update(id, hash, (old.bytes, draft.bytes), (before, dead_at));
-            return Some(old);
+        if let Some(bytes) = replaced.and_then(|id| self.refill(id, draft, &mut extra, |_, _| true)) {
+            return Some(Replaced::refilled(bytes, extra));
         }
         let entry = draft.take(&mut self.classes, extra)?;
         self.put(entry, replaced).map(Replaced::from)
+    }
+
+    /// Puts a value in the place of one [of its class](Draft::is_of), if `allows` has nothing against it: told what is
+    /// replaced and when that is dead. What counts the entries of a class stays.
+    ///
+    /// Returns what the old entry took; its value is left in the draft, its extra in `extra`.
+    #[inline]
+    pub(crate) fn refill(
+        &mut self,
+        id: SlotId,
+        draft: &mut Draft<impl Place>,
+        extra: &mut X,
+        allows: impl FnOnce(Held<'_, X>, Tick) -> bool,
+    ) -> Option<usize> {
+        let (slot, rest) = self.slots.both_mut(id.0)?;
+        let held = Held::new(slot, rest);
+        let (bytes, before) = (held.bytes(), held.dead_at());
+        if !draft.is_of(slot.class()) || !allows(held, before) {
+            return None;
+        }
+        draft.refill((&mut *slot, &mut *rest), extra)?;
+        let dead_at = Held::new(slot, rest).dead_at();
+        self.loose = self.loose + draft.bytes - bytes;
+        self.update(id, draft.hash.wide(), (bytes, draft.bytes), (before, dead_at));
+        Some(bytes)
+    }
+
+    /// Evicts an entry and puts a new one in its place, under its id: the same as one after the other, for less.
+    ///
+    /// `None`, and nothing is done, unless both are of one class, no lower slots are free, and `allows` has nothing
+    /// against what is evicted. Otherwise as [`refill`](Self::refill).
+    #[inline]
+    pub(crate) fn exchange(
+        &mut self,
+        victim: SlotId,
+        draft: &mut Draft<impl Place>,
+        extra: &mut X,
+        allows: impl FnOnce(Held<'_, X>) -> bool,
+    ) -> Option<usize> {
+        let is_low = self.slots.is_low(victim.0);
+        let (slot, rest) = self.slots.both_mut(victim.0)?;
+        let held = Held::new(slot, rest);
+        let (bytes, before, gone) = (held.bytes(), held.dead_at(), wide(slot.hash));
+        if !is_low || !draft.is_of(slot.class()) || !allows(held) {
+            return None;
+        }
+        draft.refill((&mut *slot, &mut *rest), extra)?;
+        slot.hash = draft.hash.short;
+        let (hash, dead_at) = (draft.hash.wide(), Held::new(slot, rest).dead_at());
+        if let Ok(found) = self.index.find_entry(gone, |held| *held == victim.0) {
+            found.remove();
+        }
+        let slots = &self.slots;
+        self.index.insert_unique(hash, victim.0, |id| slots.get(*id).map_or(0, |slot| wide(slot.hash)));
+        self.loose = self.loose + draft.bytes - bytes;
+        self.policy.record_remove(victim, gone, RemovalCause::Evicted);
+        self.policy.record_insert(victim, hash, draft.bytes);
+        self.move_deadline(victim, (before, dead_at));
+        Some(bytes)
     }
 
     /// Puts an entry in again that was taken out.
@@ -206,6 +257,11 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     /// Returns which entry should go next.
     pub(crate) fn victim(&mut self) -> Option<SlotId> {
         self.policy.select_victim()
+    }
+
+    /// Returns the least by which a new entry makes the table grow.
+    pub(crate) fn least_growth(draft: &Draft<impl Place>) -> usize {
+        draft.bytes - Whole::<X>::BYTES
     }
 
     /// Returns whether a new entry is worth more than a victim.

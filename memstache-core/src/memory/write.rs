@@ -28,8 +28,8 @@ const VICTIMS_PER_LOCK: usize = 64;
 const FRUITLESS_ROUNDS: usize = 64;
 
 /// One write on its way in.
-struct Write<K> {
-    draft: Draft<K>,
+struct Write<'a, K> {
+    draft: &'a mut Draft<K>,
     when: When,
     must_seal: bool,
     now: Tick,
@@ -39,7 +39,7 @@ struct Write<K> {
     charged: bool,
 }
 
-impl<K> Write<K> {
+impl<K> Write<'_, K> {
     /// Takes from the budget what is wanted and not held yet.
     #[inline]
     fn takes(&mut self, budget: &Budget, want: usize) -> bool {
@@ -75,7 +75,7 @@ impl<P: EvictionPolicy> Shared<P> {
     pub(super) fn set_one(
         &self,
         place: impl Place,
-        mut entry: NewEntry,
+        entry: &mut NewEntry,
         when: When,
         now: impl FnOnce() -> Tick,
     ) -> Result<Written> {
@@ -83,8 +83,22 @@ impl<P: EvictionPolicy> Shared<P> {
         let packed = Packed::new(place.name(), std::mem::take(&mut entry.value), &entry.content);
         let (hash, now) = (self.hash(&place), now());
         let must_seal = entry.options.encrypt == Some(true) && !entry.content.sealed;
-        let draft = Draft::of_new::<()>(place, hash, packed, entry, now);
-        let mut write = Write { draft, when, must_seal, now, held: 0, charged: false };
+        let mut draft = Draft::of_new::<()>(place, hash, packed, entry, now);
+        let plain = when == When::Always && !must_seal && self.accountant.is_none() && !self.is_too_large(&draft);
+        let held = match plain.then(|| self.set_plain(&mut draft, now)) {
+            Some(Ok(version)) => {
+                self.events.changed(|| draft.place.address());
+                return Ok(Written::Stored(version));
+            }
+            Some(Err(held)) => held,
+            None => 0,
+        };
+        self.set_any(Write { draft: &mut draft, when, must_seal, now, held, charged: false })
+    }
+
+    /// Goes through with a write of whatever kind.
+    #[inline(never)]
+    fn set_any<K: Place>(&self, mut write: Write<'_, K>) -> Result<Written> {
         let written = match self.try_write(&mut write) {
             Turn::Done(written) => written,
             turn => self.try_again(&mut write, turn),
@@ -99,9 +113,13 @@ impl<P: EvictionPolicy> Shared<P> {
         written
     }
 
+    fn is_too_large<K>(&self, draft: &Draft<K>) -> bool {
+        draft.bytes > self.budget.max() / LARGEST_SHARE
+    }
+
     /// Goes on with a write for which one turn was not enough.
     #[cold]
-    fn try_again<K: Place>(&self, write: &mut Write<K>, mut turn: Turn) -> Result<Written> {
+    fn try_again<K: Place>(&self, write: &mut Write<'_, K>, mut turn: Turn) -> Result<Written> {
         let mut fruitless = 0;
         loop {
             match turn {
@@ -120,7 +138,7 @@ impl<P: EvictionPolicy> Shared<P> {
         }
     }
 
-    fn try_write<K: Place>(&self, write: &mut Write<K>) -> Turn {
+    fn try_write<K: Place>(&self, write: &mut Write<'_, K>) -> Turn {
         let mut after = Afterwards::default();
         let mut guard = self.shard(write.draft.hash).write();
         let shard = &mut *guard;
@@ -138,7 +156,7 @@ impl<P: EvictionPolicy> Shared<P> {
                 return Turn::Done(Ok(Written::Refused));
             }
         };
-        if write.must_seal || write.draft.bytes > self.budget.max() / LARGEST_SHARE {
+        if write.must_seal || self.is_too_large(write.draft) {
             let error = self.unacceptable(shard, write);
             return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
         }
@@ -156,7 +174,7 @@ impl<P: EvictionPolicy> Shared<P> {
 
     /// Asks the condition of a write, with the sequence under which it may be stored.
     #[inline(never)]
-    fn judge<K: Place>(&self, shard: &Shard<P>, write: &Write<K>, old: Option<SlotId>) -> Verdict {
+    fn judge<K: Place>(&self, shard: &Shard<P>, write: &Write<'_, K>, old: Option<SlotId>) -> Verdict {
         let live = || Self::is_live(shard, old, write.now, true);
         let version = || old.and_then(|id| shard.table.get(id)).map(Held::version);
         let holds = match write.when {
@@ -178,7 +196,7 @@ impl<P: EvictionPolicy> Shared<P> {
 
     /// Says why an entry can never be stored here.
     #[cold]
-    fn unacceptable<K>(&self, shard: &mut Shard<P>, write: &Write<K>) -> Error {
+    fn unacceptable<K>(&self, shard: &mut Shard<P>, write: &Write<'_, K>) -> Error {
         if write.must_seal {
             return Error::new(ErrorKind::Unsupported, "nothing in this stack seals values");
         }
@@ -194,7 +212,7 @@ impl<P: EvictionPolicy> Shared<P> {
         &self,
         accountant: &dyn Accountant,
         shard: &mut Shard<P>,
-        write: &mut Write<K>,
+        write: &mut Write<'_, K>,
         old: &mut Option<SlotId>,
         after: &mut Afterwards,
     ) -> Result<()> {
@@ -231,7 +249,7 @@ impl<P: EvictionPolicy> Shared<P> {
     fn refuse<K: Place>(
         &self,
         shard: &mut Shard<P>,
-        write: &Write<K>,
+        write: &Write<'_, K>,
         old: Option<SlotId>,
         error: Error,
         after: &mut Afterwards,
@@ -244,7 +262,7 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Fails a write for which no room could be had.
-    fn give_up<K: Place>(&self, write: &Write<K>) -> Error {
+    fn give_up<K: Place>(&self, write: &Write<'_, K>) -> Error {
         let mut after = Afterwards::default();
         let mut shard = self.shard(write.draft.hash).write();
         let old = shard.table.find(write.draft.hash, &write.draft.place);
@@ -257,11 +275,11 @@ impl<P: EvictionPolicy> Shared<P> {
     fn make_room<K: Place>(
         &self,
         shard: &mut Shard<P>,
-        write: &mut Write<K>,
+        write: &mut Write<'_, K>,
         old: &mut Option<SlotId>,
         after: &mut Afterwards,
     ) -> Room {
-        let want = shard.table.growth(&write.draft, *old);
+        let want = shard.table.growth(write.draft, *old);
         if write.takes(&self.budget, want) { Room::Made } else { self.evict_for(shard, write, want, old, after) }
     }
 
@@ -269,7 +287,7 @@ impl<P: EvictionPolicy> Shared<P> {
     fn evict_for<K: Place>(
         &self,
         shard: &mut Shard<P>,
-        write: &mut Write<K>,
+        write: &mut Write<'_, K>,
         mut want: usize,
         old: &mut Option<SlotId>,
         after: &mut Afterwards,
@@ -284,7 +302,7 @@ impl<P: EvictionPolicy> Shared<P> {
             let Some((slot, freed)) = self.evict(shard, victim) else { return Room::Missing(Turn::Elsewhere(want)) };
             write.held += freed;
             after.keep(slot);
-            want = shard.table.growth(&write.draft, *old);
+            want = shard.table.growth(write.draft, *old);
             if write.takes(&self.budget, want) {
                 return Room::Made;
             }
@@ -295,7 +313,7 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Takes a victim out; what it took stays taken from the budget, for the one who evicts.
     ///
     /// `None` if a policy names a slot that is not in use.
-    fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> Option<(Whole, usize)> {
+    pub(super) fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> Option<(Whole, usize)> {
         let before = shard.table.bytes();
         let slot = shard.table.remove(victim, RemovalCause::Evicted)?;
         self.release(&slot);
@@ -304,7 +322,7 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Evicts from the other shards, one lock at a time, until there is room; `false` if there was nothing to evict.
-    fn evict_elsewhere<K>(&self, write: &mut Write<K>, want: usize) -> bool {
+    fn evict_elsewhere<K>(&self, write: &mut Write<'_, K>, want: usize) -> bool {
         let mut found = false;
         for _ in 0..self.shards.len() {
             let at = self.next_victims.fetch_add(1, Ordering::Relaxed) % self.shards.len();
@@ -327,7 +345,7 @@ impl<P: EvictionPolicy> Shared<P> {
     fn store<K: Place>(
         &self,
         shard: &mut Shard<P>,
-        write: &mut Write<K>,
+        write: &mut Write<'_, K>,
         old: Option<SlotId>,
         sequence: Sequence,
         after: &mut Afterwards,
@@ -335,7 +353,7 @@ impl<P: EvictionPolicy> Shared<P> {
         let version = shard.next_version();
         write.draft.stamp(version, sequence);
         let before = shard.table.bytes();
-        let old = shard.table.insert(&mut write.draft, (), old);
+        let old = shard.table.insert(write.draft, (), old);
         // What is held and was not needed, or what the old value gave back, is returned at the end.
         write.held = (write.held + before).saturating_sub(shard.table.bytes());
         write.charged = false;
@@ -356,7 +374,7 @@ impl<P: EvictionPolicy> Shared<P> {
     fn pass_over<K: Place>(
         &self,
         shard: &mut Shard<P>,
-        write: &Write<K>,
+        write: &Write<'_, K>,
         old: Option<SlotId>,
         after: &mut Afterwards,
     ) -> Written {

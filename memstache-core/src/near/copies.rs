@@ -214,13 +214,14 @@ impl Copies {
         }
     }
 
-    /// Keeps a copy, unless the original changed since the ticket was taken.
-    pub(super) fn insert(&self, address: &Address, entry: Entry, ticket: &Ticket) {
+    /// Keeps a copy, unless the original changed since the ticket was taken. Returns whether it is kept.
+    pub(super) fn insert(&self, address: &Address, entry: Entry, ticket: &Ticket) -> bool {
         let now = self.clock.now();
-        if expiry::freshness(&entry.meta, now, None) == Freshness::Fresh {
-            let beside = Beside { confirmed_at: entry.meta.confirmed_at, ..Beside::default() };
-            self.put(address, entry, beside, ticket, now);
+        if expiry::freshness(&entry.meta, now, None) != Freshness::Fresh {
+            return false;
         }
+        let beside = Beside { confirmed_at: entry.meta.confirmed_at, ..Beside::default() };
+        self.put(address, entry, beside, ticket, now)
     }
 
     /// Returns whether the copy of an entry was never the store's.

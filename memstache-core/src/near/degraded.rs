@@ -7,7 +7,7 @@ use crate::{
     address::Address,
     entry::{Entry, NewEntry},
     error::{Error, Result},
-    request::{OneOrMany, Request, Response, Stored, When, Written},
+    request::{OneOrMany, Request, Response, SetItem, Stored, When, Written},
     service::AsOf,
     version::{Sequence, Version},
 };
@@ -30,13 +30,14 @@ pub enum OnDegraded {
     NearOnly,
 }
 
-/// The values of a write that may be kept here, item by item.
-pub(super) type Spare = OneOrMany<Option<NewEntry>>;
+/// The values of a write that may be kept here, item by item, and what was known of their keys when it was sent.
+pub(super) type Spare = OneOrMany<Option<(NewEntry, AsOf)>>;
 
 /// Keeps what a write may have to be kept of.
-pub(super) fn spare(request: &Request) -> Option<Spare> {
+pub(super) fn spare(request: &Request, copies: &Copies) -> Option<Spare> {
     let Request::Set(set) = request else { return None };
-    Some(set.items.map_ref(|item| (item.when == When::Always).then(|| item.entry.clone())))
+    let plain = |item: &SetItem| (item.when == When::Always).then(|| (item.entry.clone(), copies.as_of(&item.address)));
+    Some(set.items.map_ref(plain))
 }
 
 /// Keeps the values that the store did not take because it is out of reach, and answers as is wanted.
@@ -47,8 +48,10 @@ pub(super) fn settle(
     result: Result<Response>,
 ) -> Result<Response> {
     let near_only = copies.on_degraded == OnDegraded::NearOnly;
-    let keep = |address: &Address, entry: Option<NewEntry>, error: Error| {
-        let kept = error.is_out_of_reach() && entry.is_some_and(|entry| copies.keep_now(address, entry));
+    let keep = |address: &Address, spare: Option<(NewEntry, AsOf)>, error: Error| {
+        // The write itself has dropped what was there, once; whatever else changed came after it.
+        let keep = |(entry, as_of): (_, AsOf)| copies.insert_unverified(address, entry, as_of.after_own_write());
+        let kept = error.is_out_of_reach() && spare.is_some_and(keep);
         if kept && near_only { Ok(Written::NearOnly) } else { Err(error) }
     };
     match result {
@@ -68,12 +71,6 @@ pub(super) fn settle(
 }
 
 impl Copies {
-    /// Keeps a value that is written now.
-    fn keep_now(&self, address: &Address, entry: NewEntry) -> bool {
-        let as_of = self.as_of(address);
-        self.insert_unverified(address, entry, as_of)
-    }
-
     /// Keeps a value that the store was not there to take, unless the key changed since: never fresh, and served only
     /// while the store cannot be asked. Returns whether it is kept.
     pub(super) fn insert_unverified(&self, address: &Address, entry: NewEntry, as_of: AsOf) -> bool {

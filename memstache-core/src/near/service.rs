@@ -123,7 +123,8 @@ impl<S: CacheService> Near<S> {
             }
             request => request.addresses().cloned().collect(),
         };
-        let spare = spare(&request);
+        // As of now: what is acknowledged while this write is under way must not be undone by what is kept of it.
+        let spare = spare(&request, &self.copies);
         let guard = DropCopies { copies: Arc::clone(&self.copies), changes };
         let below = oneshot(self.inner.clone(), request);
         NearFuture::below(async move {
@@ -173,7 +174,10 @@ fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ti
         Ok(_) => return copies.drop_unverified(address),
         Err(_) => return,
     };
-    copies.insert(address, entry, ticket);
+    if !copies.insert(address, entry, ticket) {
+        // The store has answered all the same.
+        copies.drop_unverified(address);
+    }
 }
 
 /// Serves a copy, as stale, in place of a failure below that a copy can stand in for.

@@ -114,12 +114,15 @@ impl WarmUp {
     pub async fn run(self) -> WarmUpReport {
         let Self { seeders, concurrency, timeout, clock } = self;
         let (deadline, clock) = (clock.now().after(timeout), &clock);
-        let all = seeders.into_iter().map(|Seeder { name, work }| async move {
+        let all = seeders.into_iter().enumerate().map(|(place, Seeder { name, work })| async move {
             let started = clock.now();
             let outcome = run_one(work, clock, deadline).await;
-            Seeded { name, outcome, took: clock.now().since(started) }
+            (place, Seeded { name, outcome, took: clock.now().since(started) })
         });
-        WarmUpReport { seeders: stream::iter(all).buffered(concurrency).collect().await }
+        // Unordered: in order, one that takes long would keep those that have ended in its way.
+        let mut seeded: Vec<_> = stream::iter(all).buffer_unordered(concurrency).collect().await;
+        seeded.sort_by_key(|(place, _)| *place);
+        WarmUpReport { seeders: seeded.into_iter().map(|(_, seeded)| seeded).collect() }
     }
 }
 

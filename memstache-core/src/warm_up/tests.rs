@@ -102,3 +102,19 @@ async fn a_warm_up_that_is_dropped_stops_its_seeders() {
     assert_eq!(running.load(SeqCst), 0);
     assert!(WarmUp::new().run().await.is_complete(), "nothing to do is done");
 }
+
+#[tokio::test]
+async fn one_that_takes_long_keeps_no_other_from_beginning() {
+    let clock = ManualClock::new();
+    let warm_up = WarmUp::new().clock(clock.clone()).concurrency(2).timeout(Duration::from_secs(5));
+    let mut warm_up = warm_up.seed("hangs", pending::<Result<usize, io::Error>>());
+    for name in 0..5 {
+        warm_up = warm_up.seed(name.to_string(), async { Ok::<_, io::Error>(1) });
+    }
+    let report = tokio::spawn(warm_up.run());
+    settle().await;
+    clock.advance(Duration::from_secs(5));
+    let report = report.await.unwrap();
+    assert_eq!(report.seeded(), 5);
+    assert_eq!(report.seeders[0].outcome.as_ref().unwrap_err().kind(), ErrorKind::Timeout, "in the order of adding");
+}

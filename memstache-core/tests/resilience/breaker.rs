@@ -254,3 +254,22 @@ async fn an_application_judges_the_errors_of_its_own_calls() {
     }
     assert_eq!(breaker.state(), BreakerState::Open);
 }
+
+#[tokio::test]
+async fn a_busy_leaf_is_not_probed_without_end_and_one_that_refuses_the_question_is_there() {
+    let kit = Kit::new(config());
+    let stack = kit.stack();
+    kit.down();
+    for _ in 0..6 {
+        assert!(read(&stack, "a").await.is_err());
+    }
+    kit.faults.heal();
+    kit.faults.inject(Fault::before(Error::new(ErrorKind::Overloaded, "busy")));
+    kit.pass(secs(1)).await;
+    let probes = kit.attempts("get") - 5;
+    assert!((2..=4).contains(&probes), "{probes} probes in a second");
+    kit.faults.heal();
+    kit.faults.inject(Fault::before(Error::new(ErrorKind::Invalid, "no such keyspace here")));
+    kit.pass(millis(500)).await;
+    assert_eq!(state(&kit), BreakerState::Closed);
+}

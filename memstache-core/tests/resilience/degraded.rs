@@ -420,3 +420,19 @@ async fn a_refusal_of_a_limit_is_no_outage() {
     assert_eq!(kind(bench.cache.set("copied", &2).await), ErrorKind::Overloaded);
     assert_eq!(bench.near.stats().kept_unverified, 0);
 }
+
+#[tokio::test]
+async fn a_write_that_fails_late_does_not_cover_what_was_acknowledged_meanwhile() {
+    let bench = Bench::new(OnDegraded::NearOnly).await;
+    bench.kit.faults.inject(Fault::hang().when(|request| matches!(request, Request::Set(_))));
+    let late = tokio::spawn(answer(bench.cache.clone(), "set copied"));
+    bench.kit.pass(millis(100)).await;
+    assert_eq!(answer(bench.cache.clone(), "remove copied").await, "true");
+    for _ in 0..100 {
+        bench.kit.pass(millis(50)).await;
+    }
+    assert!(late.is_finished());
+    assert_eq!(late.await.unwrap(), "unknown", "it is not kept here either");
+    bench.store_is(Store::Down).await;
+    assert_eq!(bench.answer("entry copied").await, "unavailable");
+}

@@ -19,6 +19,9 @@ use super::{
     url::{Kind, Place},
 };
 
+/// How long a server may take to answer what the driver asks of it by itself.
+const GREETING: Duration = Duration::from_millis(500);
+
 impl RedisBuilder {
     pub(super) fn config(&self, place: &Place) -> Result<Config> {
         let hosts: Vec<_> = place.hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect();
@@ -63,7 +66,8 @@ impl RedisBuilder {
         let (least, most) = self.reconnect_backoff;
         let connection = ConnectionConfig {
             connection_timeout: self.connect_timeout,
-            internal_command_timeout: self.connect_timeout,
+            // A server that is paused accepts connections, and then says nothing.
+            internal_command_timeout: self.connect_timeout.min(GREETING),
             max_command_attempts: 1,
             max_command_buffer_len: self.max_queued,
             tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },

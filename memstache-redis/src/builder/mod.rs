@@ -75,7 +75,7 @@ impl RedisBuilder {
             client_name: None,
             sentinel_auth: (None, None),
             connections: 1,
-            connect_timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(1),
             reconnect_backoff: (Duration::from_millis(50), Duration::from_secs(1)),
             max_queued: 16_384,
             settings: Settings::default(),
@@ -130,7 +130,7 @@ impl RedisBuilder {
         self
     }
 
-    /// Bounds how long making a connection may take, TLS included; 1 ms to 60 s. Default: 2 s.
+    /// Bounds how long making a connection may take, TLS included; 1 ms to 60 s. Default: 1 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self

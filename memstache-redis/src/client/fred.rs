@@ -162,9 +162,11 @@ impl Client for FredClient {
         Arc::clone(&self.topology.read())
     }
 
-    fn reconnect(&self, slot: u16) {
-        let driver = self.lane(slot).clone();
-        if let Ok(runtime) = Handle::try_current() {
+    fn reconnect(&self, _: u16) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        // A driver that is not connected is at it already, and would do it twice.
+        for driver in self.drivers.iter().filter(|driver| driver.is_connected()) {
+            let driver = driver.clone();
             runtime.spawn(async move {
                 if let Err(error) = driver.force_reconnection().await {
                     tracing::debug!(kind = error.kind().to_str(), "a connection could not be made anew");

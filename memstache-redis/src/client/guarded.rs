@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -21,6 +21,9 @@ use super::{Client, Command, Failure, Reply, Topology, watchdog::Watchdog};
 
 /// Failures within this time count once: a burst of commands that all end at once says no more than its first.
 const BURST: Duration = Duration::from_millis(50);
+/// How often servers are asked whether they are there, while there is something to do: a server that hangs is noticed
+/// within a second, however patient the commands are.
+const PULSE: Duration = Duration::from_millis(250);
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_millis(250);
 /// A command that waited for less says nothing about the server.
@@ -36,6 +39,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     watchdog: Watchdog,
     servers: Mutex<HashMap<Arc<str>, Server>>,
+    /// Commands that were sent, and those of them that are not answered.
+    sent: AtomicU64,
+    under_way: AtomicUsize,
     opened: AtomicU64,
     reconnects: AtomicU64,
 }
@@ -77,6 +83,8 @@ impl Guarded {
             clock,
             watchdog: Watchdog::default(),
             servers: Mutex::default(),
+            sent: AtomicU64::new(0),
+            under_way: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
         }))
@@ -94,6 +102,7 @@ impl Guarded {
     ) -> BoxFuture<'static, Result<Reply, Failure>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
+            let _under_way = UnderWay::new(&inner);
             let (server, since) = (inner.server_of(slot), inner.clock.now());
             let Some(permit) = inner.permit(&server, since) else { return Err(Failure::Open) };
             let mut call = Call { inner: &inner, server, slot, since, permit: Some(permit) };
@@ -101,6 +110,13 @@ impl Guarded {
             call.note(answer.as_ref().err());
             answer
         })
+    }
+
+    /// Asks servers whether they are there, for as long as the client lives.
+    pub(crate) fn keep_pulse(&self) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(pulse(Arc::downgrade(&self.0)));
+        }
     }
 
     pub(crate) fn topology(&self) -> Arc<Topology> {
@@ -124,7 +140,24 @@ impl fmt::Debug for Guarded {
     }
 }
 
-/// A command under way.
+/// Counts a command while it is not answered.
+struct UnderWay<'a>(&'a Inner);
+
+impl<'a> UnderWay<'a> {
+    fn new(inner: &'a Inner) -> Self {
+        inner.sent.fetch_add(1, Relaxed);
+        inner.under_way.fetch_add(1, Relaxed);
+        Self(inner)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A command whose outcome is to be noted.
 struct Call<'a> {
     inner: &'a Arc<Inner>,
     server: Arc<str>,
@@ -139,12 +172,11 @@ impl Call<'_> {
         let Some(permit) = self.permit.take() else { return };
         let patient = self.inner.clock.now().since(self.since) >= PATIENCE;
         let verdict = match failure {
-            None => Verdict::Success,
             Some(Failure::Timeout) if !patient => Verdict::Ignored,
             Some(Failure::Full | Failure::Open) => Verdict::Ignored,
             Some(failure) if failure.is_outage() => Verdict::Failure,
             // It answered, if only to refuse.
-            Some(_) => Verdict::Success,
+            _ => Verdict::Success,
         };
         let timeout = failure == Some(&Failure::Timeout) && verdict == Verdict::Failure;
         self.inner.note(&self.server, self.slot, permit, verdict, timeout);
@@ -218,6 +250,34 @@ impl Inner {
     fn probe_permit(&self, server: &Arc<str>) -> Option<Permit> {
         self.servers.lock().get_mut(server)?.breaker.try_probe(self.clock.now())
     }
+}
+
+/// Pings all servers at each beat, if there was something to do since the last.
+async fn pulse(inner: Weak<Inner>) {
+    let mut seen = 0;
+    while let Some(guard) = inner.upgrade() {
+        let wake = guard.clock.sleep_until(guard.clock.now().after(PULSE));
+        drop(guard);
+        wake.await;
+        let Some(guard) = inner.upgrade() else { return };
+        let before = std::mem::replace(&mut seen, guard.sent.load(Relaxed));
+        if before == seen && guard.under_way.load(Relaxed) == 0 {
+            continue;
+        }
+        for node in &guard.client.topology().nodes {
+            let slot = node.slots.first().map_or(0, |(first, _)| *first);
+            // Not waited for: the next beat comes in time.
+            tokio::spawn(ping(Arc::clone(&guard), Arc::clone(&node.name), slot));
+        }
+    }
+}
+
+async fn ping(inner: Arc<Inner>, server: Arc<str>, slot: u16) {
+    let since = inner.clock.now();
+    let Some(permit) = inner.permit(&server, since) else { return };
+    let mut call = Call { inner: &inner, server, slot, since, permit: Some(permit) };
+    let answer = inner.client.send(slot, Command::plain("PING", &[]), PULSE).await;
+    call.note(answer.as_ref().err());
 }
 
 /// Asks until a server, or the one that took over its slot, answers; off the path of any request.
@@ -307,6 +367,31 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(send(&guarded, 250).await, Ok(Reply::Nil));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_is_noticed_however_patient_its_callers_are() {
+        let (client, guarded, clock) = guarded(Failure::Timeout);
+        guarded.keep_pulse();
+        for _ in 0..8 {
+            // Each beat finds that something was sent since the last.
+            guarded.0.sent.fetch_add(1, Relaxed);
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(PULSE);
+        }
+        assert!(client.reconnects.load(Relaxed) >= 1, "{:?}", guarded.stats());
+        let sent = client.sent.load(Relaxed);
+        for _ in 0..8 {
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            if guarded.stats().open == 0 {
+                clock.advance(PULSE);
+            }
+        }
+        assert!(client.sent.load(Relaxed) <= sent + 1, "nothing is asked while there is nothing to do");
     }
 
     #[tokio::test]

@@ -41,8 +41,10 @@ impl Shared {
     pub(crate) fn new(raw: Arc<dyn Client>, keys: Keys, settings: Settings, listeners: Listeners) -> Self {
         let clock = Arc::clone(&settings.clock);
         let room = Semaphore::new(settings.max_in_flight_bytes / UNIT);
+        let client = Guarded::new(Arc::clone(&raw), Arc::clone(&clock));
+        client.keep_pulse();
         Self {
-            client: Guarded::new(Arc::clone(&raw), Arc::clone(&clock)),
+            client,
             raw,
             keys,
             scripts: Scripts::new(),

@@ -11,7 +11,9 @@ const MOST_PRODUCTS: u64 = 2_000_000;
 ///
 /// Makes up a database of shops and their products, starts the service on this machine, puts it under load, prints a
 /// table of both ways and stays up to be tried by hand (Ctrl-C ends it). Fails if a request failed, if a read after a
-/// write was old, or if the cache asked the database more than once per product and lifetime.
+/// write was old, or if the cache asked the database more than once per product and lifetime. With --chaos it breaks the
+/// cache's store and the database instead, and fails if a request outlasts its deadline, if a product that was asked for
+/// before cannot be had though store or database is there, if the database sees a stampede, or if memory grows.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask demo", bin_name = "cargo xtask demo", max_term_width = 100)]
 pub(crate) struct Args {
@@ -19,7 +21,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) exit: bool,
 
-    /// Seconds of load for each of the two ways
+    /// Break the store and the database under 400 requests a second, with errors, then hangs; a row each second
+    #[arg(long, conflicts_with_all = ["ttl", "clients"])]
+    pub(crate) chaos: bool,
+
+    /// Seconds of load for each of the two ways, or for each kind of chaos
     #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
 
@@ -111,6 +117,7 @@ mod tests {
         let args = parsed(&[]).unwrap();
         assert_eq!((args.shops, args.products, args.clients, args.seconds), (20, 5000, 64, 4));
         assert!(args.ttl() > Duration::from_secs(args.seconds), "one lifetime covers the run");
+        assert!(parsed(&["--chaos", "--seconds", "9", "--zipf", "1"]).unwrap().chaos);
         let command = Args::command();
         command.clone().debug_assert();
         assert!(command.get_arguments().all(|arg| arg.get_help().is_some()));
@@ -131,6 +138,8 @@ mod tests {
             (&["--shops", "1000", "--products", "2001"], "1000 times 2001 is 2001000"),
             (&["--db", "/"], "a folder was given"),
             (&["--db", "/no/such/folder/x.db"], "a folder that exists"),
+            (&["--chaos", "--ttl", "5"], "'--chaos' cannot be used with '--ttl"),
+            (&["--clients", "8", "--chaos"], "cannot be used with"),
             (&["--frobnicate"], "--frobnicate"),
         ] {
             let error = parsed(words).unwrap_err();

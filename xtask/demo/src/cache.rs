@@ -1,10 +1,12 @@
-//! The cache of the service: a near cache in front of a memory store, one tenant for each shop.
+//! The cache of the service: a near cache and the resilient stack in front of a memory store, one tenant for each shop.
 
 use std::time::Duration;
 
 use memstache_core::{
-    Cache, Json, KeyspaceName, MemoryStore, NearConfig, NearView, Result, Stack, TenantId, Tenanted,
+    Cache, Health as _, Json, KeyspaceName, MemoryStore, NearConfig, NearView, Result, Stack, TenantId, Tenanted,
     observe::{ObserveLayer, Registry, Tier},
+    resilience::{BreakerConfig, CircuitBreaker, Resilience},
+    testing::{Faults, Faulty},
 };
 
 use crate::{database::Size, place::Shop};
@@ -18,16 +20,37 @@ const LEAST_BYTES: usize = 32 * 1024 * 1024;
 /// The name of the cache in metrics.
 const NAME: &str = "catalogue";
 
-const NEAR_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const NEAR_BYTES: usize = 8 * 1024 * 1024;
 
-/// For how long a product may be answered stale while one caller refreshes it.
-const STALE_FOR: Duration = Duration::from_secs(30);
+/// How long a request for a product may take, whatever is broken.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a load may take.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// For how long it is remembered that there is no such product.
 pub(crate) const NEGATIVE_TTL: Duration = Duration::from_secs(30);
 
 /// Which part of a lifetime may be taken off by chance, so that not all end at once.
 pub(crate) const JITTER: f64 = 0.1;
+
+/// How long things live, and how long a source that failed is left alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lives {
+    pub(crate) ttl: Duration,
+    /// For how long a product may be answered stale while one caller refreshes it, or the source is away.
+    pub(crate) stale_for: Duration,
+    /// How long the source's breaker stays open before one request tries again.
+    pub(crate) source_pause: Duration,
+}
+
+impl Lives {
+    /// Those of a service: 30 s each, besides its lifetime.
+    pub(crate) const fn of(ttl: Duration) -> Self {
+        let usual = Duration::from_secs(30);
+        Self { ttl, stale_for: usual, source_pause: usual }
+    }
+}
 
 /// The cache of the service.
 #[derive(Debug)]
@@ -37,6 +60,12 @@ pub(crate) struct Caches {
     pub(crate) near: NearView,
     /// What `/metrics` answers.
     pub(crate) registry: Registry,
+    /// What the stack does not hang by.
+    pub(crate) resilience: Resilience,
+    /// The breaker of the database.
+    pub(crate) source: CircuitBreaker,
+    /// What goes wrong in the store: nothing, but for `--chaos`.
+    pub(crate) faults: Faults,
     shops: Vec<ShopCaches>,
 }
 
@@ -51,13 +80,22 @@ pub(crate) struct ShopCaches {
 
 impl Caches {
     /// Builds the stack, large enough for every product: nothing is loaded twice for want of room.
-    pub(crate) fn new(size: Size, ttl: Duration) -> Result<Self> {
+    pub(crate) fn new(size: Size, lives: Lives) -> Result<Self> {
         let products = usize::from(size.shops) * size.products as usize;
         let store = MemoryStore::builder().max_bytes(LEAST_BYTES + products * BYTES_PER_PRODUCT).build()?;
         let registry = Registry::new();
         let recorder = registry.recorder(NAME)?;
-        let (stack, near) = Stack::over(store.clone())
-            .watch_leaf()
+        let (faults, resilience) = (Faults::new(), Resilience::default());
+        let source = CircuitBreaker::new(BreakerConfig::source().with_open_for(lives.source_pause))?;
+        let guarded = source.clone();
+        let (stack, near) = Stack::over(Faulty::new(store.clone(), faults.clone()))
+            .watch(store.clone())
+            .resilient(&resilience)
+            .watch(move || {
+                let mut part = guarded.health();
+                part.part = "source".into();
+                part
+            })
             .near(NearConfig::new(NEAR_BYTES)?)
             .observe(ObserveLayer::new(recorder.clone()))
             .build_with_view();
@@ -68,8 +106,10 @@ impl Caches {
             .keyspace("products")
             .format(Json)
             .schema("catalogue", 1)
-            .ttl(ttl)
-            .stale_for(STALE_FOR)
+            .ttl(lives.ttl)
+            .stale_for(lives.stale_for)
+            .load_timeout(LOAD_TIMEOUT)
+            .source_breaker(&source)
             .jitter(JITTER)
             .recorder(recorder)
             .build_tenanted()?;
@@ -79,7 +119,7 @@ impl Caches {
             Ok(ShopCaches { products: all.for_tenant(&tenant), lists: lists.for_tenant(&tenant) })
         };
         let shops = (1..=size.shops).map(shop).collect::<Result<_>>()?;
-        Ok(Self { all, store, near, registry, shops })
+        Ok(Self { all, store, near, registry, resilience, source, faults, shops })
     }
 
     /// Returns a shop's part. The shop must be one of the database's.

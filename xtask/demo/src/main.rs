@@ -10,6 +10,7 @@
 mod args;
 mod cache;
 mod catalogue;
+mod chaos;
 mod check;
 mod database;
 mod load;

@@ -12,7 +12,8 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     args::Args,
-    cache::{Caches, JITTER},
+    cache::{Caches, JITTER, Lives},
+    chaos,
     check::{Checked, Evidence, Side, lifetimes},
     database::{Database, Route, Size},
     load::{self, Demand, Load},
@@ -52,26 +53,25 @@ async fn demo(args: &Args, file: &Path) -> Result<Ended> {
     let shutdown = Shutdown::listen()?;
     let size = Size { shops: args.shops, products: args.products, seed: args.seed };
     let Some(database) = open(args, file, size, &shutdown).await? else { return Ok(Ended::Interrupted) };
-    let caches = Caches::new(size, args.ttl())?;
-    let app = Arc::new(App::new(database, caches));
+    let lives = if args.chaos { chaos::lives(args.seconds) } else { Lives::of(args.ttl()) };
+    let app = Arc::new(App::new(database, Caches::new(size, lives)?).with_chaos(args.chaos));
     let running = Arc::clone(&app).start(args.port, shutdown.clone()).await?;
     let demand = Arc::new(Demand::new(size, args.zipf));
     let time = Duration::from_secs(args.seconds);
     let load = Load { address: running.address, demand, clients: args.clients, time };
 
-    let evidence = tokio::select! {
+    let tried = tokio::select! {
         // The wish first: the service ends by it too, and what the load makes of that is no fault.
         biased;
         () = shutdown.wished() => None,
-        evidence = drive(args, &app, &load) => match evidence {
+        tried = show(args, &app, &load) => match tried {
             // The wish may come between the two questions of one poll.
             Err(_) if shutdown.is_wished() => None,
-            evidence => Some(evidence?),
+            tried => Some(tried?),
         },
     };
-    let ended = match evidence {
-        Some(evidence) => {
-            judge(&evidence)?;
+    let ended = match tried {
+        Some(()) => {
             if !args.exit {
                 say(report::try_it(running.address, args.quiet))?;
                 shutdown.wished().await;
@@ -106,6 +106,14 @@ async fn open(args: &Args, file: &Path, size: Size, shutdown: &Shutdown) -> Resu
         say(format_args!("{all} products of {} shops are in SQLite after {seconds:.1} s{away}.", size.shops))?;
     }
     Ok(Some(database))
+}
+
+/// Shows what the cache does; an error if it does not do what it promises.
+async fn show(args: &Args, app: &App, load: &Load) -> Result<()> {
+    if args.chaos {
+        return chaos::run(app, load, args.seconds, args.zipf).await;
+    }
+    judge(&drive(args, app, load).await?)
 }
 
 /// Puts the service under load both ways, then tries what the cache promises.

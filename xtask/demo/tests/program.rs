@@ -25,7 +25,11 @@ impl Demo {
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_memstache-demo"));
-        command.args(["--shops", "2", "--products", "250", "--clients", "8"]).args(words);
+        command.args(["--shops", "2", "--products", "250"]);
+        if !words.contains(&"--chaos") {
+            command.args(["--clients", "8"]);
+        }
+        command.args(words);
         command.env("TMPDIR", &folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { folder, command }
     }
@@ -62,6 +66,23 @@ fn a_run_keeps_its_promises_and_shows_it() {
     assert_eq!(cell("errors"), "0");
     assert!(shown.contains("1,000 requests at once for one cold product over 8 connections: 1 load,"), "{shown}");
     assert!(shown.contains("in its list: 0 old answers"), "{shown}");
+    demo.leaves_nothing_behind();
+}
+
+#[test]
+fn chaos_is_survived_and_shown() {
+    let mut demo = Demo::new("chaos", &["--chaos", "--seconds", "1", "--exit", "--quiet"]);
+    let output = demo.run();
+    let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{shown}{errors}");
+    assert_eq!(errors, "");
+    let rows: Vec<&str> = shown.lines().skip(2).take_while(|line| !line.is_empty()).collect();
+    assert_eq!(rows.len(), 10, "a row each second\n{shown}");
+    for phase in ["calm", "store fails", "store hangs", "database fails", "database hangs", "both hang", "recovery"] {
+        assert!(rows.iter().any(|row| row.contains(phase)), "{phase}\n{shown}");
+    }
+    let verdicts: Vec<&str> = shown.lines().filter(|line| line.starts_with("  ok      ")).collect();
+    assert_eq!(verdicts.len(), 6, "{shown}");
     demo.leaves_nothing_behind();
 }
 

@@ -17,6 +17,8 @@ use crate::servers::{SENTINEL_NAME, ready, resp::Connection, state::State};
 /// How long a healthy server may take to answer.
 const PATIENCE: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_millis(20);
+/// So many looks without a healthy primary are an outage; fewer may be the machine's doing.
+const OUTAGE: usize = 3;
 
 /// Looks on in a thread of its own.
 #[derive(Debug)]
@@ -60,10 +62,15 @@ impl Control {
 /// itself if there always was one.
 pub(super) fn healthy_from(looks: &[Look], fault: u64) -> Option<u64> {
     let after = &looks[looks.partition_point(|look| look.at < fault)..];
-    match after.iter().rposition(|look| !look.healthy) {
-        None => Some(fault),
-        Some(last) => after.get(last + 1).map(|look| look.at),
+    let mut healthy = Some(fault);
+    for stretch in after.chunk_by(|one, next| one.healthy == next.healthy) {
+        if stretch[0].healthy {
+            healthy = healthy.or(Some(stretch[0].at));
+        } else if stretch.len() >= OUTAGE {
+            healthy = None;
+        }
     }
+    healthy
 }
 
 /// Milliseconds since 1970.
@@ -124,9 +131,10 @@ mod tests {
     #[test]
     fn health_counts_from_when_it_lasts() {
         assert_eq!(healthy_from(&looks("+++++"), 15), Some(15), "never unwell");
-        assert_eq!(healthy_from(&looks("++--+-+++"), 15), Some(60));
+        assert_eq!(healthy_from(&looks("++---+---++"), 15), Some(90));
+        assert_eq!(healthy_from(&looks("++---+-++--"), 15), Some(50), "a look or two prove nothing");
         assert_eq!(healthy_from(&looks("++---"), 15), None);
-        assert_eq!(healthy_from(&looks("--+++"), 30), Some(30), "unwell before does not count");
+        assert_eq!(healthy_from(&looks("---+++"), 30), Some(30), "unwell before does not count");
         assert_eq!(healthy_from(&[], 30), Some(30));
     }
 }

@@ -91,7 +91,7 @@ fn system(ws: &Workspace, steps: &mut Steps) -> Result<PathBuf> {
 }
 
 fn wheel(ws: &Workspace, steps: &mut Steps, environment: &Environment, program: &str) -> Result<PathBuf> {
-    if !environment.make(ws, steps) {
+    if !environment.is_made() && !environment.make(ws, steps) {
         bail!("{} could not be installed: it needs Python 3 with its venv module, and PyPI", environment.name);
     }
     let found = find(&environment.home.join("lib"), program)

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Class, Extra, OWN, Own, Rest, Slot, Small, Whole, bytes_of, cost, whole};
+use super::{Class, Extra, OWN, Own, Packed, Rest, Slot, Small, Whole, bytes_of, cost, halves, whole};
 use crate::{
     clock::Tick,
     entry::{Content, Entry, Meta, Tags},
@@ -112,6 +112,17 @@ pub(crate) struct HeldMut<'a, X = ()> {
 }
 
 impl<X> HeldMut<'_, X> {
+    /// Puts a new value of the same class in the place of another; what was there is left where the new came from.
+    #[inline]
+    pub(crate) fn refill(self, packed: &mut Packed, small: Small, sequence: Sequence, extra: &mut X) {
+        let Self { slot, rest } = self;
+        (slot.written, slot.life) = (small.written | packed.name_len, small.life);
+        *slot.sequence.get_mut() = sequence.0;
+        (rest.version, rest.stale_for) = (halves(small.version), small.stale_for);
+        std::mem::swap(&mut slot.blob, &mut packed.blob);
+        std::mem::swap(&mut rest.extra, extra);
+    }
+
     /// Extends the freshness of a sliding entry.
     pub(crate) fn extend(self, until: Tick) {
         self.change(|meta| meta.fresh_until = until);

@@ -99,7 +99,8 @@ impl Slot {
     }
 
     fn own(&self) -> Option<&Own> {
-        self.class.own.as_ref()
+        // The slot says it too: most hits need nothing else of the class here.
+        if self.life == OWN { self.class.own.as_ref() } else { None }
     }
 
     pub(crate) fn class(&self) -> &Arc<Class> {
@@ -137,6 +138,7 @@ impl Slot {
     }
 
     /// Returns whether this is the entry of `key`.
+    #[inline(always)]
     pub(crate) fn is(&self, hash: u32, key: &impl Key) -> bool {
         self.hash == hash && self.name() == key.name() && same(self.space_key(), key.space_key())
     }

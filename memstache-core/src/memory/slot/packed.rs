@@ -29,7 +29,9 @@ impl Packed {
         let mut blob = Vec::with_capacity(name.len() + value.len() + tail.map_or(0, |_| TAIL));
         blob.extend_from_slice(name);
         blob.extend_from_slice(&value);
-        blob.extend(tail.iter().flat_map(|plain_len| plain_len.to_ne_bytes()));
+        if let Some(plain_len) = tail {
+            blob.extend_from_slice(&plain_len.to_ne_bytes());
+        }
         let name_len = u16::try_from(name.len()).expect("names are short").into();
         Self { blob: blob.into(), name_len, tail: tail.is_some() }
     }

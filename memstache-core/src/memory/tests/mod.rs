@@ -4,6 +4,7 @@ mod accounting;
 mod coherence;
 mod entries;
 mod leases;
+mod plain;
 mod policies;
 mod sweeping;
 

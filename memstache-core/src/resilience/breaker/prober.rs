@@ -14,8 +14,9 @@ use tokio::{runtime::Handle, task::AbortHandle};
 use super::{CircuitBreaker, Verdict, future::judge};
 use crate::{
     address::{Address, Space},
+    error::{ErrorKind, Result},
     name::KeyspaceName,
-    request::{Get, Request},
+    request::{Get, Request, Response},
     service::{CacheService, oneshot},
     util::until,
 };
@@ -75,10 +76,24 @@ async fn probe_until_closed<S: CacheService>(_running: Running, breaker: Circuit
         let end = clock.now().after(LONGEST_PROBE);
         probe.scope_mut().deadline = Some(end);
         let verdict = match until(&clock, Some(end), oneshot(inner.clone(), probe)).await {
-            Some(answer) => judge(&breaker, &answer),
+            Some(answer) => verdict_of(&breaker, &answer),
             None => Verdict::Failure,
         };
         admitted.record(verdict);
+        if verdict == Verdict::Ignored {
+            // It is busy: asked again at once, it would be asked without end.
+            clock.sleep_until(clock.now().after(breaker.config().open_for)).await;
+        }
+    }
+}
+
+/// What a probe says of the leaf: one that refuses the question is there.
+fn verdict_of(breaker: &CircuitBreaker, answer: &Result<Response>) -> Verdict {
+    match answer {
+        Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Protocol) => {
+            Verdict::Success
+        }
+        answer => judge(breaker, answer),
     }
 }
 

@@ -4,6 +4,7 @@
 //! in the [`Ledger`]: what the cache saves is what is not in there.
 
 mod ledger;
+mod outage;
 mod pool;
 mod rows;
 mod schema;
@@ -18,6 +19,7 @@ use indicatif::ProgressBar;
 
 pub(crate) use self::{
     ledger::{Ledger, Queries, Route},
+    outage::{Outage, Reach},
     pool::SourceError,
     schema::Size,
 };
@@ -37,6 +39,7 @@ pub(crate) struct Database {
     ledger: Ledger,
     /// How long a query of a product is under way.
     distance: Duration,
+    outage: Outage,
 }
 
 impl Database {
@@ -46,7 +49,14 @@ impl Database {
         let readers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
         let readers = (0..readers).map(|_| schema::reader(path)).collect::<Result<_, _>>()?;
         let (readers, writer) = (Pool::new(readers), Pool::new(vec![writer]));
-        Ok(Self { size, readers, writer, ledger: Ledger::default(), distance: Duration::ZERO })
+        Ok(Self {
+            size,
+            readers,
+            writer,
+            ledger: Ledger::default(),
+            distance: Duration::ZERO,
+            outage: Outage::default(),
+        })
     }
 
     /// Moves the database away: the file is local, but most databases are not.
@@ -62,9 +72,15 @@ impl Database {
         &self.ledger
     }
 
+    /// Returns what cuts the database off.
+    pub(crate) fn outage(&self) -> &Outage {
+        &self.outage
+    }
+
     /// Reads one product.
     pub(crate) async fn product(&self, place: Place, route: Route) -> Result<Option<Product>, SourceError> {
         self.ledger.note(route, place);
+        self.outage.pass().await?;
         if !self.distance.is_zero() {
             tokio::time::sleep(self.distance).await;
         }
@@ -73,21 +89,25 @@ impl Database {
 
     /// Reads the head of a category's list.
     pub(crate) async fn list(&self, shop: Shop, category: Category, sort: Sort) -> Result<Vec<Line>, SourceError> {
+        self.outage.pass().await?;
         self.readers.run(move |connection| rows::list(connection, shop, category, sort)).await
     }
 
     /// Replaces a product; `None` if there is none.
     pub(crate) async fn update(&self, place: Place, draft: Draft) -> Result<Option<Written>, SourceError> {
+        self.outage.pass().await?;
         self.writer.run(move |connection| rows::update(connection, place, draft, now())).await
     }
 
     /// Changes all prices of a category by so many percent, and returns how many.
     pub(crate) async fn reprice(&self, shop: Shop, category: Category, percent: i32) -> Result<usize, SourceError> {
+        self.outage.pass().await?;
         self.writer.run(move |connection| rows::reprice(connection, shop, category, percent, now())).await
     }
 
     /// Reads and writes a little, to see that both still work.
     pub(crate) async fn ping(&self) -> Result<(), SourceError> {
+        self.outage.pass().await?;
         self.readers.run(|connection| rows::ping(connection)).await?;
         self.writer.run(rows::lock).await
     }

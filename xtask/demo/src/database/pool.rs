@@ -72,7 +72,7 @@ impl fmt::Debug for Pool {
 pub(crate) struct SourceError(Option<rusqlite::Error>);
 
 impl SourceError {
-    fn closed() -> Self {
+    pub(super) fn closed() -> Self {
         Self(None)
     }
 }

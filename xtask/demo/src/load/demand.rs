@@ -38,6 +38,11 @@ impl Demand {
         self.places[self.places.len() - 1 - number % RESERVED]
     }
 
+    /// Returns how many products the load may ask for.
+    pub(super) fn ranks_in_all(&self) -> usize {
+        self.places.len() - RESERVED
+    }
+
     pub(super) fn place(&self, rank: usize) -> Place {
         self.places[rank]
     }

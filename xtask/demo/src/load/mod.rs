@@ -4,6 +4,7 @@ mod client;
 mod demand;
 mod invalidation;
 mod measured;
+mod paced;
 mod stampede;
 mod unknown;
 mod writer;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     demand::Demand,
     invalidation::{Invalidated, invalidate},
     measured::Measured,
+    paced::{Pace, Seen},
     stampede::{Stampeded, stampede},
     unknown::{Unknown, unknown},
     writer::{Writes, write},

@@ -10,6 +10,7 @@ use memstache_core::LoadContext;
 
 use super::{App, Problem, answer, paths};
 use crate::{
+    cache::DEADLINE,
     catalogue::{Line, Sort},
     database::SourceError,
 };
@@ -29,7 +30,7 @@ pub(super) async fn list(
         Ok::<_, SourceError>(context.store(list).tags([category.tag()]))
     };
     let key = format!("{category}:{}", sort.name());
-    let fetched = app.caches.of(shop).lists.get_or_load(key, load).entry().await?;
+    let fetched = app.caches.of(shop).lists.get_or_load(key, load).timeout(DEADLINE).entry().await?;
     Ok(answer::fetched(fetched, "there is no such category"))
 }
 

@@ -8,22 +8,28 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
+use memstache_core::Condition;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::App;
 
 /// How long a probe's value would stay if it were not removed.
 const PROBE_TTL: Duration = Duration::from_secs(5);
 
-/// `GET /healthz`: reads and locks the database; writes, reads and removes in the cache. `503` if either fails. With how each part of
-/// the cache is.
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// `GET /healthz`: reads and locks the database; writes, reads and removes in the cache. `503` if either fails, or a part of
+/// the cache is down. With how each part is: near cache, breakers, limits, store.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
-    let database = app.database.ping().await.is_ok();
-    let cache = probe(&app).await.unwrap_or(false);
-    let status = if database && cache { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let word = |good| if good { "ok" } else { "failing" };
+    let (database, cache) = tokio::join!(timeout(PATIENCE, app.database.ping()), probe(&app));
     // The probe says whether it works, the parts how they are.
     let parts = app.caches.all.health();
+    let database = database.is_ok_and(|ping| ping.is_ok());
+    let cache = cache.unwrap_or(false) && parts.condition != Condition::Down;
+    let status = if database && cache { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let word = |good| if good { "ok" } else { "failing" };
     let body = json!({
         "status": word(database && cache),
         "database": word(database),

@@ -16,14 +16,16 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, State},
+    middleware::map_response_with_state,
+    response::Response,
     routing::{get, post},
     serve::ListenerExt as _,
 };
 use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle, time::timeout};
 
 pub(crate) use self::answer::X_CACHE;
-use self::problem::Problem;
+use self::problem::{Cause, Problem};
 use crate::{cache::Caches, database::Database, shutdown::Shutdown};
 
 /// Largest body that is read.
@@ -39,6 +41,8 @@ pub(crate) struct App {
     pub(crate) caches: Caches,
     /// One write at a time, in the database and the cache together.
     pub(crate) writing: Mutex<()>,
+    /// Whether requests fail on purpose, so that nobody is to be told of each.
+    pub(crate) chaos: bool,
 }
 
 /// The service, running.
@@ -50,7 +54,12 @@ pub(crate) struct Running {
 
 impl App {
     pub(crate) fn new(database: Database, caches: Caches) -> Self {
-        Self { database, caches, writing: Mutex::new(()) }
+        Self { database, caches, writing: Mutex::new(()), chaos: false }
+    }
+
+    /// Has requests fail without a word to the operator.
+    pub(crate) fn with_chaos(self, chaos: bool) -> Self {
+        Self { chaos, ..self }
     }
 
     /// Starts the service on a port of this machine; it ends when that is wished.
@@ -80,8 +89,17 @@ impl App {
             .fallback(async || Problem::not_found("there is nothing at this path"))
             .method_not_allowed_fallback(async || Problem::wrong_method())
             .layer(DefaultBodyLimit::max(MOST_BODY))
+            .layer(map_response_with_state(Arc::clone(&self), tell))
             .with_state(self)
     }
+}
+
+/// Tells the operator why a request failed.
+async fn tell(State(app): State<Arc<App>>, response: Response) -> Response {
+    if let Some(Cause(cause)) = response.extensions().get().filter(|_| !app.chaos) {
+        eprintln!("a request failed: {cause}");
+    }
+    response
 }
 
 impl Running {

@@ -19,28 +19,39 @@ const RETRY_AFTER: u64 = 1;
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
+    /// What the operator is told.
+    cause: Option<Cause>,
 }
+
+/// Why a request failed, for the operator: carried by the response, and not sent.
+#[derive(Clone, Debug)]
+pub(super) struct Cause(pub(super) String);
 
 impl Problem {
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, detail: detail.into() }
+        Self { status: StatusCode::BAD_REQUEST, detail: detail.into(), cause: None }
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, detail: detail.into() }
+        Self { status: StatusCode::NOT_FOUND, detail: detail.into(), cause: None }
     }
 
     pub(super) fn wrong_method() -> Self {
         let detail = "this path does not answer this method".to_owned();
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, detail }
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, detail, cause: None }
     }
 
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: detail.into() }
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: detail.into(), cause: None }
     }
 
     fn internal() -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the service made a mistake".to_owned() }
+        let detail = "the service made a mistake".to_owned();
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, detail, cause: None }
+    }
+
+    fn because(self, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { cause: Some(Cause(chain(error))), ..self }
     }
 }
 
@@ -59,27 +70,29 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
         }
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(cause);
+        }
         response
     }
 }
 
 impl From<SourceError> for Problem {
     fn from(error: SourceError) -> Self {
-        report(&error);
-        Self::unavailable("the products cannot be reached at the moment")
+        Self::unavailable("the products cannot be reached at the moment").because(&error)
     }
 }
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        report(&error);
-        match error.kind() {
+        let problem = match error.kind() {
             ErrorKind::Load | ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Unavailable => {
                 Self::unavailable("the products cannot be reached at the moment")
             }
             ErrorKind::Unknown => Self::unavailable("the change may or may not have been made"),
             _ => Self::internal(),
-        }
+        };
+        problem.because(&error)
     }
 }
 
@@ -91,7 +104,7 @@ impl From<JsonRejection> for Problem {
             JsonRejection::MissingJsonContentType(_) => "the content type must be application/json",
             _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 let detail = "the body must be at most 16 KiB long".to_owned();
-                return Self { status: StatusCode::PAYLOAD_TOO_LARGE, detail };
+                return Self { status: StatusCode::PAYLOAD_TOO_LARGE, detail, cause: None };
             }
             _ => "the body could not be read",
         };
@@ -99,8 +112,8 @@ impl From<JsonRejection> for Problem {
     }
 }
 
-/// Tells the operator what the caller is not told.
-fn report(error: &(dyn std::error::Error + 'static)) {
+/// An error and its sources, in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
@@ -108,5 +121,5 @@ fn report(error: &(dyn std::error::Error + 'static)) {
         line.push_str(&source.to_string());
         next = source.source();
     }
-    eprintln!("a request failed: {line}");
+    line
 }

@@ -10,7 +10,7 @@ use memstache_core::{Fetched, LoadContext};
 
 use super::{App, Problem, answer};
 use crate::{
-    cache::NEGATIVE_TTL,
+    cache::{DEADLINE, NEGATIVE_TTL},
     catalogue::Product,
     database::{Route, SourceError},
 };
@@ -34,7 +34,8 @@ pub(super) async fn cached(
             None => context.negative(NEGATIVE_TTL),
         })
     };
-    let fetched: Fetched<Product> = app.caches.of(place.shop).products.get_or_load(id, load).entry().await?;
+    let products = &app.caches.of(place.shop).products;
+    let fetched: Fetched<Product> = products.get_or_load(id, load).timeout(DEADLINE).entry().await?;
     Ok(answer::fetched(fetched, MISSING))
 }
 

@@ -4,16 +4,22 @@ use axum::{
     response::Response,
 };
 use indicatif::ProgressBar;
+use memstache_core::{Error, ErrorKind, resilience::BreakerState, testing::Fault};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::{database::Size, temporary::Temporary};
+use crate::{
+    cache::Lives,
+    database::{Reach, Size},
+    temporary::Temporary,
+};
 
 const SIZE: Size = Size { shops: 2, products: 60, seed: 5 };
 
 /// The service over a database of its own.
 struct Bench {
+    app: Arc<App>,
     router: Router,
     folder: Temporary,
 }
@@ -23,8 +29,9 @@ impl Bench {
         let folder = Temporary::new().unwrap();
         let file = folder.path().join("x.db");
         let database = Database::open(&file, SIZE, &ProgressBar::hidden(), &Shutdown::new()).unwrap();
-        let caches = Caches::new(SIZE, Duration::from_secs(600)).unwrap();
-        Self { router: Arc::new(App::new(database, caches)).router(), folder }
+        let caches = Caches::new(SIZE, Lives::of(Duration::from_secs(600))).unwrap();
+        let app = Arc::new(App::new(database, caches));
+        Self { router: Arc::clone(&app).router(), app, folder }
     }
 
     async fn ask(&self, method: Method, path: &str, body: impl Into<Body>) -> Response {
@@ -219,4 +226,46 @@ async fn a_key_is_explained_without_being_loaded() {
     for wrong in ["/explain/7", "/explain/shop-09:7", "/explain/shop-01:x"] {
         assert_eq!(bench.get(wrong).await.0, StatusCode::BAD_REQUEST, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn health_tells_which_part_is_broken_and_that_it_is_back() {
+    let bench = Bench::new();
+    let part = |health: &Value, name: &str| {
+        let parts = health["parts"]["parts"].as_array().unwrap();
+        parts.iter().find(|part| part["part"] == name).cloned().unwrap_or_else(|| panic!("{name}: {health}"))
+    };
+    let (status, _, health) = bench.get("/healthz").await;
+    assert_eq!(status, StatusCode::OK);
+    for name in ["near", "breaker", "source", "limits", "memory"] {
+        assert_eq!(part(&health, name)["condition"], "healthy", "{health}");
+    }
+    bench.app.caches.faults.inject(Fault::before(Error::new(ErrorKind::Unavailable, "the store is gone")));
+    while bench.app.caches.resilience.breaker().unwrap().state() == BreakerState::Closed {
+        assert_eq!(bench.get("/healthz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let (status, _, health) = bench.get("/healthz").await;
+    assert_eq!((status, &health["cache"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("failing")));
+    assert_eq!((&part(&health, "breaker")["values"]["state"], &health["database"]), (&json!("open"), &json!("ok")));
+    assert_eq!(bench.outcome("/shops/shop-01/products/7").await, "miss", "the loader answers without the store");
+    bench.app.caches.faults.heal();
+    // The store is probed off the path of requests.
+    while bench.app.caches.resilience.breaker().unwrap().state() != BreakerState::Closed {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(bench.get("/healthz").await.0, StatusCode::OK);
+    // The store does not have it, so the copy of the near cache does not count any more.
+    bench.outcome("/shops/shop-01/products/7").await;
+
+    bench.app.database.outage().becomes(Reach::Hangs);
+    let (status, _, health) = bench.get("/healthz").await;
+    assert_eq!((status, &health["database"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("failing")), "it does not hang");
+    bench.app.database.outage().becomes(Reach::Fails);
+    for id in 10..15 {
+        let (status, ..) = bench.get(&format!("/shops/shop-01/products/{id}")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let (_, _, health) = bench.get("/healthz").await;
+    assert_eq!(part(&health, "source")["values"]["state"], "open", "{health}");
+    assert_eq!(bench.outcome("/shops/shop-01/products/7").await, "hit");
 }

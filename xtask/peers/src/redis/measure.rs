@@ -63,7 +63,7 @@ impl<C: Client> Runner for Race<C> {
     fn fill(&self, runtime: &Runtime, size: usize) -> Result<()> {
         let value = value(size);
         runtime.block_on(async {
-            self.client.prepare(&self.keys[0], &value).await?;
+            self.client.prepare(&batch(&self.keys, 0), &value).await?;
             for key in self.keys.iter() {
                 self.client.set(key, &value).await?;
             }
@@ -75,7 +75,7 @@ impl<C: Client> Runner for Race<C> {
         let value: Arc<str> = value(load.size).into();
         let over = Arc::new(AtomicBool::new(false));
         runtime.block_on(async {
-            self.client.prepare(&self.keys[0], &value).await?;
+            self.client.prepare(&batch(&self.keys, 0), &value).await?;
             let mut tasks = JoinSet::new();
             let started = Instant::now();
             for number in 0..load.tasks as u64 {
@@ -93,6 +93,11 @@ impl<C: Client> Runner for Race<C> {
             sum_up(&tallies, started.elapsed())
         })
     }
+}
+
+/// A batch of keys, from this one on.
+fn batch(keys: &[String], first: usize) -> Vec<&str> {
+    (first..first + BATCH).map(|at| keys[at % keys.len()].as_str()).collect()
 }
 
 /// Text that compresses about as well as a record does.
@@ -128,9 +133,7 @@ async fn drive(
             What::Zipf => client.get(&keys[zipf.draw(&mut rng) as usize]).await.map(drop)?,
             What::Set => client.set(&keys[rng.usize(..keys.len())], value).await?,
             What::GetMany => {
-                let first = rng.usize(..keys.len());
-                let batch: Vec<_> = (0..BATCH).map(|at| keys[(first + at) % keys.len()].as_str()).collect();
-                client.get_many(&batch).await.map(drop)?;
+                client.get_many(&batch(keys, rng.usize(..keys.len()))).await.map(drop)?;
             }
         }
         if u64::is_multiple_of(count, SAMPLED) {

@@ -86,8 +86,8 @@ impl<S: Slots> Queues<S> {
         self.turn
     }
 
-    /// Takes in an entry that was begun.
-    pub(super) fn insert(&mut self, slot: u32, main: bool) {
+    /// Takes in an entry that was begun and returns its weight.
+    pub(super) fn insert(&mut self, slot: u32, main: bool) -> u64 {
         let turn = self.turn;
         let state = self.slots.state_mut(slot);
         state.set_stamp(turn);
@@ -103,6 +103,7 @@ impl<S: Slots> Queues<S> {
                 self.next_turn();
             }
         }
+        weight
     }
 
     /// Lets an entry go that is alive.
@@ -125,7 +126,7 @@ impl<S: Slots> Queues<S> {
     /// Gives an entry that is alive another weight.
     pub(super) fn reweigh(&mut self, slot: u32, weight: usize) {
         let (main, before) = (self.slots.state_mut(slot).main(), self.slots.weight(slot));
-        self.slots.set_weight(slot, weight);
+        self.slots.weigh(slot, weight);
         let after = self.slots.weight(slot);
         self.load(main).subtract(before);
         self.load(main).add(after);
@@ -249,8 +250,7 @@ impl<S: Slots> Queues<S> {
     }
 
     fn link(&mut self, slot: u32) {
-        self.slots.set_next(slot, NONE);
-        let state = self.slots.state_mut(slot);
+        let state = self.slots.end_list(slot);
         state.set_linked(true);
         let (main, stamp) = (state.main(), state.stamp());
         let at = if main { usize::from(TURNS) } else { self.turn_of(self.turn.wrapping_sub(self.behind(stamp))) };
@@ -267,8 +267,7 @@ impl<S: Slots> Queues<S> {
             self.steps += 1;
         }
         let slot = self.list(at).first;
-        self.slots.state_mut(slot).set_linked(false);
-        let next = self.slots.next(slot);
+        let next = self.slots.unlink(slot);
         let list = self.list(at);
         list.first = next;
         if next == NONE {

@@ -16,12 +16,19 @@ pub(super) trait Slots {
 
     fn weight(&self, slot: u32) -> u64;
 
-    fn set_weight(&mut self, slot: u32, weight: usize);
+    /// Sets the weight and returns the state.
+    fn weigh(&mut self, slot: u32, weight: usize) -> &mut State;
 
     /// Returns the next one in the list.
     fn next(&self, slot: u32) -> u32;
 
     fn set_next(&mut self, slot: u32, next: u32);
+
+    /// Makes a slot the last one of a list and returns its state.
+    fn end_list(&mut self, slot: u32) -> &mut State;
+
+    /// Takes a slot out of its list and returns the next one.
+    fn unlink(&mut self, slot: u32) -> u32;
 }
 
 /// The residents of the store, eight bytes each: whoever comes or goes touches one line of the cache.
@@ -59,8 +66,10 @@ impl Slots for Residents {
         unpack(self.0.get(slot).map_or(0, |resident| resident.weight))
     }
 
-    fn set_weight(&mut self, slot: u32, weight: usize) {
-        self.0.at(slot).weight = pack(weight);
+    fn weigh(&mut self, slot: u32, weight: usize) -> &mut State {
+        let resident = self.0.at(slot);
+        resident.weight = pack(weight);
+        &mut resident.state
     }
 
     fn next(&self, slot: u32) -> u32 {
@@ -69,6 +78,18 @@ impl Slots for Residents {
 
     fn set_next(&mut self, slot: u32, next: u32) {
         self.0.at(slot).next = next;
+    }
+
+    fn end_list(&mut self, slot: u32) -> &mut State {
+        let resident = self.0.at(slot);
+        resident.next = NONE;
+        &mut resident.state
+    }
+
+    fn unlink(&mut self, slot: u32) -> u32 {
+        let resident = self.0.at(slot);
+        resident.state.set_linked(false);
+        resident.next
     }
 }
 
@@ -95,7 +116,9 @@ impl Slots for Samples {
         1
     }
 
-    fn set_weight(&mut self, _: u32, _: usize) {}
+    fn weigh(&mut self, slot: u32, _: usize) -> &mut State {
+        self.state_mut(slot)
+    }
 
     fn next(&self, slot: u32) -> u32 {
         match self.0[slot as usize].next {
@@ -106,6 +129,17 @@ impl Slots for Samples {
 
     fn set_next(&mut self, slot: u32, next: u32) {
         self.0[slot as usize].next = next.min(u16::MAX.into()) as u16;
+    }
+
+    fn end_list(&mut self, slot: u32) -> &mut State {
+        let sample = self.at(slot);
+        sample.next = u16::MAX;
+        &mut sample.state
+    }
+
+    fn unlink(&mut self, slot: u32) -> u32 {
+        self.state_mut(slot).set_linked(false);
+        self.next(slot)
     }
 }
 
@@ -148,7 +182,17 @@ impl Samples {
         self.0.capacity() * size_of::<Sample>()
     }
 
+    #[inline]
     fn at(&mut self, slot: u32) -> &mut Sample {
+        if self.0.len() <= slot as usize {
+            self.grow(slot);
+        }
+        &mut self.0[slot as usize]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, slot: u32) {
         while self.0.len() <= slot as usize {
             if self.0.len() == self.0.capacity() {
                 // Small steps, since there are many of these.
@@ -156,7 +200,6 @@ impl Samples {
             }
             self.0.push(Sample { print: 0, next: u16::MAX, state: State::default() });
         }
-        &mut self.0[slot as usize]
     }
 }
 

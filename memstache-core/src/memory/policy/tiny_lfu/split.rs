@@ -93,10 +93,8 @@ impl<S: Slots> Split<S> {
         let count = ghost.map_or(0, |count| (count + 1).min(MOST));
         let main = ghost.is_some() && self.division.admission == Admission::SecondUse;
         self.end = self.end.max(slot + 1);
-        self.queues.slots.set_weight(slot, weight);
-        self.queues.slots.state_mut(slot).begin(self.epoch, count);
-        self.queues.insert(slot, main);
-        let weight = self.queues.slots.weight(slot);
+        self.queues.slots.weigh(slot, weight).begin(self.epoch, count);
+        let weight = self.queues.insert(slot, main);
         self.heaviest = weight.max(self.heaviest - self.heaviest / 64);
         // Entries of different weights leave gaps that others fill: only more weight than ever, or much less, means
         // that there is room for all.
@@ -137,11 +135,15 @@ impl<S: Slots> Split<S> {
     /// loser of a comparison: who enters the window takes nothing from the main queue. What the window has no room for
     /// would, and is itself compared. With equal weights that never happens.
     pub(super) fn admits(&mut self, print: u32, weight: u64, victim: u32) -> bool {
-        let by_frequency = self.division.admission == Admission::Frequency && self.division.window < WHOLE;
-        let room = self.target().max(self.mean());
+        if self.division.admission != Admission::Frequency || self.division.window == WHOLE {
+            return true;
+        }
+        let tight = || {
+            let room = self.target().max(self.mean());
+            self.queues.window.weight < room && self.queues.window.weight + weight > room
+        };
         let victim = self.queues.slots.state(victim).filter(|state| state.live() && state.main());
-        let tight = self.queues.window.weight < room && self.queues.window.weight + weight > room;
-        let Some(victim) = victim.filter(|_| by_frequency && tight) else { return true };
+        let Some(victim) = victim.filter(|_| tight()) else { return true };
         let rival = victim.count(self.epoch);
         let count = self.ghosts.take(print, self.epoch).map_or(0, |count| (count + 1).min(MOST));
         self.ghosts.put(print, self.epoch, if count > rival { count - 1 } else { count });
@@ -152,9 +154,11 @@ impl<S: Slots> Split<S> {
         if self.len() == 0 {
             return None;
         }
-        let mut by_window = self.window_is_full();
+        // Nobody comes or goes until a victim is found: the target stays.
+        let target = self.target();
+        let mut by_window = self.window_is_full(target);
         loop {
-            if by_window && let Some(victim) = self.victim_by_window() {
+            if by_window && let Some(victim) = self.victim_by_window(target) {
                 return Some(victim);
             }
             if let Some(victim) = self.main_end() {
@@ -166,11 +170,11 @@ impl<S: Slots> Split<S> {
     }
 
     /// Lets the end of the window compete; `None` if the end of the main queue has to go.
-    fn victim_by_window(&mut self) -> Option<u32> {
+    fn victim_by_window(&mut self, target: u64) -> Option<u32> {
         let by_use = self.division.admission == Admission::Frequency;
         for step in 0.. {
             let candidate = self.queues.window_end(by_use)?;
-            let spare = self.excess() && step < MOVES;
+            let spare = self.is_excessive(target) && step < MOVES;
             match self.division {
                 Division { window: WHOLE, .. } => return Some(candidate),
                 _ if spare => self.queues.promote(candidate),
@@ -179,7 +183,7 @@ impl<S: Slots> Split<S> {
                         return Some(candidate);
                     }
                     self.queues.promote(candidate);
-                    if !self.window_is_full() {
+                    if !self.window_is_full(target) {
                         return None;
                     }
                 }
@@ -258,13 +262,13 @@ impl<S: Slots> Split<S> {
         (self.queues.weight() / self.len().max(1) as u64).max(1)
     }
 
-    fn window_is_full(&self) -> bool {
-        self.queues.protected.len == 0 || self.queues.window.weight >= self.target().max(1)
+    fn window_is_full(&self, target: u64) -> bool {
+        self.queues.protected.len == 0 || self.queues.window.weight >= target.max(1)
     }
 
     /// Returns whether the window is well above its share, as after the share became smaller.
-    fn excess(&self) -> bool {
-        self.queues.window.weight > self.target() + self.target() / 8 + 2 * self.heaviest
+    fn is_excessive(&self, target: u64) -> bool {
+        self.queues.window.weight > target + target / 8 + 2 * self.heaviest
     }
 }
 

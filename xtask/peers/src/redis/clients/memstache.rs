@@ -15,11 +15,13 @@ use memstache_redis::RedisStore;
 use super::{Client, TTL};
 
 const READY: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the near cache: all keys fit.
 const NEAR: usize = 256 << 20;
 
 async fn store(url: &str) -> Result<RedisStore> {
-    let store = RedisStore::builder(url)?.build()?;
+    // A server that is saturated on purpose is slow, not gone; the others wait for ever.
+    let store = RedisStore::builder(url)?.read_timeout(PATIENCE).call_timeout(PATIENCE).build()?;
     store.ready(READY).await?;
     Ok(store)
 }

@@ -26,9 +26,9 @@ pub(crate) trait Client: Clone + Send + Sync + 'static {
     /// Reads keys at once; how many bytes their values have together.
     fn get_many(&self, keys: &[&str]) -> impl Future<Output = Result<usize>> + Send;
 
-    /// Does what is to be done before each round, with a key that is there.
-    fn prepare(&self, key: &str, value: &str) -> impl Future<Output = Result<()>> + Send {
-        let _ = (key, value);
+    /// Does what is to be done before each round, with keys that may be written.
+    fn prepare(&self, keys: &[&str], value: &str) -> impl Future<Output = Result<()>> + Send {
+        let _ = (keys, value);
         async { Ok(()) }
     }
 }

@@ -1,7 +1,8 @@
 //! fred with the very commands that memstache's store sends: what the store itself costs is what is left.
 //!
 //! The commands are what the server's MONITOR shows while the store reads and writes one key; they are repeated with other
-//! keys in that one's place. They are recorded anew before each round, since writes carry the time until which they hold.
+//! keys in that one's place. A batch is repeated as it is: to put other keys in so many places is work that the store has not.
+//! They are recorded anew before each round, since writes carry the time until which they hold.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -32,12 +33,13 @@ pub(super) struct SameCommands {
     templates: Arc<Mutex<Arc<Templates>>>,
 }
 
-/// Commands with the name of one key in them.
+/// Commands, those for one key with its name in them.
 #[derive(Debug, Default)]
 struct Templates {
     key: String,
     get: Vec<Vec<u8>>,
     set: Vec<Vec<u8>>,
+    many: Vec<Vec<Vec<u8>>>,
 }
 
 impl SameCommands {
@@ -51,9 +53,10 @@ impl SameCommands {
     }
 
     async fn send(&self, template: &[Vec<u8>], from: &str, to: &str) -> Result<Value> {
+        let put = |arg: &Vec<u8>| if from == to { Bytes::copy_from_slice(arg) } else { replaced(arg, from, to) };
         let (name, args) = template.split_first().context("recorded before the round")?;
         let name = String::from_utf8_lossy(name).into_owned();
-        let args: Vec<Value> = args.iter().map(|arg| Value::Bytes(replaced(arg, from, to))).collect();
+        let args: Vec<Value> = args.iter().map(|arg| Value::Bytes(put(arg))).collect();
         Ok(self.driver.custom(CustomCommand::new(name, ClusterHash::FirstKey, false), args).await?)
     }
 }
@@ -71,22 +74,29 @@ impl Client for SameCommands {
         self.send(&templates.set, &templates.key, key).await.map(drop)
     }
 
-    async fn get_many(&self, keys: &[&str]) -> Result<usize> {
+    async fn get_many(&self, _: &[&str]) -> Result<usize> {
         let templates = self.templates();
-        // One after the other on the wire, all under way at once.
-        let all = keys.iter().map(|key| self.send(&templates.get, &templates.key, key));
+        // One after the other on the wire, all under way at once, should they be several.
+        let all = templates.many.iter().map(|template| self.send(template, "", ""));
         let values = futures_util::future::try_join_all(all).await?;
         ensure!(values.iter().all(|value| !value.is_null()), "a key is missing");
         Ok(0)
     }
 
-    async fn prepare(&self, key: &str, value: &str) -> Result<()> {
+    async fn prepare(&self, keys: &[&str], value: &str) -> Result<()> {
+        let key = *keys.first().context("keys to record with")?;
+        for key in keys {
+            self.store.set(key, value).await?;
+        }
         let mut monitor = Monitor::open(&self.server)?;
-        self.store.set(key, value).await?;
-        let set = monitor.next(key)?;
+        self.store.get_many(keys).await?;
+        let many = monitor.all(keys)?;
         self.store.get(key).await?;
-        let get = monitor.next(key)?;
-        let recorded = Templates { key: key.to_owned(), get, set };
+        let get = monitor.one(key)?;
+        // Last: it holds for the shortest time.
+        self.store.set(key, value).await?;
+        let set = monitor.one(key)?;
+        let recorded = Templates { key: key.to_owned(), get, set, many };
         *self.templates.lock().expect("nothing panics while it is held") = Arc::new(recorded);
         Ok(())
     }
@@ -106,13 +116,26 @@ impl Monitor {
     }
 
     /// The next command with the key in it; what scripts do in turn does not count.
-    fn next(&mut self, key: &str) -> Result<Vec<Vec<u8>>> {
+    fn one(&mut self, key: &str) -> Result<Vec<Vec<u8>>> {
         loop {
             let line = self.line()?;
             if line.contains(key) && !line.contains(" lua] ") {
                 return words(&line).with_context(|| format!("not a command: {line:?}"));
             }
         }
+    }
+
+    /// As many commands as it takes until each key was in one of them.
+    fn all(&mut self, keys: &[&str]) -> Result<Vec<Vec<Vec<u8>>>> {
+        let mut left = keys.to_vec();
+        let mut commands = Vec::new();
+        while let Some(key) = left.first() {
+            let command = self.one(key)?;
+            let text = command.concat();
+            left.retain(|key| !text.windows(key.len()).any(|window| window == key.as_bytes()));
+            commands.push(command);
+        }
+        Ok(commands)
     }
 
     fn line(&mut self) -> Result<String> {

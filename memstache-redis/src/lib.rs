@@ -4,6 +4,8 @@
 
 mod builder;
 mod client;
+#[cfg(feature = "config")]
+mod config;
 mod health;
 mod layout;
 mod listen;
@@ -12,6 +14,8 @@ mod script;
 mod stats;
 mod store;
 
+#[cfg(feature = "config")]
+pub use self::config::{CONFIG_EXAMPLE, register};
 pub use self::{
     builder::{OnOversize, RedisBuilder},
     health::{RedisHealth, ServerHealth},

@@ -1,6 +1,8 @@
 //! Everything here needs a server; `cargo xtask test --no-redis` leaves the module out.
 
 mod coherence;
+#[cfg(feature = "config")]
+mod config;
 mod conformance;
 mod kit;
 mod outage;

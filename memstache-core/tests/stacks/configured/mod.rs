@@ -9,9 +9,8 @@ mod source;
 mod without_resilience;
 
 use memstache_core::{
-    Json, MemoryStore,
-    config::{Backend, CacheConfig, ConfigError, Configured, Registry},
-    testing::Faults,
+    Json,
+    config::{CacheConfig, ConfigError, Configured, Registry},
 };
 
 fn build(toml: &str) -> Result<Configured<Json>, ConfigError> {
@@ -22,13 +21,4 @@ fn build(toml: &str) -> Result<Configured<Json>, ConfigError> {
 fn told(toml: &str) -> Vec<String> {
     let error = build(toml).map(drop).expect_err("it is wrong");
     error.problems().iter().map(|problem| format!("{} {}", problem.path, problem.message)).collect()
-}
-
-/// A registry with a backend `faulty`.
-fn faulty(faults: &Faults) -> Registry<Json> {
-    let layer = faults.clone();
-    Registry::new().backend("faulty", move |section| {
-        let store = MemoryStore::builder().clock(section.clock()).build()?;
-        Ok(Backend::coherent(tower::Layer::layer(&layer, store)))
-    })
 }

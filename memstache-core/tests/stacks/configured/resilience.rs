@@ -1,15 +1,24 @@
 //! `[resilience]`: every value of `ResilienceConfig`.
 
 use memstache_core::{
-    Error, ErrorKind, Written,
-    config::{CacheConfig, EXAMPLE, Place, PlacedLayer, Registry},
+    Error, ErrorKind, Json, MemoryStore, Written,
+    config::{Backend, CacheConfig, EXAMPLE, Place, PlacedLayer, Registry},
     resilience::BreakerState,
     testing::{Fault, Faults, Recorder},
 };
 
-use super::{build, faulty, told};
+use super::{build, told};
 
 const FAULTY: &str = "backend.kind = 'faulty'\n";
+
+/// A registry with a backend `faulty`.
+fn faulty(faults: &Faults) -> Registry<Json> {
+    let layer = faults.clone();
+    Registry::new().backend("faulty", move |section| {
+        let store = MemoryStore::builder().clock(section.clock()).build()?;
+        Ok(Backend::coherent(tower::Layer::layer(&layer, store)))
+    })
+}
 
 #[test]
 fn it_is_off_by_default_and_has_the_defaults_of_code() {

@@ -2,7 +2,7 @@
 
 use std::{env, time::Duration};
 
-use memstache_core::{Address, KeyspaceName, Lifetime, NewEntry, Scope, SetItem, Space, When};
+use memstache_core::{Address, KeyspaceName, Lifetime, NewEntry, Scope, SetItem, Space, Tag, Tags, Target, When};
 
 use super::{ask::Manner, plan::Plan, shared::Shared, *};
 use crate::{client::Command, layout::Head, script::millis};
@@ -115,6 +115,29 @@ async fn versions_rise_over_what_was_forgotten() {
     assert!(write().await > first, "the server has forgotten the first");
     let stored = shared.client.send(0, Command::new("GET", [keys.value]), Duration::from_secs(5)).await.unwrap();
     assert!(Head::parse(stored.into_bytes().unwrap()).unwrap().0.present);
+}
+
+#[tokio::test]
+async fn what_evicted_tags_hid_stays_hidden_when_others_follow() {
+    for (guard, seen) in [("none", false), ("eviction", true)] {
+        let shared = shared(guard).await;
+        let tag = |name: &str| Tag::new(name).unwrap();
+        let entry = NewEntry { tags: Tags::new([tag("red")]).unwrap(), ..NewEntry::new("v", Lifetime::UNLIMITED) };
+        let item = SetItem { address: key(), entry, when: When::Always };
+        shared.set(vec![item], &Scope::default()).await.remove(0).unwrap();
+        let invalidate = async |name: &str| {
+            let target = Target::Tag(key().space(), tag(name));
+            shared.invalidate(&[target], &Scope::default()).await.remove(0).unwrap();
+        };
+        assert!(is_seen(&shared).await);
+        invalidate("red").await;
+        assert!(!is_seen(&shared).await);
+        let young = shared.keys.tenant("").young;
+        let gone = shared.client.send(0, Command::new("DEL", [young]), Duration::from_secs(5)).await;
+        assert_eq!(gone.unwrap().as_u64(), Some(1));
+        invalidate("blue").await;
+        assert_eq!(is_seen(&shared).await, seen, "without {guard}");
+    }
 }
 
 #[tokio::test]

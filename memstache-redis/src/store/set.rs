@@ -136,7 +136,13 @@ impl Shared {
         }
         if !raised.is_empty() {
             let kinds: Vec<_> = raised.iter().map(|(at, kind)| (&drafts[*at].address, *kind)).collect();
-            self.touch_raw(&kinds, deadline).await;
+            let corrected = self.touch_raw(&kinds, deadline).await;
+            for ((at, _), corrected) in raised.into_iter().zip(corrected) {
+                // It is there, under a sequence that hides it.
+                if corrected.is_err() {
+                    drafts[at].answer = Some(Err(errors::unseen()));
+                }
+            }
         }
         reach
     }

@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all};
 use memstache_core::{Error, Result, Sequence, Tick};
 
 use super::{
-    clocks::Fence,
+    clocks::{Fence, Floor},
     errors,
     plan::{Group, Plan},
     shared::Shared,
@@ -24,8 +24,6 @@ pub(crate) struct Manner {
     pub(crate) deadline: Tick,
     /// Whether what is cut off may have changed something.
     pub(crate) writes: bool,
-    /// What the fence must reach at least, for a writer that knows it is not late.
-    pub(crate) at_least: u64,
 }
 
 /// What a round trip brought.
@@ -49,6 +47,7 @@ pub(super) struct Answer {
 impl Shared {
     /// Calls a script for every group of a plan.
     ///
+    /// `floor` says what the fence of an item must reach at least, for a writer that knows it is not late.
     /// `head` writes the arguments before the spaces, given the sequence for lines that lie elsewhere; `item` those of one
     /// item.
     pub(super) async fn ask(
@@ -56,6 +55,7 @@ impl Shared {
         plan: &Plan,
         script: &Script,
         manner: Manner,
+        floor: impl Fn(usize) -> Floor,
         head: impl Fn(&mut Args, Fence, Sequence),
         item: impl Fn(&mut Args, usize),
     ) -> Round {
@@ -68,8 +68,8 @@ impl Shared {
         let calls = plan.groups.iter().map(|group| {
             let (mut keys, mut args) = (Vec::with_capacity(2 * group.items.len() + 1), Args::default());
             let tenant = &plan.tenants[group.tenant];
-            let mut fence = self.fence(group.slot, sent_at, manner.deadline);
-            fence.not_after = fence.not_after.max(manner.at_least);
+            let fence = self.fence(group.slot, sent_at, manner.deadline);
+            let fence = fence.reach(group.items.iter().map(|at| floor(*at)).fold(Floor::default(), Floor::max));
             head(&mut args, fence, known[group.tenant]);
             args.number(if cluster { 0 } else { tenant.spaces.len() as u64 });
             if !cluster {
@@ -201,7 +201,7 @@ impl Shared {
         tenant.spaces.iter().for_each(|space| {
             args.text(space);
         });
-        let manner = Manner { deadline, writes: false, at_least: 0 };
+        let manner = Manner { deadline, writes: false };
         let keys = [tenant.keys.line.clone()];
         let reply = self.call(&self.scripts.line, tenant.slot, &keys, args.as_slice(), manner).await?;
         let line = reply.into_array().and_then(|mut items| items.pop()).ok_or_else(errors::protocol)?;

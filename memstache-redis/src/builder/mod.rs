@@ -294,8 +294,8 @@ impl RedisBuilder {
         };
         let dialer = Dialer::new(&config, self.client_name.clone(), self.connect_timeout);
         let client: Arc<dyn Client> = Arc::new(FredClient::start(lanes, &runtime));
-        let listeners = Listeners::new(Arc::clone(&client), dialer, keys.clone(), &self.settings, runtime);
-        Ok(Shared::new(client, keys, self.settings, listeners))
+        let listeners = Listeners::new(Arc::clone(&client), dialer, keys.clone(), &self.settings, runtime.clone());
+        Ok(Shared::new(client, keys, self.settings, listeners, runtime))
     }
 }
 

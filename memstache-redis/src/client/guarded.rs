@@ -26,6 +26,8 @@ const BURST: Duration = Duration::from_millis(50);
 const PULSE: Duration = Duration::from_millis(250);
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_millis(250);
+/// The least time from one probe to the next.
+const REST: Duration = Duration::from_millis(250);
 /// A command that waited for less says nothing about the server.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Servers that are remembered; more come only where servers keep changing their names.
@@ -37,6 +39,8 @@ pub(crate) struct Guarded(Arc<Inner>);
 struct Inner {
     client: Arc<dyn Client>,
     clock: Arc<dyn Clock>,
+    /// On which servers are probed: callers' own may end before they are back.
+    runtime: Handle,
     watchdog: Watchdog,
     servers: Mutex<HashMap<Arc<str>, Server>>,
     /// Commands that were sent, and those of them that are not answered.
@@ -77,10 +81,11 @@ pub(crate) struct GuardedStats {
 }
 
 impl Guarded {
-    pub(crate) fn new(client: Arc<dyn Client>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(client: Arc<dyn Client>, clock: Arc<dyn Clock>, runtime: Handle) -> Self {
         Self(Arc::new(Inner {
             client,
             clock,
+            runtime,
             watchdog: Watchdog::default(),
             servers: Mutex::default(),
             sent: AtomicU64::new(0),
@@ -114,9 +119,7 @@ impl Guarded {
 
     /// Asks servers whether they are there, for as long as the client lives.
     pub(crate) fn keep_pulse(&self) {
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(pulse(Arc::downgrade(&self.0)));
-        }
+        self.0.runtime.spawn(pulse(Arc::downgrade(&self.0)));
     }
 
     pub(crate) fn topology(&self) -> Arc<Topology> {
@@ -221,16 +224,13 @@ impl Inner {
         }
         let mut servers = self.servers.lock();
         let change = servers.get_mut(server).and_then(|known| known.record(permit, verdict, now));
+        // A task that cannot be started is dropped at once, and locks.
+        drop(servers);
         match change.map(|change| (change.from, change.to)) {
             Some((BreakerState::Closed, BreakerState::Open)) => {
-                let Ok(runtime) = Handle::try_current() else {
-                    // Nobody could probe it.
-                    servers.remove(server);
-                    return;
-                };
                 self.opened.fetch_add(1, Relaxed);
                 tracing::warn!(server = &**server, "a server is gone");
-                runtime.spawn(probe(Arc::downgrade(self), Arc::clone(server), slot));
+                self.runtime.spawn(probe(Prober { inner: Arc::downgrade(self), server: Arc::clone(server) }, slot));
             }
             Some((_, BreakerState::Closed)) => tracing::info!(server = &**server, "a server is back"),
             _ => {}
@@ -280,17 +280,38 @@ async fn ping(inner: Arc<Inner>, server: Arc<str>, slot: u16) {
     call.note(answer.as_ref().err());
 }
 
+/// Who asks whether a server is back. When it goes before that is so, with its runtime, the server is asked by requests
+/// again: nobody else would.
+struct Prober {
+    inner: Weak<Inner>,
+    server: Arc<str>,
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        let mut servers = inner.servers.lock();
+        if servers.get(&self.server).is_some_and(|server| server.breaker.state() != BreakerState::Closed) {
+            servers.remove(&self.server);
+        }
+    }
+}
+
 /// Asks until a server, or the one that took over its slot, answers; off the path of any request.
-async fn probe(inner: Weak<Inner>, server: Arc<str>, slot: u16) {
+async fn probe(prober: Prober, slot: u16) {
+    let (inner, server) = (&prober.inner, &prober.server);
+    let mut rests = Tick::default();
     while let Some(guard) = inner.upgrade() {
-        let Some(at) = guard.probe_at(&server, slot) else { return };
-        let wake = guard.clock.sleep_until(at);
+        let Some(at) = guard.probe_at(server, slot) else { return };
+        // A probe that was not even sent says nothing, and the next is due at once.
+        let wake = guard.clock.sleep_until(at.max(rests));
         drop(guard);
         wake.await;
         let Some(guard) = inner.upgrade() else { return };
-        let Some(permit) = guard.probe_permit(&server) else { continue };
         let since = guard.clock.now();
-        let mut call = Call { inner: &guard, server: Arc::clone(&server), slot, since, permit: Some(permit) };
+        rests = since.after(REST);
+        let Some(permit) = guard.probe_permit(server) else { continue };
+        let mut call = Call { inner: &guard, server: Arc::clone(server), slot, since, permit: Some(permit) };
         let answer = guard.client.send(slot, Command::plain("PING", &[]), PROBE).await;
         call.note(answer.as_ref().err());
     }
@@ -340,7 +361,8 @@ mod tests {
             reconnects: AtomicUsize::new(0),
             clock: clock.clone(),
         });
-        let guarded = Guarded::new(Arc::clone(&client) as Arc<dyn Client>, Arc::new(clock.clone()));
+        let runtime = Handle::current();
+        let guarded = Guarded::new(Arc::clone(&client) as Arc<dyn Client>, Arc::new(clock.clone()), runtime);
         (client, guarded, clock)
     }
 
@@ -394,6 +416,50 @@ mod tests {
         assert!(client.sent.load(Relaxed) <= sent + 1, "nothing is asked while there is nothing to do");
     }
 
+    async fn open(guarded: &Guarded, clock: &ManualClock) {
+        for _ in 0..5 {
+            assert_eq!(send(guarded, 250).await, Err(Failure::Disconnected));
+            clock.advance(BURST);
+        }
+        assert_eq!(send(guarded, 250).await, Err(Failure::Open));
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_cannot_be_sent_rests() {
+        let (client, guarded, clock) = guarded(Failure::Disconnected);
+        open(&guarded, &clock).await;
+        *client.answer.lock() = Some(Failure::Full);
+        let sent = client.sent.load(Relaxed);
+        for probes in 1..4 {
+            clock.advance(REST);
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(client.sent.load(Relaxed), sent + probes);
+        }
+        *client.answer.lock() = None;
+        clock.advance(REST);
+        while guarded.stats().open > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn a_breaker_does_not_outlive_who_probes() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let (client, guarded, clock) = first.block_on(async { guarded(Failure::Disconnected) });
+        second.block_on(open(&guarded, &clock));
+        drop(first);
+        // Also those that open after that.
+        for _ in 0..9 {
+            assert_eq!(second.block_on(send(&guarded, 250)), Err(Failure::Disconnected));
+            clock.advance(BURST);
+        }
+        *client.answer.lock() = None;
+        assert_eq!(second.block_on(send(&guarded, 250)), Ok(Reply::Nil));
+    }
+
     #[tokio::test]
     async fn three_timeouts_in_a_row_drop_the_connection() {
         let (client, guarded, _) = guarded(Failure::Timeout);
@@ -432,7 +498,7 @@ mod tests {
             fn close(&self) {}
         }
         let clock = ManualClock::new();
-        let guarded = Guarded::new(Arc::new(Silent), Arc::new(clock.clone()));
+        let guarded = Guarded::new(Arc::new(Silent), Arc::new(clock.clone()), Handle::current());
         for _ in 0..5 {
             let mut call = guarded.send(0, Command::plain("PING", &[]), Duration::from_secs(1));
             assert!(futures_util::poll!(&mut call).is_pending());

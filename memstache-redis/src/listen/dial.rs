@@ -38,17 +38,18 @@ impl Dialer {
         }
     }
 
-    /// Connects to a primary and says who we are; all of it in the time that a connection may take.
-    pub(super) async fn dial(&self, node: &Node, clock: &dyn Clock) -> io::Result<Wire> {
+    /// Connects to a primary, says who we are and sends a first command; all of it in the time that a connection may
+    /// take.
+    pub(super) async fn dial(&self, node: &Node, clock: &dyn Clock, first: &[&[u8]]) -> io::Result<Wire> {
         let late = clock.sleep_until(clock.now().after(self.timeout));
-        let dialed = Box::pin(self.dial_now(node));
+        let dialed = Box::pin(self.dial_now(node, first));
         match futures_util::future::select(dialed, late).await {
             futures_util::future::Either::Left((wire, _)) => wire,
             futures_util::future::Either::Right(_) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
-    async fn dial_now(&self, node: &Node) -> io::Result<Wire> {
+    async fn dial_now(&self, node: &Node, first: &[&[u8]]) -> io::Result<Wire> {
         let stream = TcpStream::connect((node.host.as_str(), node.port)).await?;
         stream.set_nodelay(true)?;
         let mut wire = Wire::new(self.secure(node, stream).await?);
@@ -63,6 +64,7 @@ impl Dialer {
         if let Some(database) = self.database {
             ask(&mut wire, &[b"SELECT", database.to_string().as_bytes()]).await?;
         }
+        ask(&mut wire, first).await?;
         Ok(wire)
     }
 
@@ -83,7 +85,7 @@ impl Dialer {
 }
 
 /// Sends a command and waits for its answer, on a connection that is not told anything yet.
-pub(super) async fn ask(wire: &mut Wire, command: &[&[u8]]) -> io::Result<()> {
+async fn ask(wire: &mut Wire, command: &[&[u8]]) -> io::Result<()> {
     wire.send(command).await?;
     loop {
         match wire.hear().await? {
@@ -96,5 +98,41 @@ pub(super) async fn ask(wire: &mut Wire, command: &[&[u8]]) -> io::Result<()> {
             }
             Heard::Changed(_) | Heard::Flushed => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memstache_core::testing::ManualClock;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_greets_and_then_hangs_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let clock = ManualClock::new();
+        let turned = clock.clone();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut heard = vec![0; 1024];
+            let _hello = stream.read(&mut heard).await.unwrap();
+            stream.write_all(b"%0\r\n").await.unwrap();
+            let len = stream.read(&mut heard).await.unwrap();
+            turned.advance(Duration::from_secs(5));
+            // Not closed: the rest is silence.
+            (stream, heard[..len].ends_with(b"TRACKING\r\n"))
+        });
+        let dialer = Dialer::new(&Config::default(), None, Duration::from_secs(5));
+        let node = Node::new("127.0.0.1".into(), port, None);
+        let dialed =
+            tokio::time::timeout(Duration::from_secs(20), dialer.dial(&node, &clock, &[b"CLIENT", b"TRACKING"]));
+        let error = dialed.await.expect("given up by its own clock").err().expect("no wire");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(server.await.unwrap().1, "the first command was sent");
     }
 }

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use super::{
     Context, Purpose, RECORDS,
     canary::{Canary, Due},
-    dial::ask,
     hub, prefixes,
     wire::{Heard, Wire},
 };
@@ -62,13 +61,12 @@ async fn listen(
     news: &mpsc::Sender<News>,
     up: &mut bool,
 ) -> io::Result<()> {
-    let mut wire = context.dialer.dial(node, &*context.clock).await?;
     let prefixes = prefixes(&context.keys, purpose);
     let mut command: Vec<&[u8]> = vec![b"CLIENT", b"TRACKING", b"ON", b"BCAST"];
     for prefix in &prefixes {
         command.extend([b"PREFIX", &prefix[..]]);
     }
-    ask(&mut wire, &command).await?;
+    let mut wire = context.dialer.dial(node, &*context.clock, &command).await?;
     let mut canary = Canary::new(context.canary_interval, context.clock.now());
     loop {
         let wake = match canary.due(context.clock.now()) {

@@ -43,6 +43,14 @@ impl Hub {
         }
     }
 
+    /// Tells that nobody listens any more, if that is news.
+    pub(super) fn lost(&self) {
+        let cut = self.0.lock().cut;
+        if !cut {
+            self.tell(Invalidation::Lost);
+        }
+    }
+
     pub(super) fn subscribe(&self) -> InvalidationStream {
         let state = self.0.lock();
         let Some(channel) = &state.channel else { return InvalidationStream::new(stream::empty()) };

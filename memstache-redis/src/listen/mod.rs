@@ -26,7 +26,7 @@ use tokio::{runtime::Handle, task::AbortHandle};
 
 pub use self::lag::LagHistogram;
 pub(crate) use self::{dial::Dialer, waiters::Watch};
-use self::{hub::Hub, lag::Lag, waiters::Waiters};
+use self::{hub::Hub, lag::Lag, supervise::Duty, waiters::Waiters};
 use crate::{builder::Settings, client::Client, layout::Keys};
 
 /// The listeners of a store, started when somebody wants to know.
@@ -106,7 +106,7 @@ impl Listeners {
     /// Registers somebody who waits for the ends of leases on these stored keys.
     pub(crate) fn watch<'a>(&self, stored: impl Iterator<Item = &'a Arc<[u8]>>) -> Watch {
         let mut watch = self.context.waiters.watch(stored);
-        if self.changes.lock().is_none() {
+        if !is_running(&self.changes.lock()) {
             self.start(&self.wakes, |context| &context.wakes);
         }
         watch.told = self.context.changes.up.load(Relaxed) || self.context.wakes.up.load(Relaxed);
@@ -123,10 +123,13 @@ impl Listeners {
 
     fn start(&self, task: &Mutex<Option<AbortHandle>>, purpose: fn(&Context) -> &Purpose) {
         let mut task = task.lock();
-        if task.is_none() {
-            let supervisor = supervise::supervise(Arc::clone(&self.context), purpose);
-            *task = Some(self.runtime.spawn(supervisor).abort_handle());
+        if is_running(&task) {
+            return;
         }
+        // One that has ended went with its runtime.
+        let other = task.as_ref().and_then(|_| Handle::try_current().ok());
+        let supervisor = supervise::supervise(Duty { context: Arc::clone(&self.context), purpose });
+        *task = Some(other.as_ref().unwrap_or(&self.runtime).spawn(supervisor).abort_handle());
     }
 
     /// Returns whether everything that was started hears.
@@ -150,14 +153,72 @@ impl Listeners {
 
     /// Ends all tasks.
     pub(crate) fn stop(&self) {
+        // First: nobody is to be told that the tasks are gone.
+        self.context.hub.close();
         for task in [&self.changes, &self.wakes, &self.records] {
             task.lock().take().inspect(AbortHandle::abort);
         }
-        self.context.hub.close();
     }
+}
+
+fn is_running(task: &Option<AbortHandle>) -> bool {
+    task.as_ref().is_some_and(|task| !task.is_finished())
 }
 
 /// The kinds of keys that a purpose asks for.
 fn prefixes(keys: &Keys, purpose: &Purpose) -> Vec<Bytes> {
     purpose.kinds.iter().map(|kind| keys.of_kind(*kind)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::StreamExt;
+    use memstache_core::{BoxFuture, Invalidation};
+    use tokio::runtime::Builder;
+
+    use super::*;
+    use crate::client::{Command, Failure, Reply, Topology};
+
+    /// Knows no server.
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl Client for Nowhere {
+        fn send(&self, _: u16, _: Command, _: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
+            Box::pin(async { Err(Failure::Disconnected) })
+        }
+        fn topology(&self) -> Arc<Topology> {
+            Arc::default()
+        }
+        fn reconnect(&self, _: u16) {}
+        fn close(&self) {}
+    }
+
+    #[test]
+    fn the_end_of_a_runtime_is_told_and_another_takes_over() {
+        let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let dialer = Dialer::new(&fred::types::config::Config::default(), None, Duration::from_secs(1));
+        let keys = Keys::new("ms:").unwrap();
+        let listeners = Listeners::new(Arc::new(Nowhere), dialer, keys, &Settings::default(), first.handle().clone());
+        let mut changes = listeners.subscribe();
+        assert_eq!(second.block_on(changes.next()), Some(Invalidation::Lost));
+        // As its followers would once they hear.
+        listeners.context.hub.tell(Invalidation::Gap);
+        listeners.context.changes.up.store(true, Relaxed);
+        assert_eq!(second.block_on(changes.next()), Some(Invalidation::Gap));
+        drop(first);
+        assert_eq!(second.block_on(changes.next()), Some(Invalidation::Lost));
+        assert_eq!(listeners.is_coherent(), Some(false));
+        assert!(!is_running(&listeners.changes.lock()));
+        second.block_on(async {
+            let _late = listeners.subscribe();
+            tokio::task::yield_now().await;
+            assert!(is_running(&listeners.changes.lock()), "on the runtime that is there");
+        });
+        listeners.stop();
+        assert_eq!(second.block_on(changes.next()), None);
+    }
 }

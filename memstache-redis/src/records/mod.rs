@@ -124,7 +124,7 @@ impl Inner {
                 _ => return Err(Error::new(ErrorKind::Unsupported, "this store does not know such an expectation")),
             };
             args.bytes(value.clone()).number(HELD as u64);
-            let manner = Manner { deadline, writes: true, at_least: 0 };
+            let manner = Manner { deadline, writes: true };
             let shared = self.shared();
             let answer = shared.call(&shared.scripts.record, self.slot, &self.keys, args.as_slice(), manner).await?;
             let answer = answer.into_array().filter(|items| items.len() == 3).ok_or_else(errors::protocol)?;

@@ -23,6 +23,15 @@ local function bound()
   redis.call('HSET', line_key, 'q', text(sequence), 'f', text(sequence), 'g', text(sequence))
 end
 
+-- Hides what evicted tags could have hidden, before new ones make it look as if nothing was evicted.
+local function replace(flag, tags)
+  if redis.call('HGET', line_key, flag) == '1' and redis.call('EXISTS', tags) == 0 then
+    redis.call('HSET', line_key, 'g', text(sequence), flag, '0') -- guard: eviction
+  end
+end
+
+replace('a', young)
+replace('b', old)
 local answer = { now_us }
 for at = 4, #ARGV, 4 do
   local kind, space, tag = ARGV[at], ARGV[at + 1], ARGV[at + 2]

@@ -76,3 +76,9 @@ local function is_late(head, not_after)
   if head and head.version > not_after then return true end -- guard: version
   return false
 end
+
+-- Whether a key was removed since its write was sent: the writer may have given it up by then. One that still waits
+-- sends it again, with a stamp that shows that it knows of the removal.
+local function is_overtaken(head, stamp)
+  return head ~= nil and not head.present and head.version > stamp
+end

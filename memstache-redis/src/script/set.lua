@@ -18,6 +18,8 @@ local function store(key, lease_key, at)
   local head = head_of(stored)
   if is_late(head, not_after) then return { 3, head and head.version or 0, false } end
   local when, wanted = ARGV[at], ARGV[at + 1]
+  -- A lease shows by itself that nothing was removed since.
+  if when ~= 'l' and is_overtaken(head, stamp) then return { 3, head.version, false } end -- guard: stamp
   local live = is_live(head) and not head.negative and text(head.version) ~= ARGV[at + 2]
   local under, filled = sequence, string.rep('\0', 8)
   if when == 'n' and live then

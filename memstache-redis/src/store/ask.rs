@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all};
 use memstache_core::{Error, Result, Sequence, Tick};
 
 use super::{
-    clocks::Fence,
+    clocks::{Fence, Floor},
     errors,
     plan::{Group, Plan},
     shared::Shared,
@@ -24,8 +24,6 @@ pub(crate) struct Manner {
     pub(crate) deadline: Tick,
     /// Whether what is cut off may have changed something.
     pub(crate) writes: bool,
-    /// What the fence must reach at least, for a writer that knows it is not late.
-    pub(crate) at_least: u64,
 }
 
 /// What a round trip brought.
@@ -49,6 +47,7 @@ pub(super) struct Answer {
 impl Shared {
     /// Calls a script for every group of a plan.
     ///
+    /// `floor` says what the fence of an item must reach at least, for a writer that knows it is not late.
     /// `head` writes the arguments before the spaces, given the sequence for lines that lie elsewhere; `item` those of one
     /// item.
     pub(super) async fn ask(
@@ -56,6 +55,7 @@ impl Shared {
         plan: &Plan,
         script: &Script,
         manner: Manner,
+        floor: impl Fn(usize) -> Floor,
         head: impl Fn(&mut Args, Fence, Sequence),
         item: impl Fn(&mut Args, usize),
     ) -> Round {
@@ -68,8 +68,8 @@ impl Shared {
         let calls = plan.groups.iter().map(|group| {
             let (mut keys, mut args) = (Vec::with_capacity(2 * group.items.len() + 1), Args::default());
             let tenant = &plan.tenants[group.tenant];
-            let mut fence = self.fence(group.slot, sent_at, manner.deadline);
-            fence.not_after = fence.not_after.max(manner.at_least);
+            let fence = self.fence(group.slot, sent_at, manner.deadline);
+            let fence = fence.reach(group.items.iter().map(|at| floor(*at)).fold(Floor::default(), Floor::max));
             head(&mut args, fence, known[group.tenant]);
             args.number(if cluster { 0 } else { tenant.spaces.len() as u64 });
             if !cluster {
@@ -97,7 +97,9 @@ impl Shared {
         for (group, answer) in plan.groups.iter().zip(answers) {
             let sent_under = cluster.then(|| known[group.tenant]);
             let spaces = plan.tenants[group.tenant].spaces.len();
-            let line = lines.get(group.tenant);
+            let line = lines.get(group.tenant).cloned();
+            // The script answered: what its line did not bring is whether the write is seen.
+            let line = line.map(|line| if manner.writes { line.map_err(|_| errors::unseen()) } else { line });
             match answer.and_then(|answer| take_apart(answer, group, line, spaces)) {
                 Ok((server_us, line, replies)) => {
                     for (at, reply) in group.items.iter().zip(replies) {
@@ -142,9 +144,11 @@ impl Shared {
             if left.is_zero() {
                 return Err(errors::too_late());
             }
+            // Whose time it is that comes back: slots move meanwhile.
+            let server = self.client.server_of(slot);
             let failure = match self.eval(script, slot, keys, args, left.min(patience)).await {
                 Ok(reply) => {
-                    self.note_time(slot, &reply);
+                    self.note_time(&server, &reply);
                     return Ok(reply);
                 }
                 Err(failure) => failure,
@@ -183,11 +187,11 @@ impl Shared {
         self.clocks.fence(&self.client.server_of(slot), now, deadline.min(patience))
     }
 
-    fn note_time(&self, slot: u16, reply: &Reply) {
+    fn note_time(&self, server: &Arc<str>, reply: &Reply) {
         if let Reply::Array(items) = reply
             && let Some(server_us) = items.first().and_then(Reply::as_u64)
         {
-            self.clocks.note(&self.client.server_of(slot), server_us, self.clock.now());
+            self.clocks.note(server, server_us, self.clock.now());
         }
     }
 
@@ -197,7 +201,7 @@ impl Shared {
         tenant.spaces.iter().for_each(|space| {
             args.text(space);
         });
-        let manner = Manner { deadline, writes: false, at_least: 0 };
+        let manner = Manner { deadline, writes: false };
         let keys = [tenant.keys.line.clone()];
         let reply = self.call(&self.scripts.line, tenant.slot, &keys, args.as_slice(), manner).await?;
         let line = reply.into_array().and_then(|mut items| items.pop()).ok_or_else(errors::protocol)?;
@@ -209,7 +213,7 @@ impl Shared {
 fn take_apart(
     answer: Reply,
     group: &Group,
-    line: Option<&Result<Arc<Line>>>,
+    line: Option<Result<Arc<Line>>>,
     spaces: usize,
 ) -> Result<(u64, Arc<Line>, impl Iterator<Item = Reply>)> {
     let items = answer.into_array().filter(|items| items.len() == 2 + group.items.len());
@@ -217,7 +221,7 @@ fn take_apart(
     let time = items.next().and_then(|time| time.as_u64()).ok_or_else(errors::protocol)?;
     let inline = items.next().ok_or_else(errors::protocol)?;
     let line = match line {
-        Some(line) => line.clone()?,
+        Some(line) => line?,
         None => Arc::new(Line::parse(&inline, spaces)?),
     };
     Ok((time, line, items))
@@ -231,4 +235,54 @@ fn backoff(least: Duration, attempt: u32, random: f64) -> Duration {
 /// Makes the error of a call for all of its items.
 pub(super) fn all<T>(count: usize, error: &Error) -> Vec<Result<T>> {
     (0..count).map(|_| Err(error.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use memstache_core::{
+        Address, BoxFuture, ErrorKind, KeyspaceName, Lifetime, NewEntry, Scope, SetItem, Space, When,
+    };
+
+    use super::*;
+    use crate::{
+        client::{Client, Command, Guarded, Node, Topology},
+        store::RedisStore,
+    };
+
+    /// A cluster that does what it is asked, but does not answer who asks for lines alone.
+    #[derive(Debug)]
+    struct Lineless;
+
+    impl Client for Lineless {
+        fn send(&self, _: u16, command: Command, _: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
+            let done = Reply::Array(vec![Reply::Int(1), Reply::Int(7), Reply::Nil]);
+            let answer = match &*command.args[1] {
+                b"2" => Ok(Reply::Array(vec![Reply::Int(1_000_000), Reply::Nil, done])),
+                _ => Err(Failure::Disconnected),
+            };
+            Box::pin(async { answer })
+        }
+        fn topology(&self) -> Arc<Topology> {
+            let mut node = Node::new("h".into(), 1, None);
+            node.slots.push((0, 16_383));
+            Arc::new(Topology { cluster: true, nodes: vec![node] })
+        }
+        fn reconnect(&self, _: u16) {}
+        fn close(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_line_cannot_be_read_is_unknown() {
+        let mut shared = RedisStore::builder("redis://127.0.0.1:1").unwrap().shared().unwrap();
+        let runtime = tokio::runtime::Handle::current();
+        shared.client = Guarded::new(Arc::new(Lineless), Arc::clone(&shared.clock), runtime);
+        let address = Address::plain(&Space::new(None, &KeyspaceName::new("items").unwrap()), "k").unwrap();
+        let item =
+            SetItem { address: address.clone(), entry: NewEntry::new("v", Lifetime::UNLIMITED), when: When::Always };
+        let scope = Scope::default();
+        let written = shared.set(vec![item], &scope).await.remove(0);
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::Unknown);
+        let removed = shared.remove(std::slice::from_ref(&address), &scope).await.remove(0);
+        assert_eq!(removed.unwrap_err().kind(), ErrorKind::Unknown);
+    }
 }

@@ -1,9 +1,9 @@
 //! What time it is on each server.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foldhash::fast::RandomState;
-use memstache_core::Tick;
+use memstache_core::{Tick, Version};
 use parking_lot::RwLock;
 
 /// Servers that are remembered; more come only where servers keep changing their names.
@@ -20,6 +20,33 @@ pub(crate) struct Fence {
     pub(crate) not_after: u64,
     /// When the writer sent it.
     pub(super) stamp: u64,
+}
+
+/// What the fence of an item must reach that was refused as late, by a writer that is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Floor {
+    pub(super) not_after: u64,
+    pub(super) stamp: u64,
+}
+
+impl Floor {
+    /// The floor of a writer that waits for so long yet and knows of `version`, by the time of the server that refused.
+    pub(super) fn new(version: Version, server_ms: u64, left: Duration) -> Self {
+        let left = u64::try_from(left.as_micros()).unwrap_or(u64::MAX);
+        let not_after = version.0.max(server_ms.saturating_mul(1000)).saturating_add(left);
+        Self { not_after, stamp: version.0 }
+    }
+
+    pub(super) fn max(self, other: Self) -> Self {
+        Self { not_after: self.not_after.max(other.not_after), stamp: self.stamp.max(other.stamp) }
+    }
+}
+
+impl Fence {
+    /// Raises the fence to a floor.
+    pub(super) fn reach(self, floor: Floor) -> Self {
+        Self { not_after: self.not_after.max(floor.not_after), stamp: self.stamp.max(floor.stamp) }
+    }
 }
 
 impl ServerClocks {
@@ -66,6 +93,16 @@ mod tests {
         // Behind ours, too.
         clocks.note(&server, 400_000, Tick::from_millis(1_000));
         assert!(clocks.fence(&server, now, deadline).not_after <= 2_400_000);
+    }
+
+    #[test]
+    fn a_floor_raises_what_is_below() {
+        let floor = Floor::new(Version(7_000_000), 5_000, Duration::from_secs(1));
+        assert_eq!(floor, Floor { not_after: 8_000_000, stamp: 7_000_000 }, "a version ahead of the server");
+        assert_eq!(Floor::new(Version(0), 5_000, Duration::from_secs(1)).not_after, 6_000_000);
+        assert_eq!(Fence { not_after: 0, stamp: 0 }.reach(floor), Fence { not_after: 8_000_000, stamp: 7_000_000 });
+        let fence = Fence { not_after: 9_000_000, stamp: 8_000_000 };
+        assert_eq!(fence.reach(floor), fence);
     }
 
     #[test]

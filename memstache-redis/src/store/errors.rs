@@ -48,6 +48,11 @@ fn of_server(code: &str) -> Error {
     }
 }
 
+/// The error of a write that the script answered, where it could not be learned what hides it.
+pub(crate) fn unseen() -> Error {
+    Error::new(ErrorKind::Unknown, "redis answered the write, but not whether an invalidation hides it")
+}
+
 /// The error of an answer that is none.
 pub(crate) fn protocol() -> Error {
     Error::new(ErrorKind::Protocol, "redis answered something else than was asked")

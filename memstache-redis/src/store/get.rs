@@ -7,6 +7,7 @@ use memstache_core::{Entry, GetItem, Lease, LeaseId, Lookup, OnMiss, Result, Sco
 
 use super::{
     ask::{Answer, Manner},
+    clocks::Floor,
     errors,
     plan::Plan,
     shared::Shared,
@@ -123,7 +124,8 @@ impl Shared {
             .ask(
                 &plan,
                 &self.scripts.get,
-                Manner { deadline, writes: false, at_least: 0 },
+                Manner { deadline, writes: false },
+                |_| Floor::default(),
                 |args, fence, sequence| {
                     args.word(word).millis(self.settings.lease_ttl).number(fence.not_after);
                     match scope.max_staleness {

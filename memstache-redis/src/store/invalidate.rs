@@ -46,7 +46,7 @@ impl Shared {
         }
         let slot = slot_of(&keys.line);
         let keys = [keys.line, keys.young, keys.old];
-        let manner = Manner { deadline: self.deadline(scope), writes: true, at_least: 0 };
+        let manner = Manner { deadline: self.deadline(scope), writes: true };
         let answer = self.call(&self.scripts.invalidate, slot, &keys, args.as_slice(), manner).await?;
         let sequences = answer.into_array().filter(|items| items.len() == 1 + targets.len());
         let sequences = sequences.ok_or_else(errors::protocol)?;

@@ -2,7 +2,7 @@
 
 use memstache_core::{Address, Result, Scope, Version};
 
-use super::{ask::Manner, errors, plan::Plan, shared::Shared, tags::Doubt, touch};
+use super::{ask::Manner, clocks::Floor, errors, plan::Plan, shared::Shared, tags::Doubt, touch};
 use crate::{layout::Hides, script::millis};
 
 /// Rounds after which a removal is given up: only an unknown time makes for a second one.
@@ -18,7 +18,7 @@ impl Shared {
     pub(super) async fn remove_versioned(&self, items: &[Address], scope: &Scope) -> Vec<Result<(Version, bool)>> {
         let deadline = self.deadline(scope);
         let mut removed: Vec<Option<Result<(Version, bool)>>> = items.iter().map(|_| None).collect();
-        let mut at_least = 0;
+        let mut floors = vec![Floor::default(); items.len()];
         for _ in 0..ROUNDS {
             let open: Vec<_> = (0..items.len()).filter(|at| removed[*at].is_none()).collect();
             if open.is_empty() {
@@ -29,7 +29,8 @@ impl Shared {
                 .ask(
                     &plan,
                     &self.scripts.remove,
-                    Manner { deadline, writes: true, at_least },
+                    Manner { deadline, writes: true },
+                    |item| floors[open[item]],
                     |args, fence, _| {
                         args.number(fence.not_after).number(fence.stamp).millis(self.settings.tombstone_ttl);
                         args.number(millis(self.settings.line_life())).number(self.keys.prefix_len() as u64);
@@ -49,9 +50,9 @@ impl Shared {
                     Err(error) => Some(Err(error)),
                     Ok((3, version, _, _, server_ms)) => {
                         let left = deadline.since(self.clock.now()).min(self.settings.write_timeout);
-                        let left = u64::try_from(left.as_micros()).unwrap_or(u64::MAX);
-                        at_least = at_least.max(version.0.max(server_ms * 1000).saturating_add(left));
-                        (left == 0).then(|| Err(errors::too_late()))
+                        let floor = &mut floors[open[item]];
+                        *floor = floor.max(Floor::new(version, server_ms, left));
+                        left.is_zero().then(|| Err(errors::too_late()))
                     }
                     Ok((_, version, None, ..)) => Some(Ok((version, false))),
                     Ok((_, version, Some(head), line, _)) => {

@@ -7,6 +7,7 @@ use memstache_core::{
 
 use super::{
     ask::{Answer, Manner},
+    clocks::Floor,
     errors,
     plan::Plan,
     shared::Shared,
@@ -34,6 +35,8 @@ pub(super) struct Draft {
     spans: Spans,
     payload: Bytes,
     has_tags: bool,
+    /// What its fence must reach, once it was refused as late.
+    floor: Floor,
     answer: Option<Result<Written>>,
 }
 
@@ -53,34 +56,47 @@ impl Shared {
             Err(error) => return super::ask::all(items.len(), &error),
         };
         let mut drafts = Vec::with_capacity(items.len());
+        let mut declined = Vec::new();
         for item in items {
-            let draft = match self.check(&item.entry) {
-                Ok(()) => self.draft(item),
-                Err(error) => Draft { answer: Some(self.decline(&item, error, scope).await), ..self.draft(item) },
-            };
-            drafts.push(draft);
+            if let Err(error) = self.check(&item.entry) {
+                let answer = Some(Err(error.clone()));
+                declined.push((drafts.len(), item.clone(), error));
+                drafts.push(Draft { answer, ..self.draft(item) });
+            } else {
+                drafts.push(self.draft(item));
+            }
         }
-        let mut at_least = 0;
+        // In the order of the batch: what a later item stores stays.
+        let (before, after): (Vec<_>, Vec<_>) = declined.into_iter().partition(|(at, item, _)| {
+            drafts[at + 1..].iter().any(|later| later.answer.is_none() && later.address == item.address)
+        });
+        for (at, item, error) in before {
+            drafts[at].answer = Some(self.decline(&item, error, scope).await);
+        }
         for _ in 0..ROUNDS {
             self.find_versions(&mut drafts, deadline).await;
             let open: Vec<_> = (0..drafts.len()).filter(|at| drafts[*at].answer.is_none()).collect();
             if open.is_empty() {
                 break;
             }
-            at_least = self.set_once(&mut drafts, &open, deadline, at_least).await;
+            self.set_once(&mut drafts, &open, deadline).await;
+        }
+        for (at, item, error) in after {
+            drafts[at].answer = Some(self.decline(&item, error, scope).await);
         }
         drafts.into_iter().map(|draft| draft.answer.unwrap_or_else(|| Err(errors::too_late()))).collect()
     }
 
-    /// Sends all open drafts; returns what their fence must reach if they are sent again.
-    async fn set_once(&self, drafts: &mut [Draft], open: &[usize], deadline: Tick, at_least: u64) -> u64 {
+    /// Sends all open drafts.
+    async fn set_once(&self, drafts: &mut [Draft], open: &[usize], deadline: Tick) {
         let cluster = self.client.topology().cluster;
         let plan = Plan::new(&self.keys, cluster, open.iter().map(|at| &drafts[*at].address));
         let round = self
             .ask(
                 &plan,
                 &self.scripts.set,
-                Manner { deadline, writes: true, at_least },
+                Manner { deadline, writes: true },
+                |item| drafts[open[item]].floor,
                 |args, fence, sequence| {
                     args.number(fence.not_after).number(fence.stamp).number(sequence.0);
                     args.number(millis(self.settings.line_life())).number(self.keys.prefix_len() as u64);
@@ -88,7 +104,7 @@ impl Shared {
                 |args, item| drafts[open[item]].put(args),
             )
             .await;
-        let (mut doubts, mut raised, mut reach) = (Vec::new(), Vec::new(), 0);
+        let (mut doubts, mut raised) = (Vec::new(), Vec::new());
         for (item, answer) in round.items.into_iter().enumerate() {
             let space = plan.places[item].space;
             let draft = &mut drafts[open[item]];
@@ -100,11 +116,11 @@ impl Shared {
                     Some(Ok(Written::Stored(version)))
                 }
                 Ok((Said::Late(version), answer)) => {
-                    // Who still waits is not late: its time was unknown, or the entry is ahead of the server's clock.
+                    // Who still waits is not late: its time was unknown, the entry is ahead of the server's clock, or it
+                    // was removed a moment ago.
                     let left = deadline.since(self.clock.now()).min(self.settings.write_timeout);
-                    let left = u64::try_from(left.as_micros()).unwrap_or(u64::MAX);
-                    reach = reach.max(version.0.max(answer.server_ms * 1000).saturating_add(left));
-                    (left == 0).then(|| Err(errors::too_late()))
+                    draft.floor = draft.floor.max(Floor::new(version, answer.server_ms, left));
+                    left.is_zero().then(|| Err(errors::too_late()))
                 }
                 Ok((Said::Refused(Some(head)), answer)) => match answer.line.hides(space, &head.visible()) {
                     Hides::No => Some(Ok(Written::Refused)),
@@ -136,9 +152,14 @@ impl Shared {
         }
         if !raised.is_empty() {
             let kinds: Vec<_> = raised.iter().map(|(at, kind)| (&drafts[*at].address, *kind)).collect();
-            self.touch_raw(&kinds, deadline).await;
+            let corrected = self.touch_raw(&kinds, deadline).await;
+            for ((at, _), corrected) in raised.into_iter().zip(corrected) {
+                // It is there, under a sequence that hides it.
+                if corrected.is_err() {
+                    drafts[at].answer = Some(Err(errors::unseen()));
+                }
+            }
         }
-        reach
     }
 
     /// Looks up the version over which a conditional write goes: only what is seen counts as there.
@@ -223,6 +244,7 @@ impl Shared {
             spans,
             payload: layout::payload(entry),
             has_tags,
+            floor: Floor::default(),
             answer: None,
         }
     }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use memstache_core::{Clock, Error, ErrorKind, InvalidationStream, Result, Scope, SetItem, Tick};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
+};
 
 use super::{clocks::ServerClocks, known::Known};
 use crate::{
@@ -38,10 +41,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(raw: Arc<dyn Client>, keys: Keys, settings: Settings, listeners: Listeners) -> Self {
+    pub(crate) fn new(
+        raw: Arc<dyn Client>,
+        keys: Keys,
+        settings: Settings,
+        listeners: Listeners,
+        runtime: Handle,
+    ) -> Self {
         let clock = Arc::clone(&settings.clock);
         let room = Semaphore::new(settings.max_in_flight_bytes / UNIT);
-        let client = Guarded::new(Arc::clone(&raw), Arc::clone(&clock));
+        let client = Guarded::new(Arc::clone(&raw), Arc::clone(&clock), runtime);
         client.keep_pulse();
         Self {
             client,

@@ -1,6 +1,9 @@
 //! Looking at single tags, once a line has moved.
 
-use futures_util::future::join_all;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use futures_util::future::{join_all, try_join_all};
 use memstache_core::{Result, Tick};
 
 use super::{
@@ -10,10 +13,12 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    client::Reply,
     layout::Visible,
     script::{Args, millis},
 };
+
+/// Tags that one script looks up at most: a script holds up everything else of its server.
+const MOST: usize = 512;
 
 /// An entry that a tag of its own may hide.
 pub(super) struct Doubt {
@@ -50,29 +55,41 @@ impl Shared {
             return Vec::new();
         }
         self.counters.tag_checks(doubts.len());
-        let mut args = Args::default();
-        args.number(millis(self.settings.line_life()));
+        let (mut fields, mut known) = (Vec::new(), HashMap::<_, _, RandomState>::default());
+        // Where each tag of each entry is among the fields: those that are asked about in common are asked once.
+        let mut places = Vec::new();
         for doubt in &doubts {
-            let space = &tenant.spaces[plan.places[doubt.item].space];
+            let space = plan.places[doubt.item].space;
             for tag in &doubt.entry.tags {
-                args.bytes(format!("{space}:{}", tag.as_str()));
+                places.push(*known.entry((space, tag.as_str())).or_insert_with(|| {
+                    fields.push(format!("{}:{}", tenant.spaces[space], tag.as_str()));
+                    fields.len() - 1
+                }));
             }
         }
-        let keys = [tenant.keys.line.clone(), tenant.keys.young.clone(), tenant.keys.old.clone()];
-        let manner = Manner { deadline, writes: false, at_least: 0 };
-        let answer = self.call(&self.scripts.tags, tenant.slot, &keys, args.as_slice(), manner).await;
-        let expected = args.as_slice().len();
-        let answer = answer.and_then(|answer| {
-            let items = answer.into_array().filter(|items| items.len() == expected).ok_or_else(errors::protocol)?;
-            items.iter().map(|item| Reply::as_u64(item).ok_or_else(errors::protocol)).collect::<Result<Vec<u64>>>()
-        });
-        let mut at = 1;
+        let asked = fields.chunks(MOST).map(|fields| self.ask_tags(tenant, fields, deadline));
+        let answer = try_join_all(asked).await.map(|answers| answers.concat());
+        let mut at = 0;
         let judged = doubts.iter().map(|doubt| {
             let tags = at..at + doubt.entry.tags.as_slice().len();
             at = tags.end;
-            let newer = |sequences: &Vec<u64>| sequences[tags].iter().any(|seen| *seen > doubt.entry.sequence.0);
+            let newer = |seen: &Vec<u64>| places[tags].iter().any(|place| seen[*place] > doubt.entry.sequence.0);
             (doubt.item, answer.as_ref().map(newer).map_err(Clone::clone))
         });
         judged.collect()
+    }
+
+    /// Returns the sequence of the last invalidation of each tag.
+    async fn ask_tags(&self, tenant: &Tenant, fields: &[String], deadline: Tick) -> Result<Vec<u64>> {
+        let mut args = Args::default();
+        args.number(millis(self.settings.line_life()));
+        fields.iter().for_each(|field| {
+            args.text(field);
+        });
+        let keys = [tenant.keys.line.clone(), tenant.keys.young.clone(), tenant.keys.old.clone()];
+        let manner = Manner { deadline, writes: false };
+        let answer = self.call(&self.scripts.tags, tenant.slot, &keys, args.as_slice(), manner).await?;
+        let items = answer.into_array().filter(|items| items.len() == 1 + fields.len()).ok_or_else(errors::protocol)?;
+        items[1..].iter().map(|item| item.as_u64().ok_or_else(errors::protocol)).collect()
     }
 }

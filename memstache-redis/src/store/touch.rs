@@ -7,6 +7,7 @@ use memstache_core::{Address, LeaseId, Lifetime, Result, Scope, Sequence, Tick, 
 
 use super::{
     ask::{Answer, Manner},
+    clocks::Floor,
     errors,
     plan::Plan,
     shared::Shared,
@@ -126,7 +127,8 @@ impl Shared {
             .ask(
                 &plan,
                 &self.scripts.touch,
-                Manner { deadline, writes, at_least: 0 },
+                Manner { deadline, writes },
+                |_| Floor::default(),
                 |args, fence, _| {
                     args.number(fence.not_after).millis(self.settings.lease_ttl);
                     args.number(millis(self.settings.line_life())).number(self.keys.prefix_len() as u64);

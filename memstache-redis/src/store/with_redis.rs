@@ -2,7 +2,7 @@
 
 use std::{env, time::Duration};
 
-use memstache_core::{Address, KeyspaceName, Lifetime, NewEntry, Scope, SetItem, Space, When};
+use memstache_core::{Address, KeyspaceName, Lifetime, NewEntry, Scope, SetItem, Space, Tag, Tags, Target, When};
 
 use super::{ask::Manner, plan::Plan, shared::Shared, *};
 use crate::{client::Command, layout::Head, script::millis};
@@ -26,18 +26,20 @@ fn key() -> Address {
 }
 
 /// Sends a write as it arrives late: with the fence that it once was given. Returns the state that the script answers.
-async fn late_write(shared: &Shared, not_after: u64) -> u64 {
+async fn late_write(shared: &Shared, not_after: u64, stamp: u64) -> u64 {
     let item = SetItem { address: key(), entry: NewEntry::new("v1", Lifetime::UNLIMITED), when: When::Always };
     let draft = shared.draft(item);
     let address = key();
     let plan = Plan::new(&shared.keys, false, std::iter::once(&address));
     let deadline = shared.deadline(&Scope::default());
     let head = |args: &mut crate::script::Args, _: clocks::Fence, sequence: memstache_core::Sequence| {
-        args.number(not_after).number(0).number(sequence.0);
+        args.number(not_after).number(stamp).number(sequence.0);
         args.number(millis(shared.settings.line_life())).number(shared.keys.prefix_len() as u64);
     };
-    let manner = Manner { deadline, writes: true, at_least: 0 };
-    let mut round = shared.ask(&plan, &shared.scripts.set, manner, head, |args, _| draft.put(args)).await;
+    let manner = Manner { deadline, writes: true };
+    let mut round = shared
+        .ask(&plan, &shared.scripts.set, manner, |_| clocks::Floor::default(), head, |args, _| draft.put(args))
+        .await;
     round.items.remove(0).unwrap().reply[0].as_u64().unwrap()
 }
 
@@ -50,8 +52,9 @@ async fn remove_ahead(shared: &Shared, ahead: u64) {
         args.number(now + ahead + SECOND).number(now + ahead).millis(shared.settings.tombstone_ttl);
         args.number(millis(shared.settings.line_life())).number(shared.keys.prefix_len() as u64);
     };
-    let manner = Manner { deadline: shared.deadline(&Scope::default()), writes: true, at_least: 0 };
-    let mut round = shared.ask(&plan, &shared.scripts.remove, manner, head, |_, _| {}).await;
+    let manner = Manner { deadline: shared.deadline(&Scope::default()), writes: true };
+    let mut round =
+        shared.ask(&plan, &shared.scripts.remove, manner, |_| clocks::Floor::default(), head, |_, _| {}).await;
     assert_eq!(round.items.remove(0).unwrap().reply[0].as_u64(), Some(1));
 }
 
@@ -72,7 +75,7 @@ async fn the_fence_stops_a_write_that_comes_after_its_time() {
     for (guard, state, seen) in [("none", 3, false), ("fence", 1, true)] {
         // The server was paused for so long that nothing is left that could tell.
         let shared = shared(guard).await;
-        let late = late_write(&shared, now(&shared).await - 1).await;
+        let late = late_write(&shared, now(&shared).await - 1, 0).await;
         assert_eq!((late, is_seen(&shared).await), (state, seen), "without {guard}");
     }
 }
@@ -84,8 +87,35 @@ async fn the_tombstone_stops_a_write_that_a_slow_clock_takes_for_timely() {
         // took over, and the write arrives there.
         let shared = shared(guard).await;
         remove_ahead(&shared, 10 * SECOND).await;
-        let late = late_write(&shared, now(&shared).await + 5 * SECOND).await;
+        let sent = now(&shared).await + 11 * SECOND;
+        let late = late_write(&shared, now(&shared).await + 5 * SECOND, sent).await;
         assert_eq!((late, is_seen(&shared).await), (state, seen), "without {guard}");
+    }
+}
+
+#[tokio::test]
+async fn the_stamp_stops_a_write_that_was_given_up_before_the_removal() {
+    for (guard, state, seen) in [("none", 3, false), ("stamp", 1, true), ("tombstone", 1, true)] {
+        // The connection broke and the caller was told so at once; the write arrives after its next call, in time.
+        let shared = shared(guard).await;
+        let sent = now(&shared).await;
+        assert!(shared.remove(&[key()], &Scope::default()).await.remove(0).is_ok());
+        let late = late_write(&shared, now(&shared).await + 5 * SECOND, sent).await;
+        assert_eq!((late, is_seen(&shared).await), (state, seen), "without {guard}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_removed_can_be_stored_at_once() {
+    let shared = shared("none").await;
+    for when in [When::Always, When::IfAbsent] {
+        for _ in 0..20 {
+            assert!(shared.remove(&[key()], &Scope::default()).await.remove(0).is_ok());
+            let item = SetItem { address: key(), entry: NewEntry::new("v", Lifetime::UNLIMITED), when };
+            let written = shared.set(vec![item], &Scope::default()).await.remove(0);
+            assert!(matches!(written, Ok(memstache_core::Written::Stored(_))), "{written:?}");
+            assert!(is_seen(&shared).await);
+        }
     }
 }
 
@@ -115,6 +145,29 @@ async fn versions_rise_over_what_was_forgotten() {
     assert!(write().await > first, "the server has forgotten the first");
     let stored = shared.client.send(0, Command::new("GET", [keys.value]), Duration::from_secs(5)).await.unwrap();
     assert!(Head::parse(stored.into_bytes().unwrap()).unwrap().0.present);
+}
+
+#[tokio::test]
+async fn what_evicted_tags_hid_stays_hidden_when_others_follow() {
+    for (guard, seen) in [("none", false), ("eviction", true)] {
+        let shared = shared(guard).await;
+        let tag = |name: &str| Tag::new(name).unwrap();
+        let entry = NewEntry { tags: Tags::new([tag("red")]).unwrap(), ..NewEntry::new("v", Lifetime::UNLIMITED) };
+        let item = SetItem { address: key(), entry, when: When::Always };
+        shared.set(vec![item], &Scope::default()).await.remove(0).unwrap();
+        let invalidate = async |name: &str| {
+            let target = Target::Tag(key().space(), tag(name));
+            shared.invalidate(&[target], &Scope::default()).await.remove(0).unwrap();
+        };
+        assert!(is_seen(&shared).await);
+        invalidate("red").await;
+        assert!(!is_seen(&shared).await);
+        let young = shared.keys.tenant("").young;
+        let gone = shared.client.send(0, Command::new("DEL", [young]), Duration::from_secs(5)).await;
+        assert_eq!(gone.unwrap().as_u64(), Some(1));
+        invalidate("blue").await;
+        assert_eq!(is_seen(&shared).await, seen, "without {guard}");
+    }
 }
 
 #[tokio::test]

@@ -239,3 +239,19 @@ async fn callers_that_leave_harm_nobody() {
         assert!(matches!(found.unwrap().into_one().unwrap().unwrap(), Lookup::Leased(_)));
     }
 }
+
+#[tokio::test]
+async fn a_large_value_leaves_what_the_batch_stores_after_it() {
+    let store = kit::store(kit::builder(&kit::single()).max_value_bytes(10)).await;
+    let item = |value: &'static str| {
+        let entry = NewEntry::new(value, Lifetime::UNLIMITED);
+        SetItem { address: kit::key("k"), entry, when: When::Always }
+    };
+    for (values, left) in [(["12345678901", "small"], Some("small")), (["small", "12345678901"], None)] {
+        let items: Vec<_> = values.into_iter().map(item).collect();
+        let written = store.set(Set { items: OneOrMany::Many(items), scope: Scope::default() }).await.unwrap();
+        let failed = written.into_iter().filter(|written| written.is_err()).count();
+        assert_eq!(failed, 1);
+        assert_eq!(kit::get(&store, "k").await.unwrap().as_deref(), left.map(str::as_bytes));
+    }
+}

@@ -28,7 +28,7 @@ const LONG: (&str, Duration, Duration) =
 const SETTLE: Duration = Duration::from_millis(60);
 const CAPACITY: usize = 64;
 /// Cases wait for time to pass, so many run beside each other.
-const THREADS: usize = 12;
+const THREADS: usize = 48;
 
 /// Two stores over one deployment, as two processes would have them.
 struct Two {
@@ -87,67 +87,76 @@ impl Subject for Two {
     }
 }
 
-/// Runs all cases, each over stores and a prefix of its own.
-fn run(url: &str, near: bool) {
-    let cases: Mutex<VecDeque<_>> = Mutex::new(conformance::cases().into());
-    let (count, passed) = (cases.lock().expect("no poison").len(), AtomicUsize::new(0));
-    let failures = Mutex::new(Vec::new());
+/// A kind of deployment, and whether it is read through near caches.
+struct Deployment {
+    name: &'static str,
+    url: String,
+    near: bool,
+}
+
+/// One of each kind: with near caches, by Sentinel, over a cluster, over TLS.
+#[test]
+fn one_of_each_kind() {
+    run(&[
+        deployment("one server with near caches", kit::single(), true),
+        deployment("Sentinel", kit::url("MEMSTACHE_SENTINEL_URL"), false),
+        deployment("a cluster with near caches", kit::url("MEMSTACHE_REDIS_CLUSTER_URL"), true),
+        deployment("a cluster over TLS", kit::url("MEMSTACHE_REDIS_CLUSTER_TLS_URL"), false),
+    ]);
+}
+
+/// The others: `cargo xtask test -p memstache-redis --run-ignored only the_other_deployments`.
+#[test]
+#[ignore = "takes more than a minute beside the others, and finds what they find"]
+fn the_other_deployments() {
+    run(&[
+        deployment("one server", kit::single(), false),
+        deployment("one server over TLS", kit::url("MEMSTACHE_REDIS_TLS_URL"), false),
+        deployment("a cluster", kit::url("MEMSTACHE_REDIS_CLUSTER_URL"), false),
+    ]);
+}
+
+fn deployment(name: &'static str, url: String, near: bool) -> Deployment {
+    Deployment { name, url, near }
+}
+
+/// Runs the suite over each of them, all at once: cases wait for time to pass, and one after the other takes minutes.
+///
+/// A case measures real time, and forty others beside it may have made it late: one that fails is tried again by itself.
+fn run(deployments: &[Deployment]) {
+    let all = conformance::cases().into_iter().flat_map(|case| deployments.iter().map(move |on| (case, on)));
+    let all: VecDeque<_> = all.collect();
+    let (count, cases, failed) = (all.len(), Mutex::new(all), Mutex::new(Vec::new()));
+    let passed = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
                 loop {
-                    let Some(case) = cases.lock().expect("no poison").pop_front() else { return };
-                    let report =
-                        runtime.block_on(async { conformance::run_case(&Two::new(url, near, case).await, case).await });
-                    let results = report.results();
-                    // Skipped is not passed.
-                    let good = results.iter().filter(|result| matches!(result.verdict, Verdict::Passed)).count();
-                    if good == 2 && results.len() == 2 {
-                        passed.fetch_add(1, Ordering::Relaxed);
-                    } else {
-                        failures.lock().expect("no poison").push(format!("{report}"));
+                    let Some((case, on)) = cases.lock().expect("no poison").pop_front() else { return };
+                    match attempt(case, on) {
+                        Ok(()) => drop(passed.fetch_add(1, Ordering::Relaxed)),
+                        Err(_) => failed.lock().expect("no poison").push((case, on)),
                     }
                 }
             });
         }
     });
-    let failures = failures.into_inner().expect("no poison");
-    assert!(failures.is_empty(), "{} of {count} cases failed:\n{}", failures.len(), failures.join("\n"));
+    let failed = failed.into_inner().expect("no poison");
+    assert!(failed.len() * 20 <= count, "{} of {count} failed", failed.len());
+    for (case, on) in failed {
+        match attempt(case, on) {
+            Ok(()) => drop(passed.fetch_add(1, Ordering::Relaxed)),
+            Err(report) => panic!("over {}, twice:\n{report}", on.name),
+        }
+    }
     assert_eq!(passed.into_inner(), count, "every case, none skipped");
 }
 
-#[test]
-fn one_server() {
-    run(&kit::single(), false);
-}
-
-#[test]
-fn one_server_over_tls() {
-    run(&kit::url("MEMSTACHE_REDIS_TLS_URL"), false);
-}
-
-#[test]
-fn sentinel() {
-    run(&kit::url("MEMSTACHE_SENTINEL_URL"), false);
-}
-
-#[test]
-fn cluster() {
-    run(&kit::url("MEMSTACHE_REDIS_CLUSTER_URL"), false);
-}
-
-#[test]
-fn cluster_over_tls() {
-    run(&kit::url("MEMSTACHE_REDIS_CLUSTER_TLS_URL"), false);
-}
-
-#[test]
-fn cluster_with_near_caches() {
-    run(&kit::url("MEMSTACHE_REDIS_CLUSTER_URL"), true);
-}
-
-#[test]
-fn one_server_with_near_caches() {
-    run(&kit::single(), true);
+/// Runs a case, for near and authority reads. Skipped is not passed.
+fn attempt(case: &'static str, on: &Deployment) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let report = runtime.block_on(async { conformance::run_case(&Two::new(&on.url, on.near, case).await, case).await });
+    let results = report.results();
+    let good = results.iter().filter(|result| matches!(result.verdict, Verdict::Passed)).count();
+    if good == 2 && results.len() == 2 { Ok(()) } else { Err(report.to_string()) }
 }

@@ -145,12 +145,14 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         let is_low = self.slots.is_low(victim.0);
         let (slot, rest) = self.slots.both_mut(victim.0)?;
         let held = Held::new(slot, rest);
-        let (bytes, before, gone) = (held.bytes(), held.dead_at(), wide(slot.hash));
+        let (bytes, before, evicted) = (held.bytes(), held.dead_at(), slot.hash);
+        let gone = wide(evicted);
         if !is_low || !draft.is_of(slot.class()) || !allows(held) {
             return None;
         }
         draft.refill((&mut *slot, &mut *rest), extra)?;
         slot.hash = draft.hash.short;
+        self.departures.note(evicted, Departure::Evicted);
         let (hash, dead_at) = (draft.hash.wide(), Held::new(slot, rest).dead_at());
         if let Ok(found) = self.index.find_entry(gone, |held| *held == victim.0) {
             found.remove();

@@ -221,7 +221,7 @@ async fn what_must_be_sealed_is_refused_unless_it_is() {
 }
 
 #[tokio::test]
-async fn a_full_store_evicts_the_least_recently_used_and_any_legal_value_fits() {
+async fn a_full_store_evicts_what_is_not_read_and_any_legal_value_fits() {
     let bed = bed_with(|builder| builder.shards(1));
     for n in 0..2000 {
         bed.set(&n.to_string(), forever(&"x".repeat(1000))).await;
@@ -230,7 +230,8 @@ async fn a_full_store_evicts_the_least_recently_used_and_any_legal_value_fits() 
     }
     let stats = bed.store.stats();
     assert!(stats.evictions > 1000 && stats.bytes > (1 << 20) * 9 / 10, "{stats:?}");
-    assert!(bed.value("0").await.is_some() && bed.value("1").await.is_none());
+    // Which of the others stay is chance: none was ever read.
+    assert!(bed.value("0").await.is_some());
     bed.set("big", forever(&"x".repeat(130_000))).await;
     assert!(bed.value("big").await.is_some());
 }

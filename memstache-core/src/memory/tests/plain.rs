@@ -8,7 +8,7 @@ use std::{
 use futures_util::FutureExt;
 
 use super::*;
-use crate::{EvictionPolicy, Parts, Sieve, SlotId, memory::shared::Shared};
+use crate::{EvictionPolicy, Lru, Parts, Sieve, SlotId, memory::shared::Shared};
 
 /// Counts again what the tables count as they go.
 fn check<P: EvictionPolicy>(shared: &Shared<P>) {
@@ -92,6 +92,20 @@ fn what_came_either_stays_or_was_evicted() {
     assert_eq!(stats.entries as u64, stats.inserts - stats.evictions);
     assert_eq!((0..20_000).filter(|name| get(&store, *name).is_some()).count(), stats.entries);
     empty(&store, &clock);
+}
+
+#[test]
+fn the_least_recently_used_is_evicted_and_only_that() {
+    let store = MemoryStore::builder().max_bytes(1 << 20).shards(1).policy(|_| Lru::new()).build().unwrap();
+    for name in 0..5000 {
+        set(&store, name, 1000, None);
+        assert!(get(&store, 0).is_some(), "it is read again and again");
+    }
+    let held = store.stats().entries as u32;
+    assert!(held > 500 && store.stats().evictions > 1000, "{:?}", store.stats());
+    let gone = 1..5001 - held;
+    assert!(gone.clone().all(|name| get(&store, name).is_none()) && gone.end > 1000);
+    assert!((gone.end..5000).all(|name| get(&store, name).is_some()), "the last ones stay");
 }
 
 #[test]

@@ -4,8 +4,7 @@ use super::Finding;
 use crate::workspace::{DEMO, Package};
 
 /// Files that must be there, and no others beside dotfiles.
-const FILES: &[&str] =
-    &["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "SECURITY.md"];
+const FILES: &[&str] = &["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
 /// What cargo makes when it is not told where.
 const MADE: &str = "target/";

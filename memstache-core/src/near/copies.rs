@@ -10,24 +10,20 @@ use std::{
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use parking_lot::{RwLock, RwLockWriteGuard};
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 use super::{
     NearConfig, NearStats, OnDegraded,
-    stored_key::StoredKey,
     tickets::{Ticket, Tickets},
 };
 use crate::{
     address::Address,
     clock::{Clock, Tick},
-    coherence::Invalidation,
     entry::{Entry, Meta},
     expiry::{self, Freshness},
-    memory::{
-        AnyPolicy, Departure, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, Whole,
-    },
-    request::{Consistency, Scope, Target},
+    memory::{AnyPolicy, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, Whole},
+    request::{Consistency, Scope},
     striped::Striped,
 };
 
@@ -37,7 +33,7 @@ const PER_SHARD: usize = 256 * 1024;
 /// The part of all bytes that one copy may take.
 const LARGEST_SHARE: usize = 64;
 /// Invalidated tags, spaces and tenants that are remembered.
-const MAX_RECORDS: usize = 65_536;
+pub(super) const MAX_RECORDS: usize = 65_536;
 /// Sliding reads that wait to be told below.
 const TOUCHES: usize = 1024;
 /// In the place of the number of the last invalidation: the copy was never the store's.
@@ -54,7 +50,7 @@ type Taken = Whole<Beside>;
 #[derive(Default)]
 pub(crate) struct Beside {
     /// Up to which invalidation it is known that none hides the copy.
-    checked: AtomicU64,
+    pub(super) checked: AtomicU64,
     /// When the authority last said that it is right.
     confirmed_at: Tick,
     /// What the first who asked for a decoded value made of it, and what that takes.
@@ -65,18 +61,18 @@ pub(crate) struct Beside {
 pub(crate) struct Copies {
     pub(super) shards: Box<[RwLock<Shard>]>,
     pub(super) shard_bytes: usize,
-    policy: Arc<dyn Fn(usize) -> AnyPolicy + Send + Sync>,
+    pub(super) policy: Arc<dyn Fn(usize) -> AnyPolicy + Send + Sync>,
     largest: usize,
     pub(super) hasher: RandomState,
-    tickets: Tickets,
+    pub(super) tickets: Tickets,
     pub(super) sequences: RwLock<Sequences>,
     /// How many invalidations were noted: a copy that was looked at since the last one needs no look.
     ///
     /// Not the highest sequence: each space has a line of its own, and one says nothing about another.
-    noted: AtomicU64,
+    pub(super) noted: AtomicU64,
     /// Addresses by stored key, where that does not say the parts.
-    blind: DashMap<Arc<[u8]>, Address, RandomState>,
-    unverified: AtomicBool,
+    pub(super) blind: DashMap<Arc<[u8]>, Address, RandomState>,
+    pub(super) unverified: AtomicBool,
     pub(super) on_degraded: OnDegraded,
     /// Since which tick, in milliseconds.
     pub(super) unverified_since: AtomicU64,
@@ -89,10 +85,10 @@ pub(crate) struct Copies {
 pub(super) struct Counters {
     pub(super) hits: Striped,
     misses: AtomicU64,
-    invalidated: AtomicU64,
+    pub(super) invalidated: AtomicU64,
     overtaken: AtomicU64,
     pub(super) kept_unverified: AtomicU64,
-    flushes: AtomicU64,
+    pub(super) flushes: AtomicU64,
 }
 
 impl Copies {
@@ -186,21 +182,6 @@ impl Copies {
         }
         self.drop_hidden(hash, key);
         None
-    }
-
-    fn drop_hidden(&self, hash: Hashed, key: &impl Key) {
-        // Declared before the guard: dropping a value may be long, or somebody else's code.
-        let mut dropped = None;
-        let mut table = self.shard(hash).write();
-        if let Some(id) = table.find(hash, key).filter(|id| table.get(*id).is_some_and(|slot| self.is_hidden(slot))) {
-            self.counters.invalidated.fetch_add(1, Relaxed);
-            dropped = self.take_out(&mut table, id, RemovalCause::Removed);
-            if let Some(why) = dropped.as_ref().and_then(|copy| self.hidden_by(copy.held())) {
-                table.note(hash.short, why);
-            }
-        }
-        drop(table);
-        drop(dropped);
     }
 
     /// Extends a sliding copy that was read, if what is below can be told.
@@ -309,112 +290,16 @@ impl Copies {
         drop(table);
     }
 
-    /// Drops the copy of an entry, and every copy that is being fetched.
-    pub(super) fn drop_copy(&self, address: &Address) {
-        self.tickets.changed(address.stored());
-        self.drop_held(address);
-    }
-
-    pub(super) fn drop_held(&self, key: &impl Key) {
-        let hash = Hashed::new(&self.hasher, key);
-        let mut dropped = None;
-        let mut table = self.shard(hash).write();
-        if let Some(id) = table.find(hash, key) {
-            self.counters.invalidated.fetch_add(1, Relaxed);
-            dropped = self.take_out(&mut table, id, RemovalCause::Removed);
-        }
-        drop(table);
-        drop(dropped);
-    }
-
-    fn drop_stored(&self, stored: &[u8]) {
-        self.tickets.changed(stored);
-        if let Some(key) = StoredKey::parse(stored) {
-            self.drop_held(&key);
-        }
-        let blind = self.blind.get(stored).map(|address| address.clone());
-        if let Some(address) = blind {
-            self.drop_held(&address);
-        }
-    }
-
     /// Takes a copy out, to be dropped once the lock is free.
-    fn take_out(&self, table: &mut Shard, id: SlotId, cause: RemovalCause) -> Option<Taken> {
+    pub(super) fn take_out(&self, table: &mut Shard, id: SlotId, cause: RemovalCause) -> Option<Taken> {
         let slot = table.remove(id, cause)?;
         self.forget_blind(&slot);
         Some(slot)
     }
 
-    fn forget_blind(&self, copy: &Taken) {
+    pub(super) fn forget_blind(&self, copy: &Taken) {
         if let Some(stored) = copy.slot.blind() {
             self.blind.remove(stored);
-        }
-    }
-
-    /// Drops everything: changes were missed.
-    pub(super) fn flush(&self) {
-        self.counters.flushes.fetch_add(1, Relaxed);
-        let table = || Table::new((self.policy)(self.shard_bytes), self.shard_bytes);
-        // All at once: nobody may put a copy in between that an invalidation hides which is forgotten here.
-        let mut shards: Vec<_> = self.shards.iter().map(RwLock::write).collect();
-        let empty = |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, table());
-        let held: Vec<_> = shards.iter_mut().map(empty).collect();
-        self.blind.clear();
-        // Nothing is held; a line that started over must not hide what comes.
-        *self.sequences.write() = Sequences::new(MAX_RECORDS);
-        // Last, and under the locks: what is asked for from now on knows of everything that was forgotten.
-        self.tickets.changed_all();
-        drop(shards);
-        drop(held);
-    }
-
-    /// Hides what an invalidation hides.
-    pub(super) fn hide(&self, target: &Target, sequence: u64) {
-        let mut sequences = self.sequences.write();
-        sequences.note(target, sequence);
-        // Raised under the lock and after the record: who sees the number finds the record.
-        self.noted.fetch_add(1, SeqCst);
-    }
-
-    fn is_hidden(&self, slot: Copy<'_>) -> bool {
-        let noted = self.noted.load(SeqCst);
-        if noted == slot.extra().checked.load(Relaxed) {
-            return false;
-        }
-        let hidden = self.sequences.read().hides(slot.space_key(), slot.tags(), slot.sequence());
-        if !hidden {
-            // Only ever higher: readers share the lock, and one may be late.
-            slot.extra().checked.fetch_max(noted, Relaxed);
-        }
-        hidden
-    }
-
-    /// Applies one change that happened below.
-    pub(super) fn apply(&self, change: Invalidation) {
-        match change {
-            Invalidation::Address(address) => self.drop_copy(&address),
-            Invalidation::Stored(stored) => self.drop_stored(&stored),
-            Invalidation::Tag(space, tag, sequence) => self.hide(&Target::Tag(space, tag), sequence.0),
-            Invalidation::Space(space, sequence) => self.hide(&Target::Space(space), sequence.0),
-            Invalidation::Tenant(tenant, sequence) => self.hide(&Target::Tenant(tenant), sequence.0),
-            Invalidation::Gap => {
-                self.flush();
-                self.unverified.store(false, SeqCst);
-            }
-            Invalidation::Lost => self.lose(),
-            Invalidation::Restored => self.unverified.store(false, SeqCst),
-        }
-    }
-
-    /// Returns what kind of invalidation hides a copy.
-    pub(super) fn hidden_by(&self, copy: Copy<'_>) -> Option<Departure> {
-        self.sequences.read().hidden_by(copy.space_key(), copy.tags(), copy.sequence())
-    }
-
-    fn lose(&self) {
-        if self.is_verified() {
-            self.unverified_since.store(self.clock.now().as_millis(), SeqCst);
-            self.unverified.store(true, SeqCst);
         }
     }
 

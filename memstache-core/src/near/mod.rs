@@ -14,6 +14,7 @@
 //!
 //! Wrong: `limit( near( store ) )` sheds hits while the store is busy.
 
+mod changes;
 mod copies;
 mod degraded;
 mod explain;

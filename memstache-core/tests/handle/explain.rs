@@ -95,14 +95,23 @@ async fn what_was_evicted_and_a_tenant_that_was_cleared() {
     let cache = Cache::builder(Stack::over(store).build()).keyspace("k").format(Json).build_tenanted().unwrap();
     let tenant = TenantId::new("acme").unwrap();
     let acme = cache.for_tenant(&tenant);
+    assert_eq!(of(&cache.shared(), "0").await, miss(Reason::NeverStored));
     for key in 0..40 {
         acme.set(key.to_string(), &"x".repeat(2000)).await.unwrap();
     }
-    assert_eq!(of(&acme, "0").await, miss(Reason::Evicted));
-    assert_eq!(of(&acme, "39").await, HIT);
+    let mut why = Vec::new();
+    for key in 0..40 {
+        why.push(of(&acme, &key.to_string()).await);
+    }
+    let held = why.iter().position(|why| *why == HIT).unwrap();
+    assert!((1..40).contains(&held) && why[held..].iter().all(|why| *why == HIT), "the last stay: {why:?}");
+    // The memory of departures is small here, and hashes are drawn: a later one may have taken another's place.
+    let (evicted, forgotten) = (miss(Reason::Evicted), miss(Reason::NotHeld));
+    assert!(why[..held].iter().all(|why| [evicted, forgotten].contains(why)), "{why:?}");
+    assert!(why[..held].iter().filter(|why| **why == evicted).count() > held / 2, "{why:?}");
     cache.clear_tenant(&tenant).await.unwrap();
     assert_eq!(of(&acme, "39").await, miss(Reason::Cleared));
-    assert_eq!(of(&cache.shared(), "39").await, miss(Reason::NeverStored), "another's key");
+    assert_eq!(of(&cache.shared(), "39").await.0, Some(Outcome::Miss), "another's key");
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,10 +268,15 @@ async fn it_is_no_use_to_the_policy_and_counted_by_no_store() {
         assert_eq!(of(&cache, "first").await, HIT);
     }
     assert_eq!((store.stats().hits, store.stats().misses), (before.hits, before.misses));
-    for key in 20..40 {
-        cache.set(key.to_string(), &"x".repeat(2000)).await.unwrap();
+    let mut more = 20..40;
+    while of(&cache, "first").await == HIT {
+        let key = more.next().expect("there is no room for all").to_string();
+        cache.set(key, &"x".repeat(2000)).await.unwrap();
     }
-    assert_eq!(of(&cache, "first").await, miss(Reason::Evicted), "it was the first to go");
+    assert_eq!(of(&cache, "first").await.0, Some(Outcome::Miss));
+    for key in 1..more.start {
+        assert_eq!(of(&cache, &key.to_string()).await, HIT, "the oldest was the first to go");
+    }
 }
 
 /// Refuses values whose last byte was changed; reads nothing else.

@@ -116,7 +116,7 @@ impl Kit {
         let stack =
             Stack::over(leaf).timeout(self.faults.clone()).retry(self.recorder.clone()).limit(self.yields.clone());
         match self.kind {
-            Kind::Near => stack.near(NearConfig::new(1 << 20).unwrap().with_clock(self.clock.clone())).build(),
+            Kind::Near => stack.near(NearConfig::new(1 << 26).unwrap().with_clock(self.clock.clone())).build(),
             Kind::Naive | Kind::Memory | Kind::Broken(_) => stack.build(),
         }
     }

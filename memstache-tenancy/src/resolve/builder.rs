@@ -105,7 +105,8 @@ impl ResolverBuilder {
     /// Adds the label before a domain: below `example.com`, `acme.example.com` is for `acme`. A hint.
     ///
     /// The host is the target's own (`:authority` in HTTP/2), else the `Host` header's; case, port and a dot at its end do
-    /// not count. `X-Forwarded-Host` and `Forwarded` are not read: let the proxy set `Host`.
+    /// not count. `X-Forwarded-Host` and `Forwarded` are not read: let the proxy set `Host`. `www` is a name like others: it
+    /// is for [`known`](Self::known) or [`exempt`](Self::exempt) to say what it is.
     #[must_use]
     pub fn subdomain(self, of: &str) -> Self {
         match Domain::parse(of) {

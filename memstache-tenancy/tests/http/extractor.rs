@@ -87,6 +87,20 @@ async fn without_the_layer_it_is_the_services_fault_and_logged() {
 }
 
 #[tokio::test]
+async fn segments_are_those_of_the_router_that_has_the_layer() {
+    let whole = || Resolver::builder().path_segment(1).build().unwrap();
+    let nested = || Resolver::builder().path_segment(0).build().unwrap();
+    let shops = || Router::new().route("/{shop}/whose", get(optional));
+    let outside = Router::new().nest("/shops", shops()).layer(TenantLayer::new(caches(), whole()));
+    let inside = Router::new().nest("/shops", shops().layer(TenantLayer::new(caches(), nested())));
+    for app in [outside, inside] {
+        assert_eq!(text(ask(app.clone(), "localhost", "/shops/acme/whose").await).await, "acme");
+        // Axum would take the name for `acme`, the resolver for none.
+        assert_eq!(ask(app, "localhost", "/shops/%61cme/whose").await.status(), 400);
+    }
+}
+
+#[tokio::test]
 async fn an_exempt_request_has_no_cache_to_give() {
     let logged = logs(async {
         assert_eq!(ask(app(), "acme.example.com", "/metrics").await.status(), 500);

@@ -8,6 +8,7 @@ mod extractor;
 mod kit;
 mod layer;
 mod loads;
+mod memoized;
 mod model;
 mod readiness;
 mod refusals;

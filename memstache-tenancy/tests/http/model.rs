@@ -274,9 +274,9 @@ fn every_ending_is_reached() {
     // Else the properties above would show little.
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
-    for _ in 0..3_000 {
-        let settings = settings().new_tree(&mut runner).unwrap().current();
-        let parts = requests().new_tree(&mut runner).unwrap().current();
+    let all = (settings(), requests());
+    for _ in 0..2_000 {
+        let (settings, parts) = all.new_tree(&mut runner).unwrap().current();
         let ending = match model(&settings, &parts) {
             Ok(found) => found.map_or("shared", |_| "tenant").to_owned(),
             Err(refusal) => refusal.to_string(),

@@ -138,6 +138,28 @@ impl ResolverBuilder {
     /// Says of the source that was added last that clients cannot write there what they like.
     ///
     /// Such as a header that a gateway in front sets and takes off what comes in, with no way around that gateway.
+    /// Or a question that lets clients choose among what their claims allow:
+    ///
+    /// ```
+    /// use http::Request;
+    /// use memstache_tenancy::{Refusal, Resolver};
+    ///
+    /// #[derive(Clone)]
+    /// struct Claims { shops: Vec<String> }
+    ///
+    /// let chosen = Resolver::builder().with(|parts| {
+    ///     let wanted = parts.headers.get("x-shop")?;
+    ///     let claims: &Claims = parts.extensions.get()?;
+    ///     claims.shops.iter().find(|shop| shop.as_bytes() == wanted.as_bytes()).map(|shop| shop.into())
+    /// });
+    /// let resolver = chosen.trusted().build()?;
+    ///
+    /// let claims = Claims { shops: vec!["acme".to_owned(), "umbrella".to_owned()] };
+    /// let ask = |shop| Request::get("/").header("x-shop", shop).extension(claims.clone()).body(());
+    /// assert!(resolver.resolve(&ask("umbrella")?.into_parts().0).is_ok());
+    /// assert_eq!(resolver.resolve(&ask("initech")?.into_parts().0), Err(Refusal::Missing));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn trusted(mut self) -> Self {
         match self.sources.last_mut() {

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Request, Uri, request::Parts};
 use memstache_core::TenantId;
 use memstache_tenancy::{OnConflict, Refusal, Resolved, Resolver};
-use proptest::{collection::vec, prelude::*, sample::subsequence, strategy::ValueTree};
+use proptest::{collection::vec, prelude::*, sample::subsequence, strategy::ValueTree, string::bytes_regex};
 
 use crate::kit::Claims;
 
@@ -179,13 +179,18 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
+/// Bytes that match a pattern, which is parsed once: it would be for each case, as a strategy of its own.
+fn like(pattern: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
+    bytes_regex(pattern).unwrap()
+}
+
 /// Mostly the same few names, so that sources agree and differ; else anything.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => prop::sample::select(vec!["acme", "umbrella", "Acme", "ACME"]).prop_map(|it| it.as_bytes().to_vec()),
-        1 => "[A-Za-z0-9._%:;,@ -]{0,8}".prop_map(String::into_bytes),
-        1 => "[a-z.]{60,70}".prop_map(String::into_bytes),
-        1 => vec(any::<u8>(), 0..80),
+        1 => like("[A-Za-z0-9._%:;,@ -]{0,8}"),
+        1 => like("[a-z.]{60,70}"),
+        1 => vec(any::<u8>(), 0..30),
     ]
 }
 
@@ -195,9 +200,9 @@ fn hosts() -> impl Strategy<Value = Vec<u8>> {
     let end = prop::sample::select(vec!["", ".", ":80", ".:80", ":", "..", ":x", ":123456", ":80:80", "]", "[::1]"]);
     prop_oneof![
         6 => (text(), domain, end).prop_map(|(label, domain, end)| [&label[..], domain.as_bytes(), end.as_bytes()].concat()),
-        1 => "\\[[0-9a-f:.%]{0,12}\\]?(:[0-9]{0,6})?".prop_map(String::into_bytes),
-        1 => "[A-Za-z0-9.:\\[\\]@_-]{0,24}".prop_map(String::into_bytes),
-        1 => vec(any::<u8>(), 0..300),
+        1 => like("\\[[0-9a-f:.%]{0,12}\\]?(:[0-9]{0,6})?"),
+        1 => like("[A-Za-z0-9.:\\[\\]@_-]{0,24}"),
+        1 => vec(any::<u8>(), 0..40),
     ]
 }
 
@@ -275,7 +280,7 @@ fn every_ending_is_reached() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
     let all = (settings(), requests());
-    for _ in 0..2_000 {
+    for _ in 0..600 {
         let (settings, parts) = all.new_tree(&mut runner).unwrap().current();
         let ending = match model(&settings, &parts) {
             Ok(found) => found.map_or("shared", |_| "tenant").to_owned(),
@@ -283,5 +288,5 @@ fn every_ending_is_reached() {
         };
         *seen.entry(ending).or_default() += 1;
     }
-    assert!(seen.len() == 6 && seen.values().all(|count| *count >= 20), "{seen:?}");
+    assert!(seen.len() == 6 && seen.values().all(|count| *count >= 4), "{seen:?}");
 }

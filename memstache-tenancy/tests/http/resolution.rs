@@ -35,7 +35,7 @@ fn headers() {
         b"acme ",
         b"acme,umbrella",
         b"ac:me",
-        b"caf\xe9",
+        b"ac\xe9",
         "café".as_bytes(),
         &[b'a'; 65],
         &[b'a'; 60_000],
@@ -111,7 +111,7 @@ fn subdomains() {
     ] {
         assert_eq!(resolve(&resolver, get("/").header("host", host)), wanted, "{host:?}");
     }
-    let latin = HeaderValue::from_bytes(b"caf\xe9.example.com").unwrap();
+    let latin = HeaderValue::from_bytes(b"ac\xe9.example.com").unwrap();
     assert_eq!(resolve(&resolver, get("/").header("host", latin)), INVALID);
     let long = format!("{}.example.com", "a".repeat(64));
     assert_eq!(resolve(&resolver, get("/").header("host", long)), INVALID);

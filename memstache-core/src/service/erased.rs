@@ -1,18 +1,20 @@
 //! One call of a stack whose type is erased.
 
 use std::{
-    future::{Future, ready},
+    future::Future,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    sync::Arc,
+    task::{Context, Poll},
 };
 
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
+use tower_service::Service;
 
-use super::{CacheService, oneshot};
+use super::CacheService;
 use crate::{
     clock::BoxFuture,
-    error::{Error, Result},
+    error::Result,
     request::{Request, Response},
 };
 
@@ -22,18 +24,27 @@ pub(super) trait Dispatch: Send + Sync {
 }
 
 /// A stack of which one copy is used again by the next call: a copy is a reference count for each layer.
-///
-/// A copy is here only between the calls, when it holds no permit: one that is not ready goes with the call that waits.
-pub(super) struct Reused<S> {
+pub(super) struct Reused<S>(Arc<Copies<S>>);
+
+struct Copies<S> {
     stack: S,
+    /// Here only between the calls, when it holds no permit: one that is not ready stays with the call that waits.
     spare: Mutex<Option<Box<S>>>,
 }
 
-impl<S: Clone> Reused<S> {
-    pub(super) const fn new(stack: S) -> Self {
-        Self { stack, spare: Mutex::new(None) }
+impl<S> Reused<S> {
+    pub(super) fn new(stack: S) -> Self {
+        Self(Arc::new(Copies { stack, spare: Mutex::new(None) }))
     }
+}
 
+impl<S: CacheService> Dispatch for Reused<S> {
+    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>> {
+        Box::pin(Call::Asked { copies: Arc::clone(&self.0), copy: None, request: Some(request) })
+    }
+}
+
+impl<S: Clone> Copies<S> {
     fn take(&self) -> Box<S> {
         let spare = self.spare.try_lock().and_then(|mut spare| spare.take());
         spare.unwrap_or_else(|| Box::new(self.stack.clone()))
@@ -45,37 +56,35 @@ impl<S: Clone> Reused<S> {
     }
 }
 
-impl<S: CacheService> Dispatch for Reused<S> {
-    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>> {
-        let mut copy = self.take();
-        match copy.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => {
-                let call = copy.call(request);
-                self.give_back(copy);
-                Box::pin(Called { call })
-            }
-            Poll::Ready(Err(error)) => Box::pin(ready(Err(error.into()))),
-            Poll::Pending => Box::pin(oneshot(*copy, request)),
-        }
-    }
-}
-
 pin_project! {
-    /// A call whose errors become memstache's.
-    struct Called<F> {
-        #[pin]
-        call: F,
+    /// A call: nothing of it has begun before it is polled.
+    #[project = CallState]
+    enum Call<S: Service<Request>> {
+        Asked { copies: Arc<Copies<S>>, copy: Option<Box<S>>, request: Option<Request> },
+        Called { #[pin] call: S::Future },
     }
 }
 
-impl<F, E> Future for Called<F>
-where
-    F: Future<Output = Result<Response, E>>,
-    E: Into<Error>,
-{
+impl<S: CacheService> Future for Call<S> {
     type Output = Result<Response>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response>> {
-        self.project().call.poll(cx).map_err(Into::into)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response>> {
+        loop {
+            let call = match self.as_mut().project() {
+                CallState::Called { call } => return call.poll(cx).map_err(Into::into),
+                CallState::Asked { copies, copy, request } => {
+                    let mut ready = copy.take().unwrap_or_else(|| copies.take());
+                    let Poll::Ready(result) = ready.poll_ready(cx) else {
+                        *copy = Some(ready);
+                        return Poll::Pending;
+                    };
+                    result.map_err(Into::into)?;
+                    let call = ready.call(request.take().expect("polled after completion"));
+                    copies.give_back(ready);
+                    call
+                }
+            };
+            self.set(Call::Called { call });
+        }
     }
 }

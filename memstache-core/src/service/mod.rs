@@ -5,7 +5,6 @@ mod erased;
 use std::{
     any::{Any, TypeId},
     fmt,
-    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -41,8 +40,9 @@ impl<S> CacheService for S where
 }
 
 /// Readies a clone and calls it.
+#[cfg(any(feature = "near", feature = "test-util", test))]
 pub(crate) async fn oneshot<S: CacheService>(mut service: S, request: Request) -> Result<Response> {
-    poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
     service.call(request).await.map_err(Into::into)
 }
 
@@ -177,9 +177,7 @@ impl ErasedService {
         Self { erased: Arc::new(Erased { near: Some(Box::new(near)), service: Reused::new(service) }), parts: None }
     }
 
-    /// Sends a request through the stack, as far as that goes at once. One allocation of its own.
-    ///
-    /// A stack that is not ready is waited for by the future.
+    /// Sends a request through the stack. One allocation of its own; nothing is done before the future is polled.
     ///
     /// # Cancellation
     /// Dropping the future drops the request wherever it is; a write may or may not have happened.

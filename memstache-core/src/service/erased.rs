@@ -84,7 +84,7 @@ impl<S: CacheService> Future for Call<S> {
                     call
                 }
             };
-            self.set(Call::Called { call });
+            self.set(Self::Called { call });
         }
     }
 }

@@ -1,14 +1,17 @@
 //! What memstache accepts as a stack, and the one place where its type is erased.
 
+mod erased;
+
 use std::{
     any::{Any, TypeId},
     fmt,
-    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use tower_service::Service;
+
+use self::erased::{Dispatch, Reused};
 
 use crate::{
     address::{self, Address},
@@ -37,8 +40,9 @@ impl<S> CacheService for S where
 }
 
 /// Readies a clone and calls it.
+#[cfg(any(feature = "near", feature = "test-util", test))]
 pub(crate) async fn oneshot<S: CacheService>(mut service: S, request: Request) -> Result<Response> {
-    poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
     service.call(request).await.map_err(Into::into)
 }
 
@@ -147,16 +151,13 @@ impl DecodedAs {
 
 /// A whole stack behind `&self`: the only type erasure, made once, at the handle.
 ///
-/// Cloning costs one or two reference counts. Readiness is awaited inside the call, so the master copy never holds a permit.
+/// Cloning costs one or two reference counts. Readiness is awaited inside the call, so that no copy which waits for its next
+/// call holds a permit.
 #[derive(Clone)]
 pub struct ErasedService {
     erased: Arc<Erased<dyn Dispatch>>,
     /// What is asked for its health, if anything is.
     parts: Option<Arc<Parts>>,
-}
-
-trait Dispatch: Send + Sync {
-    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>>;
 }
 
 struct Erased<S: ?Sized> {
@@ -165,24 +166,18 @@ struct Erased<S: ?Sized> {
     service: S,
 }
 
-impl<S: CacheService> Dispatch for S {
-    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>> {
-        Box::pin(oneshot(self.clone(), request))
-    }
-}
-
 impl ErasedService {
     /// Erases a stack.
     pub fn new(service: impl CacheService) -> Self {
-        Self { erased: Arc::new(Erased { near: None, service }), parts: None }
+        Self { erased: Arc::new(Erased { near: None, service: Reused::new(service) }), parts: None }
     }
 
     /// Erases a stack that contains `near`, whose hits are answered without going through the stack: no layer sees them.
     pub fn with_try_hit(service: impl CacheService, near: impl TryHit) -> Self {
-        Self { erased: Arc::new(Erased { near: Some(Box::new(near)), service }), parts: None }
+        Self { erased: Arc::new(Erased { near: Some(Box::new(near)), service: Reused::new(service) }), parts: None }
     }
 
-    /// Sends a request through the stack. At most one allocation of its own.
+    /// Sends a request through the stack. One allocation of its own; nothing is done before the future is polled.
     ///
     /// # Cancellation
     /// Dropping the future drops the request wherever it is; a write may or may not have happened.

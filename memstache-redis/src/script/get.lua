@@ -35,6 +35,8 @@ local function grant(key, usable, supersede, nonce)
   if mode == 'p' then return 4, '', 0, 0 end
   if now_us > not_after then return 3, '', 0, 0 end
   if lease then end_lease(key, lease, prefix) end
+  -- A server that is full refuses what writes, unless something was written before: without leases everybody would load.
+  redis.call('DEL', key)
   redis.call('SET', key, nonce .. pack('>I8', sequence) .. '0', 'PX', lease_ttl)
   return 1, nonce, sequence, lease_ttl
 end

@@ -49,6 +49,15 @@ local function line_of(key, life, first, count)
   return line
 end
 
+-- Writes down what plain reads go by, in one step with what changed. For an hour: then a script looks after the line again.
+local function extract(by, key, line)
+  redis[by]('SET', key, pack('>I8I8I8', line[1], line[2], line[3]), 'PX', 3600000)
+end
+
+local function extract_space(by, key, clear, last)
+  redis[by]('SET', key, pack('>I8I8', clear, last), 'PX', 3600000)
+end
+
 -- Tells listeners by a key that is there for a moment: its name is the message.
 local function tell(marker)
   redis.call('SET', marker, '', 'PX', 1000)

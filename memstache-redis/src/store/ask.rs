@@ -13,7 +13,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    client::{Failure, Reply},
+    client::{Command, Failure, Reply},
     layout::Line,
     script::{Args, Script, millis},
 };
@@ -24,6 +24,12 @@ pub(crate) struct Manner {
     pub(crate) deadline: Tick,
     /// Whether what is cut off may have changed something.
     pub(crate) writes: bool,
+}
+
+/// What is sent.
+enum What<'a> {
+    Script(&'a Script, &'a [Bytes], &'a [Bytes]),
+    Plain(Command),
 }
 
 /// What a round trip brought.
@@ -137,6 +143,25 @@ impl Shared {
         args: &[Bytes],
         manner: Manner,
     ) -> Result<Reply> {
+        self.send(slot, &What::Script(script, keys, args), manner).await
+    }
+
+    /// Reads keys of a slot as they are; tried again while there is time.
+    pub(super) async fn read(&self, slot: u16, keys: Vec<Bytes>, deadline: Tick) -> Result<Vec<Reply>> {
+        let count = keys.len();
+        let command = Command { name: "MGET", args: keys };
+        let reply = self.send(slot, &What::Plain(command), Manner { deadline, writes: false }).await?;
+        reply.into_array().filter(|values| values.len() == count).ok_or_else(errors::protocol)
+    }
+
+    /// Asks the server of a slot for its time, in µs.
+    pub(super) async fn time(&self, slot: u16, deadline: Tick) -> Result<u64> {
+        let command = Command::plain("TIME", &[]);
+        let reply = self.send(slot, &What::Plain(command), Manner { deadline, writes: false }).await?;
+        reply.as_time().ok_or_else(errors::protocol)
+    }
+
+    async fn send(&self, slot: u16, what: &What<'_>, manner: Manner) -> Result<Reply> {
         let patience = if manner.writes { self.settings.write_timeout } else { self.settings.read_timeout };
         let mut attempt = 1;
         loop {
@@ -145,12 +170,16 @@ impl Shared {
                 return Err(errors::too_late());
             }
             // Whose time it is that comes back: slots move meanwhile.
-            let server = self.client.server_of(slot);
-            let failure = match self.eval(script, slot, keys, args, left.min(patience)).await {
-                Ok(reply) => {
-                    self.note_time(&server, &reply);
-                    return Ok(reply);
+            let (server, sent_at) = (self.client.server_of(slot), self.clock.now());
+            let answer = match what {
+                What::Plain(command) => self.client.send(slot, command.clone(), left.min(patience)).await,
+                What::Script(script, keys, args) => {
+                    let answer = self.eval(script, slot, keys, args, left.min(patience)).await;
+                    answer.inspect(|reply| self.note_time(&server, reply, sent_at))
                 }
+            };
+            let failure = match answer {
+                Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
             let again = !manner.writes && failure.is_outage() && attempt < self.settings.read_attempts;
@@ -187,22 +216,23 @@ impl Shared {
         self.clocks.fence(&self.client.server_of(slot), now, deadline.min(patience))
     }
 
-    fn note_time(&self, server: &Arc<str>, reply: &Reply) {
+    fn note_time(&self, server: &Arc<str>, reply: &Reply, sent_at: Tick) {
         if let Reply::Array(items) = reply
             && let Some(server_us) = items.first().and_then(Reply::as_u64)
         {
-            self.clocks.note(server, server_us, self.clock.now());
+            self.clocks.note(server, server_us, sent_at, self.clock.now());
         }
     }
 
-    async fn line(&self, tenant: &super::plan::Tenant, deadline: Tick) -> Result<Line> {
+    /// Reads a line by the script, which also writes down what plain reads go by.
+    pub(super) async fn line(&self, tenant: &super::plan::Tenant, deadline: Tick) -> Result<Line> {
         let mut args = Args::default();
         args.number(millis(self.settings.line_life())).number(tenant.spaces.len() as u64);
         tenant.spaces.iter().for_each(|space| {
             args.text(space);
         });
         let manner = Manner { deadline, writes: false };
-        let keys = [tenant.keys.line.clone()];
+        let keys: Vec<_> = std::iter::once(tenant.keys.line.clone()).chain(tenant.extract()).collect();
         let reply = self.call(&self.scripts.line, tenant.slot, &keys, args.as_slice(), manner).await?;
         let line = reply.into_array().and_then(|mut items| items.pop()).ok_or_else(errors::protocol)?;
         Line::parse(&line, tenant.spaces.len())
@@ -245,7 +275,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        client::{Client, Command, Guarded, Node, Topology},
+        client::{Client, Guarded, Node, Topology},
         store::RedisStore,
     };
 

@@ -38,14 +38,18 @@ impl Shared {
     async fn invalidate_in(&self, tenant: &str, targets: Vec<&Target>, scope: &Scope) -> Result<Vec<Sequence>> {
         let keys = self.keys.tenant(tenant);
         let mut args = Args::default();
-        args.number(millis(self.settings.line_life())).number(self.settings.max_tags).bytes(keys.marker);
+        args.number(millis(self.settings.line_life())).number(self.settings.max_tags).bytes(keys.marker.clone());
+        // A whole tenant has no space: nothing is written down of it but its line.
+        let mut extracts = vec![keys.extract.clone()];
         for target in &targets {
             let marker = Marker::of(target)
                 .ok_or_else(|| Error::new(ErrorKind::Unsupported, "this store does not know such a target"))?;
+            let space = !marker.space.is_empty();
+            extracts.push(if space { self.keys.space(tenant, marker.space) } else { keys.extract.clone() });
             args.word(marker.kind).text(marker.space).text(marker.tag).bytes(marker.end);
         }
         let slot = slot_of(&keys.line);
-        let keys = [keys.line, keys.young, keys.old];
+        let keys: Vec<_> = [keys.line, keys.young, keys.old].into_iter().chain(extracts).collect();
         let manner = Manner { deadline: self.deadline(scope), writes: true };
         let answer = self.call(&self.scripts.invalidate, slot, &keys, args.as_slice(), manner).await?;
         let sequences = answer.into_array().filter(|items| items.len() == 1 + targets.len());

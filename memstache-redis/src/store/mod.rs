@@ -3,7 +3,9 @@
 mod ask;
 mod clocks;
 pub(crate) mod errors;
+mod explain;
 mod get;
+mod glance;
 mod invalidate;
 mod known;
 mod plan;
@@ -20,8 +22,8 @@ mod with_redis;
 use std::{fmt, sync::Arc};
 
 use memstache_core::{
-    Coherence, Found, Get, Invalidate, Invalidated, InvalidationStream, OnMiss, Remove, Removed, Result, Set, Store,
-    Stored, Touch, Touched,
+    Coherence, Explain, Explained, Found, Get, Invalidate, Invalidated, InvalidationStream, OnMiss, Remove, Removed,
+    Result, Set, Store, Stored, Touch, Touched,
 };
 
 pub(crate) use self::{ask::Manner, shared::Shared};
@@ -126,6 +128,14 @@ impl Store for RedisStore {
     async fn invalidate(&self, op: Invalidate) -> Result<Invalidated> {
         let invalidated = self.shared.invalidate(op.items.as_slice(), &op.scope).await;
         Ok(answers(op.items, invalidated))
+    }
+
+    /// Tells apart what was [removed](memstache_core::Reason::Removed) a short time ago and what a
+    /// [tag](memstache_core::Reason::Tag) or a [clear](memstache_core::Reason::Cleared) hides; of what ended or was evicted
+    /// the server remembers nothing: [not held](memstache_core::Reason::NotHeld).
+    async fn explain(&self, op: Explain) -> Result<Explained> {
+        let explained = self.shared.explain(op.items.as_slice(), &op.scope).await;
+        Ok(answers(op.items, explained))
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) scripts: Scripts,
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(super) clocks: ServerClocks,
+    pub(super) clocks: Arc<ServerClocks>,
     pub(super) known: Known,
     pub(crate) listeners: Listeners,
     pub(super) counters: Counters,
@@ -50,8 +50,9 @@ impl Shared {
     ) -> Self {
         let clock = Arc::clone(&settings.clock);
         let room = Semaphore::new(settings.max_in_flight_bytes / UNIT);
-        let client = Guarded::new(Arc::clone(&raw), Arc::clone(&clock), runtime);
-        client.keep_pulse();
+        let (clocks, client) = (Arc::default(), Guarded::new(Arc::clone(&raw), Arc::clone(&clock), runtime));
+        let noted: Arc<ServerClocks> = Arc::clone(&clocks);
+        client.keep_pulse(Arc::new(move |server, server_us, sent_at, now| noted.note(server, server_us, sent_at, now)));
         Self {
             client,
             raw,
@@ -59,7 +60,7 @@ impl Shared {
             scripts: Scripts::new(),
             settings,
             clock,
-            clocks: ServerClocks::default(),
+            clocks,
             known: Known::default(),
             listeners,
             counters: Counters::default(),

@@ -19,7 +19,7 @@ use memstache_core::{
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use self::probing::{Prober, probe, pulse};
+use self::probing::{Prober, Told, probe, pulse};
 use super::{Client, Command, Failure, Reply, Topology, watchdog::Watchdog};
 
 /// Failures within this time count once: a burst of commands that all end at once says no more than its first.
@@ -114,8 +114,10 @@ impl Guarded {
     }
 
     /// Asks servers whether they are there, for as long as the client lives.
-    pub(crate) fn keep_pulse(&self) {
-        self.0.runtime.spawn(pulse(Arc::downgrade(&self.0)));
+    ///
+    /// Their times are told as they answer: to a server, in µs, with when it was asked and when it answered.
+    pub(crate) fn keep_pulse(&self, told: Told) {
+        self.0.runtime.spawn(pulse(Arc::downgrade(&self.0), told));
     }
 
     pub(crate) fn topology(&self) -> Arc<Topology> {

@@ -3,8 +3,7 @@
 --   space, tag, end of its marker.
 -- Answers: time, then the sequence of each target.
 local life, most = tonumber(ARGV[1]), tonumber(ARGV[2])
--- First of all, so that a server that is full takes the rest.
-redis.call('DEL', KEYS[4])
+make_way(KEYS[4])
 local line_key, young, old = KEYS[1], KEYS[2], KEYS[3]
 local sequence = line_of(line_key, life, 4, 0)[1]
 

@@ -24,6 +24,10 @@ local function without_value(stored)
   return sub(stored, 1, 68 + unpack_from('>I2', stored, 67))
 end
 
+-- A server that is full refuses commands that may need memory, unless the script has written before. What needs none, or
+-- little and not for long, is written after this: a write that changes nothing.
+local function make_way(key) redis.call('DEL', key .. '!') end
+
 local function is_live(head)
   return head ~= nil and head.present and now < head.fresh
 end

@@ -30,6 +30,7 @@ pub(crate) struct Manner {
 enum What<'a> {
     Script(&'a Script, &'a [Bytes], &'a [Bytes]),
     Plain(Command),
+    Keys(Vec<Bytes>),
 }
 
 /// What a round trip brought.
@@ -149,8 +150,7 @@ impl Shared {
     /// Reads keys of a slot as they are; tried again while there is time.
     pub(super) async fn read(&self, slot: u16, keys: Vec<Bytes>, deadline: Tick) -> Result<Vec<Reply>> {
         let count = keys.len();
-        let command = Command { name: "MGET", args: keys };
-        let reply = self.send(slot, &What::Plain(command), Manner { deadline, writes: false }).await?;
+        let reply = self.send(slot, &What::Keys(keys), Manner { deadline, writes: false }).await?;
         reply.into_array().filter(|values| values.len() == count).ok_or_else(errors::protocol)
     }
 
@@ -173,6 +173,14 @@ impl Shared {
             let (server, sent_at) = (self.client.server_of(slot), self.clock.now());
             let answer = match what {
                 What::Plain(command) => self.client.send(slot, command.clone(), left.min(patience)).await,
+                // Who has less time than a read may take goes alone.
+                What::Keys(keys) if left < patience => {
+                    self.client.send(slot, Command { name: "MGET", args: keys.clone() }, left).await
+                }
+                What::Keys(keys) => {
+                    let place = if self.client.topology().cluster { slot } else { 0 };
+                    self.gather.read(place, slot, keys.clone(), patience).await
+                }
                 What::Script(script, keys, args) => {
                     let answer = self.eval(script, slot, keys, args, left.min(patience)).await;
                     answer.inspect(|reply| self.note_time(&server, reply, sent_at))

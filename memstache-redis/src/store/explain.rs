@@ -138,9 +138,9 @@ mod tests {
             filled_by: LeaseId(0),
             tags: Tags::NONE,
         };
-        let tagged = Head { tags: Tags::new([Tag::new("red").unwrap()]).unwrap(), ..head.clone() };
         let damaged = Reply::Bytes("no head".into());
         let gone = stored(&Head { present: false, ..head.clone() });
+        let tagged = stored(&Head { tags: Tags::new([Tag::new("red").unwrap()]).unwrap(), ..head });
         // Floors: all, tagged, space, last of the space.
         for (value, server_ms, floors, reason, ask) in [
             (Reply::Nil, 2_000, [0; 4], Some(Reason::NotHeld), false),
@@ -152,8 +152,8 @@ mod tests {
             (stored(&head), 16_000, [0; 4], Some(Reason::Expired), false),
             (stored(&head), 2_000, [6, 0, 0, 0], Some(Reason::Cleared), false),
             (stored(&head), 2_000, [0, 0, 6, 6], Some(Reason::Cleared), false),
-            (stored(&tagged), 2_000, [0, 6, 0, 0], Some(Reason::Tag), false),
-            (stored(&tagged), 2_000, [0, 0, 0, 6], None, true),
+            (tagged.clone(), 2_000, [0, 6, 0, 0], Some(Reason::Tag), false),
+            (tagged, 2_000, [0, 0, 0, 6], None, true),
         ] {
             let numbers: [i64; 5] = [9, floors[0], floors[1], floors[2], floors[3]];
             let line = Line::parse(&Reply::Array(numbers.map(Reply::Int).into()), 1).unwrap();

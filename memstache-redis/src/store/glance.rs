@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        client::{Client, Command, Failure, Guarded, Node, Topology},
+        client::{Client, Command, Failure, Gather, Guarded, Node, Topology},
         store::RedisStore,
     };
 
@@ -297,6 +297,7 @@ mod tests {
         let (server, clock) = (Arc::new(Noting::default()), ManualClock::new());
         let mut shared = RedisStore::builder("redis://127.0.0.1:1").unwrap().clock(clock.clone()).shared().unwrap();
         shared.client = Guarded::new(Arc::clone(&server) as Arc<dyn Client>, Arc::new(clock), Handle::current());
+        shared.gather = Gather::new(shared.client.clone(), Handle::current());
         let address = Address::plain(&Space::new(None, &KeyspaceName::new("items").unwrap()), "k").unwrap();
         let now = shared.clock.now();
         let look = async |mode| {

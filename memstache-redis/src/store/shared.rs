@@ -11,7 +11,7 @@ use tokio::{
 use super::{clocks::ServerClocks, known::Known};
 use crate::{
     builder::Settings,
-    client::{Client, Command, Guarded},
+    client::{Client, Command, Gather, Guarded},
     health::RedisHealth,
     layout::Keys,
     listen::Listeners,
@@ -27,6 +27,7 @@ const UNIT: usize = 1024;
 
 pub(crate) struct Shared {
     pub(crate) client: Guarded,
+    pub(super) gather: Arc<Gather>,
     pub(crate) raw: Arc<dyn Client>,
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
@@ -50,10 +51,11 @@ impl Shared {
     ) -> Self {
         let clock = Arc::clone(&settings.clock);
         let room = Semaphore::new(settings.max_in_flight_bytes / UNIT);
-        let (clocks, client) = (Arc::default(), Guarded::new(Arc::clone(&raw), Arc::clone(&clock), runtime));
+        let (clocks, client) = (Arc::default(), Guarded::new(Arc::clone(&raw), Arc::clone(&clock), runtime.clone()));
         let noted: Arc<ServerClocks> = Arc::clone(&clocks);
         client.keep_pulse(Arc::new(move |server, server_us, sent_at, now| noted.note(server, server_us, sent_at, now)));
         Self {
+            gather: Gather::new(client.clone(), runtime),
             client,
             raw,
             keys,

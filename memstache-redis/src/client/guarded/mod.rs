@@ -29,7 +29,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Servers that are remembered; more come only where servers keep changing their names.
 const MOST: usize = 4096;
 
-/// A client behind breakers.
+/// A client behind breakers. Clones are the same.
+#[derive(Clone)]
 pub(crate) struct Guarded(Arc<Inner>);
 
 struct Inner {

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use memstache_core::{
-    Address, ErrorKind, Explain, Get, Invalidate, KeyspaceName, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Reason, Scope, Set,
-    SetItem, Space, Store, Tag, Tags, Target, TenantId, When, Written,
+    Address, ErrorKind, Explain, Get, Invalidate, KeyspaceName, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Reason,
+    Scope, Set, SetItem, Space, Store, Tag, Tags, Target, TenantId, When, Written,
 };
 use memstache_redis::OnOversize;
 

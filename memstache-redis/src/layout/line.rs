@@ -28,9 +28,18 @@ pub(crate) enum Hides {
 }
 
 impl Line {
-    /// Reads what `line_of` of the scripts answers.
+    /// Reads what scripts answer: numbers, or what is written down of the tenant and of each space, one after the other.
     pub(crate) fn parse(reply: &Reply, spaces: usize) -> Result<Self> {
         let wrong = || Error::new(ErrorKind::Protocol, "the server answered something else than a line");
+        if let Reply::Bytes(written) = reply {
+            let (numbers, rest) = written.as_chunks::<8>();
+            if numbers.len() != 3 + 2 * spaces || !rest.is_empty() {
+                return Err(wrong());
+            }
+            let number = |at: usize| u64::from_be_bytes(numbers[at]);
+            let spaces = (0..spaces).map(|at| (number(3 + 2 * at), number(4 + 2 * at))).collect();
+            return Ok(Self { sequence: Sequence(number(0)), floor: number(1), tagged_floor: number(2), spaces });
+        }
         let Reply::Array(items) = reply else { return Err(wrong()) };
         if items.len() != 3 + 2 * spaces {
             return Err(wrong());
@@ -125,6 +134,8 @@ mod tests {
         let bytes = |numbers: &[u64]| Reply::Bytes(numbers.iter().flat_map(|n| n.to_be_bytes()).collect());
         let read = |tenant: &[u64], space: &[u64]| Line::parse_extract(&bytes(tenant), &[bytes(space)]);
         assert_eq!(read(&[6, 5, 4], &[3, 2]), Some(line(6, 5, 4, 3, 2)));
+        assert_eq!(Line::parse(&bytes(&[6, 5, 4, 3, 2]), 1).unwrap(), line(6, 5, 4, 3, 2), "both in one");
+        assert!(Line::parse(&bytes(&[6, 5, 4, 3]), 1).is_err() && Line::parse(&bytes(&[6, 5, 4, 3, 2]), 0).is_err());
         assert_eq!(read(&[6, 5], &[3, 2]), None);
         assert_eq!(read(&[6, 5, 4], &[3, 2, 1]), None);
         assert_eq!(Line::parse_extract(&bytes(&[6, 5, 4]), &[Reply::Nil]), None);

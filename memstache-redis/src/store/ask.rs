@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_util::future::{join, join_all};
 use memstache_core::{Error, Result, Sequence, Tick};
 
@@ -91,6 +91,9 @@ impl Shared {
             }
             if !cluster {
                 keys.push(tenant.keys.line.clone());
+                if script.is_by_extract() {
+                    keys.extend(tenant.extract());
+                }
             }
             async move { self.call(script, group.slot, &keys, args.as_slice(), manner).await }
         });
@@ -110,7 +113,7 @@ impl Shared {
             match answer.and_then(|answer| take_apart(answer, group, line, spaces)) {
                 Ok((server_us, line, replies)) => {
                     for (at, reply) in group.items.iter().zip(replies) {
-                        let reply = reply.into_array().ok_or_else(errors::protocol);
+                        let reply = unpacked(reply).ok_or_else(errors::protocol);
                         let (line, server_ms) = (Arc::clone(&line), server_us / 1000);
                         items[*at] = reply.map(|reply| Answer { reply, line, sent_under, server_ms, sent_at });
                     }
@@ -265,6 +268,17 @@ fn take_apart(
     Ok((time, line, items))
 }
 
+/// Reads what a script says of one item: state, version, and bytes if there are any; packed or not.
+fn unpacked(reply: Reply) -> Option<Vec<Reply>> {
+    let Reply::Bytes(mut packed) = reply else { return reply.into_array() };
+    if packed.len() < 9 {
+        return None;
+    }
+    let (state, version) = (packed.get_u8(), i64::try_from(packed.get_u64()).ok()?);
+    let rest = if packed.is_empty() { Reply::Nil } else { Reply::Bytes(packed) };
+    Some(vec![Reply::Int(i64::from(state)), Reply::Int(version), rest])
+}
+
 /// Exponential, with full jitter.
 fn backoff(least: Duration, attempt: u32, random: f64) -> Duration {
     least.saturating_mul(1 << attempt.min(6)).mul_f64(random)
@@ -307,6 +321,21 @@ mod tests {
         }
         fn reconnect(&self, _: u16) {}
         fn close(&self) {}
+    }
+
+    #[test]
+    fn what_is_packed_says_the_same() {
+        let packed = |version: u64, rest: &[u8]| {
+            unpacked(Reply::Bytes([&[2][..], &version.to_be_bytes(), rest].concat().into()))
+        };
+        let said = |rest| Some(vec![Reply::Int(2), Reply::Int(9), rest]);
+        assert_eq!(packed(9, b""), said(Reply::Nil));
+        assert_eq!(packed(9, b"head"), said(Reply::Bytes("head".into())));
+        assert_eq!(unpacked(Reply::Array(said(Reply::Nil).unwrap())), said(Reply::Nil));
+        assert_eq!(
+            (packed(u64::MAX, b""), unpacked(Reply::Bytes("short".into())), unpacked(Reply::Nil)),
+            (None, None, None)
+        );
     }
 
     #[tokio::test]

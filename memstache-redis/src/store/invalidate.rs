@@ -63,3 +63,47 @@ impl Shared {
         Ok(sequences)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use memstache_core::{BoxFuture, KeyspaceName, Space, Tag};
+    use parking_lot::Mutex;
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::{
+        client::{Client, Command, Failure, Guarded, Node, Topology},
+        store::RedisStore,
+    };
+
+    /// A server that notes how many keys each command has.
+    #[derive(Debug, Default)]
+    struct Noting(Mutex<Vec<String>>);
+
+    impl Client for Noting {
+        fn send(&self, _: u16, command: Command, _: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
+            self.0.lock().push(format!("{} {:?}", command.name, command.args[1]));
+            Box::pin(async { Ok(Reply::Array(vec![Reply::Int(1_000_000), Reply::Int(7)])) })
+        }
+        fn topology(&self) -> Arc<Topology> {
+            Arc::new(Topology { cluster: false, nodes: vec![Node::new("h".into(), 1, None)] })
+        }
+        fn reconnect(&self, _: u16) {}
+        fn close(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_tag_is_one_command_over_one_line() {
+        let server = Arc::new(Noting::default());
+        let mut shared = RedisStore::builder("redis://127.0.0.1:1").unwrap().shared().unwrap();
+        let client = Arc::clone(&server) as Arc<dyn Client>;
+        shared.client = Guarded::new(client, Arc::clone(&shared.clock), Handle::current());
+        let space = Space::new(None, &KeyspaceName::new("items").unwrap());
+        let target = Target::Tag(space, Tag::new("red").unwrap());
+        let done = shared.invalidate(&[target], &Scope::default()).await.remove(0);
+        assert_eq!(done.unwrap(), Sequence(7));
+        assert_eq!(*server.0.lock(), ["EVALSHA b\"5\""], "the line, its tags, and what plain reads need of it");
+    }
+}

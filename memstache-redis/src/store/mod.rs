@@ -22,11 +22,11 @@ mod with_redis;
 use std::{fmt, sync::Arc};
 
 use memstache_core::{
-    Coherence, Explain, Explained, Found, Get, Invalidate, Invalidated, InvalidationStream, OnMiss, Remove, Removed,
-    Result, Set, Store, Stored, Touch, Touched,
+    Coherence, Explain, Explained, Found, Get, Invalidate, Invalidated, InvalidationStream, OnMiss, PartHealth, Remove,
+    Removed, Result, Set, Store, Stored, Touch, Touched,
 };
 
-pub(crate) use self::{ask::Manner, shared::Shared};
+pub(crate) use self::{ask::Manner, explain::TIER, shared::Shared};
 use crate::{builder::RedisBuilder, health::RedisHealth, stats::RedisStats};
 
 /// Keeps entries in Redis: one server, the primary that Sentinel names, or a Cluster.
@@ -136,6 +136,13 @@ impl Store for RedisStore {
     async fn explain(&self, op: Explain) -> Result<Explained> {
         let explained = self.shared.explain(op.items.as_slice(), &op.scope).await;
         Ok(answers(op.items, explained))
+    }
+
+    /// Down while all primaries are known to be gone, degraded while one is or changes are not told. It asks nobody: see
+    /// the inherent [`health`](RedisStore::health) for that.
+    fn health(&self) -> Option<PartHealth> {
+        let (servers, stats) = (self.shared.client.topology().nodes.len(), self.shared.stats());
+        Some(stats.health(servers))
     }
 }
 

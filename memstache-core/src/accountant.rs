@@ -34,6 +34,22 @@ pub trait Accountant: fmt::Debug + Send + Sync + 'static {
 
     /// Takes note that a tenant holds less.
     fn release(&self, tenant: Option<&str>, charge: Charge);
+
+    /// Returns whether a charge that was refused is one that other entries of the same tenant should go for.
+    ///
+    /// The store evicts them one by one, and asks for the charge again each time. Say no if it would be refused even
+    /// then. Default: no.
+    fn evicts_own(&self, _tenant: Option<&str>, _charge: Charge) -> bool {
+        false
+    }
+
+    /// Returns what a tenant holds, as a multiple of its fair share of what all hold: 1.0 is just that, 0.0 nothing.
+    ///
+    /// A full store evicts for a write entries of its own tenant, or of one that is loaded at least as much. Default:
+    /// `None`, whatever its policy names. Either for all tenants or for none.
+    fn load(&self, _tenant: Option<&str>) -> Option<f64> {
+        None
+    }
 }
 
 impl<A: Accountant + ?Sized> Accountant for Arc<A> {
@@ -43,6 +59,14 @@ impl<A: Accountant + ?Sized> Accountant for Arc<A> {
 
     fn release(&self, tenant: Option<&str>, charge: Charge) {
         A::release(self, tenant, charge);
+    }
+
+    fn evicts_own(&self, tenant: Option<&str>, charge: Charge) -> bool {
+        A::evicts_own(self, tenant, charge)
+    }
+
+    fn load(&self, tenant: Option<&str>) -> Option<f64> {
+        A::load(self, tenant)
     }
 }
 

@@ -54,8 +54,8 @@ mod warm_up;
 pub use self::format::Json;
 #[cfg(feature = "memory")]
 pub use self::memory::{
-    AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, OwnPolicy,
-    PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
+    Allowance, AnyPolicy, EvictionPolicy, FairShare, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats,
+    MemoryStore, OwnPolicy, PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu, WhenOver,
 };
 #[cfg(feature = "near")]
 pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView, OnDegraded};

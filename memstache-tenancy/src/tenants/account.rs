@@ -168,6 +168,20 @@ impl Account {
         less(&self.entries, charge.entries);
     }
 
+    /// Returns whether a charge that does not fit would, if other entries of the tenant went for it, and whether they may.
+    pub(crate) fn makes_room(&self, limits: &Limits, charge: Charge) -> bool {
+        let evicts = |held: u64, more: u64, most: Option<u64>, over: OverQuota| {
+            let fits_now = most.is_none_or(|most| held.saturating_add(more) <= most);
+            fits_now || over == OverQuota::EvictOwn && most.is_none_or(|most| more <= most)
+        };
+        evicts(self.bytes(), charge.bytes as u64, limits.bytes, limits.over_bytes)
+            && evicts(self.entries(), charge.entries as u64, limits.entries, limits.over_entries)
+    }
+
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight.load(Acquire)
+    }
+
     /// Sets the weight with which it counts, and returns the one before.
     pub(crate) fn weigh(&self, weight: u32) -> u32 {
         if self.weight.load(Acquire) == weight { weight } else { self.weight.swap(weight, AcqRel) }

@@ -285,6 +285,13 @@ impl Tenants {
         })
     }
 
+    /// Works on an account that there is, under the plans that stand now.
+    fn peek<T>(&self, tenant: Option<&str>, work: impl FnOnce(&Arc<Account>, &Limits) -> T) -> Option<T> {
+        let current = self.0.current.load();
+        let work = |account: &Arc<Account>| current.limits(account).map(|limits| work(account, limits));
+        self.0.accounts.with(tenant, work).flatten()
+    }
+
     /// Lets operations of a tenant through, all or none.
     pub(crate) fn operate(&self, tenant: Option<&str>, count: u32) -> Result<(), Over> {
         let now = self.now();

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::atomic::Ordering::{AcqRel, Acquire},
+    sync::{
+        Arc,
+        atomic::Ordering::{AcqRel, Acquire},
+    },
 };
 
 use memstache_core::{Accountant, Charge, Error, ErrorKind, Result};
@@ -11,6 +14,9 @@ use super::{Tenants, account::Account};
 
 /// Keeps exact account of what each tenant holds in a memory store, and holds it to its plan:
 /// `MemoryStore::builder().accountant(tenants.clone())`.
+///
+/// A store that is full shares what it has by the plans' weights: a tenant that floods it evicts its own entries first, and
+/// what others do not use is lent.
 ///
 /// What is invalidated or cleared stays charged until the store frees it. One registry may keep account of several stores:
 /// then limits are for all of them together.
@@ -37,6 +43,17 @@ impl Accountant for Tenants {
         });
         let less = |held: u64| Some(held.saturating_sub(charge.bytes as u64));
         let _ = self.0.held.fetch_update(AcqRel, Acquire, less);
+    }
+
+    fn evicts_own(&self, tenant: Option<&str>, charge: Charge) -> bool {
+        self.peek(tenant, |account, limits| account.makes_room(limits, charge)).unwrap_or(false)
+    }
+
+    fn load(&self, tenant: Option<&str>) -> Option<f64> {
+        let of = |account: &Arc<Account>| account.bytes() as f64 / f64::from(account.weight().max(1));
+        let own = self.0.accounts.with(tenant, of).unwrap_or(0.0);
+        let (held, weights) = (self.0.held.load(Acquire), self.0.weights.load(Acquire));
+        Some(if held == 0 { 0.0 } else { own * weights as f64 / held as f64 })
     }
 }
 

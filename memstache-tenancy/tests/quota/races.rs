@@ -48,8 +48,17 @@ async fn a_burst_is_shared_exactly_while_plans_are_reloaded_and_idle_ones_swept(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_held_is_exact_after_a_storm_and_nothing_in_the_end() {
-    let kit = Kit::new(for_all(plan().entries(50).over_entries(OverQuota::Refuse)));
+async fn what_is_held_is_exact_after_a_storm_of_writes_that_are_refused() {
+    storm(OverQuota::Refuse).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_held_is_exact_after_a_storm_of_writes_that_evict() {
+    storm(OverQuota::EvictOwn).await;
+}
+
+async fn storm(over: OverQuota) {
+    let kit = Kit::new(for_all(plan().entries(50).over_entries(over)));
     let cache = kit.cache();
     let workers: Vec<_> = (0..WORKERS)
         .map(|worker| {

@@ -35,6 +35,7 @@ pub use self::{
     usage::Usage,
 };
 use crate::{
+    known::KnownTenants,
     plan::{Limits, OverQuota, Plan, Plans},
     quota::QuotaLayer,
 };
@@ -346,6 +347,13 @@ impl Tenants {
     pub(crate) fn estimate(&self, tenant: Option<&str>, work: impl FnOnce(&mut estimate::Estimate, Duration)) {
         let now = self.now();
         self.0.accounts.with(tenant, |account| account.estimate(|estimate| work(estimate, now)));
+    }
+}
+
+/// Knows the tenants that have a plan: for a `Resolver`, so that nobody else gets as far as a handler.
+impl KnownTenants for Tenants {
+    fn is_known(&self, tenant: &TenantId) -> bool {
+        self.0.current.load().plans.of(tenant).is_some()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plans that change while a service runs.
 
 use memstache_core::{ErrorKind, LoadContext};
-use memstache_tenancy::{Plan, Plans};
+use memstache_tenancy::{KnownTenants as _, Plan, Plans};
 
 use crate::kit::{Kit, for_all, kind, millis, plan, secs, settle, tenant};
 
@@ -47,6 +47,7 @@ async fn who_is_given_another_plan_has_it_and_who_is_not_known_any_more_is_refus
     assert_eq!(t.get::<u32>("x").await.unwrap(), Some(1));
     let error = u.get::<u32>("x").await.unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Invalid, "the tenant is not known"));
+    assert!(kit.tenants.is_known(&tenant("t")) && !kit.tenants.is_known(&tenant("u")));
     assert_eq!((kit.tenants.unknown_calls(), kit.tenants.usage(&tenant("u")).entries), (1, 1));
     kit.tenants.reload(plans("b").build().unwrap());
     assert_eq!(u.get::<u32>("x").await.unwrap(), Some(1), "what it held is still its own");

@@ -19,6 +19,7 @@ use crate::{
     entry::{Content, Entry, FormatId, Meta, NewEntry, Schema},
     error::{Error, Result},
     health::{Health, HealthReport, Parts},
+    load_gate::LoadGate,
     request::{Request, Response, Scope, TierReport},
 };
 
@@ -158,6 +159,8 @@ pub struct ErasedService {
     erased: Arc<Erased<dyn Dispatch>>,
     /// What is asked for its health, if anything is.
     parts: Option<Arc<Parts>>,
+    /// What stands between loads and their sources, if anything does.
+    gate: Option<Arc<dyn LoadGate>>,
 }
 
 struct Erased<S: ?Sized> {
@@ -169,12 +172,16 @@ struct Erased<S: ?Sized> {
 impl ErasedService {
     /// Erases a stack.
     pub fn new(service: impl CacheService) -> Self {
-        Self { erased: Arc::new(Erased { near: None, service: Reused::new(service) }), parts: None }
+        Self { erased: Arc::new(Erased { near: None, service: Reused::new(service) }), parts: None, gate: None }
     }
 
     /// Erases a stack that contains `near`, whose hits are answered without going through the stack: no layer sees them.
     pub fn with_try_hit(service: impl CacheService, near: impl TryHit) -> Self {
-        Self { erased: Arc::new(Erased { near: Some(Box::new(near)), service: Reused::new(service) }), parts: None }
+        Self {
+            erased: Arc::new(Erased { near: Some(Box::new(near)), service: Reused::new(service) }),
+            parts: None,
+            gate: None,
+        }
     }
 
     /// Sends a request through the stack. One allocation of its own; nothing is done before the future is polled.
@@ -200,6 +207,21 @@ impl ErasedService {
     pub fn watch(mut self, part: impl Health) -> Self {
         Arc::make_mut(self.parts.get_or_insert_default()).push(part);
         self
+    }
+
+    /// Puts a gate between the loads of all handles on this stack and their sources; [`Stack`](crate::Stack::gate_loads)
+    /// and configurations do so.
+    #[must_use]
+    pub fn with_load_gate(self, gate: impl LoadGate) -> Self {
+        self.gated(Some(Arc::new(gate)))
+    }
+
+    pub(crate) fn gated(self, gate: Option<Arc<dyn LoadGate>>) -> Self {
+        Self { gate, ..self }
+    }
+
+    pub(crate) fn load_gate(&self) -> Option<&dyn LoadGate> {
+        self.gate.as_deref()
     }
 
     pub(crate) fn with_parts(self, parts: Parts) -> Self {

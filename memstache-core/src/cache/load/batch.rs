@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 use super::{
     super::{Cache, core::Core, options::WriteOptions},
     BatchLoader, Loaded,
+    bound::Place,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
     source::Source,
@@ -103,8 +104,8 @@ async fn fly_all<F, L, T, K>(
     if claims.is_empty() {
         return;
     }
-    let pass = match source.enter() {
-        Ok(pass) => pass,
+    let (_place, pass) = match Place::take(&core).and_then(|place| Ok((place, source.enter()?))) {
+        Ok(admitted) => admitted,
         Err(error) => {
             claims.iter_mut().for_each(Claim::refused);
             return landings.into_iter().for_each(|landing| landing.land(Err(error.clone())));

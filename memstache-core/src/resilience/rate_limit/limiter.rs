@@ -108,7 +108,8 @@ impl RateLimiter {
         };
         taken.map_err(|until| {
             let wait = until.wait_time_from(governor::clock::Clock::now(self.inner.clock()));
-            Error::new(ErrorKind::Overloaded, "the rate limit is reached").with_retry_after(wait)
+            let error = Error::new(ErrorKind::Overloaded, "the rate limit is reached");
+            error.without_effect().with_retry_after(wait)
         })
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Cache, Scoped, Tenanted,
     core::{Core, LoadOptions, Random, Settings},
     counters::Counters,
-    load::Failures,
+    load::{DEFAULT_MAX_LOADS, Failures, LoadBound, Releases},
     options::{Until, WriteOptions, fraction, timeout},
 };
 use crate::{
@@ -68,6 +68,7 @@ impl CacheBuilder<()> {
             max_staleness: None,
             store_timeout: Duration::from_secs(2),
             load_timeout: Duration::from_secs(30),
+            max_loads: DEFAULT_MAX_LOADS,
             refresh_pause: Duration::from_secs(1),
         };
         Self {
@@ -207,6 +208,26 @@ impl<F> CacheBuilder<F> {
         self
     }
 
+    /// Bounds the loads at one time, of this handle, its clones and its tenants: from 1 to 1,048,576. Default: 1,024.
+    ///
+    /// A load counts from before its loader is called until its value is stored, so that this bounds what a source that
+    /// hangs is asked, and the values that are on their way to the store; a batch is one load. One load more is
+    /// [`Overloaded`](crate::ErrorKind::Overloaded) at once, and its loader is not called; where there is a stale value,
+    /// that is served. Nobody queues, so a loader that loads other keys by the same handle may find no place.
+    /// [`health`](Cache::health) has it in the part `loads`, which is degraded from seven eighths on.
+    ///
+    /// ```
+    /// # use memstache_core::{Cache, Condition, Json, MemoryStore, Stack};
+    /// let stack = Stack::over(MemoryStore::builder().build()?).build();
+    /// let cache = Cache::builder(stack).keyspace("k").format(Json).max_loads(64).build()?;
+    /// assert_eq!(cache.health().part("loads").unwrap().condition, Condition::Healthy);
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn max_loads(mut self, loads: usize) -> Self {
+        self.settings.max_loads = loads;
+        self
+    }
+
     /// Sets how long the caller who refreshes a stale value waits for the fresh one; others get the stale value at once.
     /// Default: not at all.
     pub fn soft_timeout(mut self, limit: Duration) -> Self {
@@ -273,6 +294,7 @@ impl<F> CacheBuilder<F> {
         note(timeout("store_timeout", settings.store_timeout).map(drop));
         note(timeout("load_timeout", settings.load_timeout).map(drop));
         note(bounded("refresh_pause", settings.refresh_pause).map(drop));
+        note(LoadBound::check(settings.max_loads));
         note(self.backoff.map_or(Ok(()), |(first, max)| Failures::check(first, max)));
         all_of(&wrong)?;
         keyspace
@@ -282,7 +304,10 @@ impl<F> CacheBuilder<F> {
         let Self { service, format, keyspace: _, namer, clock, random, recorder, backoff, settings } = self;
         let failures = backoff.map(|(first, max)| Failures::new(first, max));
         let (counters, flights, early) = (Counters::new(recorder), Coalesce::new(), Coalesce::new());
-        (Arc::new(Core { service, namer, clock, random, settings, counters, flights, early, failures }), format)
+        let (bound, releases) = (LoadBound::new(settings.max_loads), Releases::default());
+        let core =
+            Core { service, namer, clock, random, settings, counters, flights, early, failures, bound, releases };
+        (Arc::new(core), format)
     }
 }
 

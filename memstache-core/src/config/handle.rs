@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Section, registry::Registry, resilience::Source};
 use crate::{
-    cache::CacheBuilder,
+    cache::{CacheBuilder, DEFAULT_MAX_LOADS, MOST_LOADS},
     error::{Error, Result},
     format::Format,
     lifetime::{Lifetime, MAX_TTL},
@@ -31,6 +31,7 @@ pub(super) struct Handle<F> {
     soft_timeout: Duration,
     hard_timeout: Option<Duration>,
     keep_loading: bool,
+    max_loads: usize,
     refresh_pause: Duration,
     error_backoff: Option<Duration>,
     error_backoff_max: Duration,
@@ -56,6 +57,7 @@ impl<F: Format> Handle<F> {
             soft_timeout: Duration::ZERO,
             hard_timeout: None,
             keep_loading: false,
+            max_loads: DEFAULT_MAX_LOADS,
             refresh_pause: Duration::from_secs(1),
             error_backoff: None,
             error_backoff_max: Duration::from_secs(60),
@@ -91,6 +93,7 @@ impl<F: Format> Handle<F> {
             soft_timeout: section.span("soft_timeout", self.soft_timeout, Duration::ZERO..=HOUR),
             hard_timeout: section.time("hard_timeout", self.hard_timeout, &(MILLISECOND..=HOUR * 24), true),
             keep_loading: section.flag("keep_loading", self.keep_loading),
+            max_loads: section.count("max_loads", self.max_loads, 1..=MOST_LOADS),
             refresh_pause: section.span("refresh_pause", self.refresh_pause, Duration::ZERO..=HOUR * 24),
             error_backoff: section.time("error_backoff", self.error_backoff, &(MILLISECOND..=HOUR * 24), true),
             error_backoff_max: section.span("error_backoff_max", self.error_backoff_max, MILLISECOND..=HOUR * 24),
@@ -121,6 +124,7 @@ impl<F: Format> Handle<F> {
             .load_timeout(self.load_timeout)
             .soft_timeout(self.soft_timeout)
             .keep_loading(self.keep_loading)
+            .max_loads(self.max_loads)
             .refresh_pause(self.refresh_pause);
         let set = |builder: CacheBuilder<G>, span: Option<Duration>, set: fn(CacheBuilder<G>, Duration) -> _| match span
         {

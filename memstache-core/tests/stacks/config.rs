@@ -282,12 +282,23 @@ fn no_setting_of_a_handle_does_nothing() {
         ("soft_timeout", "'1m'"),
         ("hard_timeout", "'1m'"),
         ("keep_loading", "true"),
+        ("max_loads", "3"),
         ("refresh_pause", "'1m'"),
     ];
     for (name, value) in others {
         let changed = build(&format!("[cache]\n{name} = {value}")).unwrap().cache("k").unwrap();
         assert_ne!(format!("{plain:?}"), format!("{changed:?}"), "{name}");
     }
+}
+
+#[test]
+fn the_bound_of_loads_is_configured_and_checked() {
+    let cache = build("[cache]\nmax_loads = 7\n[keyspaces.k]\nmax_loads = 3").unwrap().cache("k").unwrap();
+    let loads = cache.health().part("loads").unwrap().to_string();
+    assert!(loads.contains("max_loads 3"), "{loads}");
+    let told = told(&CacheConfig::new().toml("[cache]\nmax_loads = 0"));
+    let [told] = told.as_slice() else { panic!("{told:?}") };
+    assert!(told.starts_with("cache.max_loads must be a whole number from 1 to 1048576, but 0 was given"), "{told}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -209,7 +209,7 @@ impl Question {
             pass_by: item.unless,
             supersede: None,
             // Zero stands for no lease.
-            nonce: fastrand::u64(1..),
+            nonce: item.lease.map(|id| id.0).filter(|id| *id != 0).unwrap_or_else(|| fastrand::u64(1..)),
             answer: None,
             busy_for: Duration::ZERO,
             line: None,

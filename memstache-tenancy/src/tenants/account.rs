@@ -112,6 +112,7 @@ impl Account {
         if let Some(rate) = &limits.rate {
             self.rate.try_take(&rate.config, now, count).map_err(|error| match error.retry_after() {
                 Some(wait) => Error::new(ErrorKind::Overloaded, "the tenant is over its operations a second")
+                    .without_effect()
                     .with_retry_after(wait),
                 None => {
                     let limit = format_args!("at most the burst of the tenant's plan ({})", rate.burst);

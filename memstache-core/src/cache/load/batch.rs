@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 use super::{
     super::{Cache, core::Core, options::WriteOptions},
     BatchLoader, Loaded,
+    bound::Place,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
     source::Source,
@@ -103,8 +104,10 @@ async fn fly_all<F, L, T, K>(
     if claims.is_empty() {
         return;
     }
-    let entered = core.enter(cache.space().tenant()).and_then(|permit| Ok((permit, source.enter()?)));
-    let (_permit, pass) = match entered {
+    let entered = Place::take(&core)
+        .and_then(|place| Ok((place, core.enter(cache.space().tenant())?)))
+        .and_then(|(place, permit)| Ok((place, permit, source.enter()?)));
+    let (_place, _permit, pass) = match entered {
         Ok(entered) => entered,
         Err(error) => {
             claims.iter_mut().for_each(Claim::refused);

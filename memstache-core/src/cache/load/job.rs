@@ -14,7 +14,7 @@ use super::{
         options::{Until, WriteOptions},
     },
     LoadContext, Loaded, Loader,
-    ask::ask,
+    ask::{ask, named},
     context::Found,
     flight::{Landed, Produced, Right, load},
     source::Source,
@@ -75,12 +75,14 @@ impl<F: Format, L> Job<F, L> {
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let (core, address) = (Arc::clone(&self.cache.core), self.address.clone());
-        let items = OneOrMany::One(GetItem { address: address.clone(), unless: Some(entry.meta.version) });
-        let scope = core.scope(Some(core.store_deadline(core.clock.now(), None)));
+        let item = GetItem::from(address.clone()).unless(entry.meta.version);
+        let items = OneOrMany::One(named(item));
+        let deadline = Some(core.store_deadline(core.clock.now(), None));
+        let scope = core.scope(deadline);
         let get = Get { items, on_miss: OnMiss::Lease, scope };
         let early = core.early.clone();
         drop(early.run(address, move || async move {
-            let (lease, entry) = match ask(&core, get).await.map(OneOrMany::into_one) {
+            let (lease, entry) = match ask(&core, get, deadline).await.map(OneOrMany::into_one) {
                 Ok(Some(Ok(Lookup::Leased(lease)))) => (lease, entry),
                 // A later value is there, and stale by now.
                 Ok(Some(Ok(Lookup::Stale(later, Some(lease))))) => (lease, later),

@@ -113,7 +113,7 @@ pub(super) fn too_many(rate: &RateConfig, items: NonZeroU32) -> Error {
 
 /// The error of a call that comes too soon.
 pub(super) fn too_soon(wait: Duration) -> Error {
-    Error::new(ErrorKind::Overloaded, "the rate limit is reached").with_retry_after(wait)
+    Error::new(ErrorKind::Overloaded, "the rate limit is reached").without_effect().with_retry_after(wait)
 }
 
 impl fmt::Debug for RateLimiter {

@@ -146,7 +146,7 @@ pub(crate) async fn a_builder_names_every_wrong_setting(kit: Kit) {
         "stale_for must be at most 3650 days",
         "negative_ttl must be above zero",
         "hard_timeout must be above zero",
-        "refresh_ahead must be from 0 to 1, but -0.5",
+        "refresh_ahead must be above 0 and at most 1, but -0.5",
         "early_refresh must be above 0 and at most 100, but 101",
         "max_staleness must be above zero",
         "store_timeout must be above zero",

@@ -4,5 +4,10 @@
 
 #[test]
 fn what_must_not_compile_does_not() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/*.rs");
+    #[cfg(feature = "http")]
+    cases.compile_fail("tests/ui/http/*.rs");
+    #[cfg(feature = "axum")]
+    cases.compile_fail("tests/ui/axum/*.rs");
 }

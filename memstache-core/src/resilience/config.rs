@@ -121,7 +121,7 @@ pub struct ResilienceSnapshot {
 }
 
 impl Resilience {
-    /// Creates the layers by the system's clock; settings out of their limits are [`Invalid`](ErrorKind::Invalid), all
+    /// Creates the layers by the system's clock; settings out of their limits are [`Invalid`](crate::ErrorKind::Invalid), all
     /// in one error.
     pub fn new(config: ResilienceConfig) -> Result<Self> {
         Self::with_clock(config, SystemClock::new())

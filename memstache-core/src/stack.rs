@@ -245,6 +245,9 @@ where
     ///
     /// What is written through this stack is seen at once. What another stack over the same store writes is heard of a
     /// moment after the write returned; [`Read::authority`](crate::Read::authority) reads pass the near cache by.
+    ///
+    /// # Panics
+    /// Not here, but with the first call outside of a tokio runtime: a task follows what changes.
     pub fn near(self, config: NearConfig) -> Stack<S, NearLayer, O, Q, M, C, E, R, T, B> {
         let leaf = self.leaf.clone();
         place!(self, near: NearLayer::new(config, leaf); leaf observe quota limit compress seal retry timeout breaker)

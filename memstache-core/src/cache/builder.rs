@@ -7,7 +7,7 @@ use super::{
     core::{Core, LoadOptions, Random, Settings},
     counters::Counters,
     load::{DEFAULT_MAX_LOADS, Failures, LoadBound, Releases},
-    options::{Until, WriteOptions, fraction, timeout},
+    options::{Until, WriteOptions, timeout},
 };
 use crate::{
     address::{Namer, Space},
@@ -20,11 +20,14 @@ use crate::{
     name::KeyspaceName,
     observe::Recorder,
     service::ErasedService,
+    util::in_unit,
 };
 
 /// Builds a [`Cache`].
 ///
-/// Nothing is checked before [`build`](Self::build); its error names every wrong setting.
+/// Nothing is checked before [`build`](Self::build); its error names every wrong setting. Times are at most 3,650 days
+/// ([`MAX_TTL`](crate::MAX_TTL)), and above zero but for those that are zero by default (`stale_for`, `soft_timeout`) and
+/// `refresh_pause`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -134,9 +137,10 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Chooses the source of numbers uniform in 0..1, for jitter and early refresh. Default: a fast generator.
+    /// Chooses the source of numbers uniform in 0..1, for jitter and early refresh; what is not within is brought there, and
+    /// NaN is 0. Default: a fast generator.
     pub fn random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
-        self.random = Arc::new(random);
+        self.random = Arc::new(move || in_unit(random()));
         self
     }
 
@@ -183,7 +187,8 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Refreshes values in the background once this fraction of their life has passed; single keys only. Default: never.
+    /// Refreshes values in the background once this fraction of their life has passed: above 0, at most 1; single keys only.
+    /// Default: never.
     pub fn refresh_ahead(mut self, fraction: f64) -> Self {
         self.settings.load.refresh_ahead = Some(fraction);
         self
@@ -196,7 +201,8 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Bounds each call to the store. Default: 2 s.
+    /// Bounds each call to the store: a whole `get` or `set`, and each of the store's parts of a loading call. A loading call as
+    /// a whole ends by [`hard_timeout`](Self::hard_timeout). Default: 2 s.
     pub fn store_timeout(mut self, limit: Duration) -> Self {
         self.settings.store_timeout = limit;
         self
@@ -235,7 +241,9 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Sets how long a caller that has no value waits for one. Default: the load timeout.
+    /// Sets how long a caller that has no value waits for one: the deadline of `get_or_load` and `get_many_or_load`, unless the
+    /// call has a [`timeout`](crate::LoadBuilder::timeout). Default: the [load timeout](Self::load_timeout), 30 s, and not the
+    /// store's.
     pub fn hard_timeout(mut self, limit: Duration) -> Self {
         self.settings.load.hard_timeout = Some(limit);
         self
@@ -252,7 +260,13 @@ impl<F> CacheBuilder<F> {
     /// While it is open, loads fail at once with [`Unavailable`](crate::ErrorKind::Unavailable) and
     /// [when to try again](Error::retry_after); stale values are served as after any failed load. A load fails by its
     /// loader's error or panic, its timeout, or when everybody who waited for it ran out of time; that the source has no
-    /// such key is an answer. Give caches of one source the same breaker.
+    /// such key is an answer, and a loader's own memstache [`Error`] is judged by
+    /// [what it is](crate::resilience::Verdict::of).
+    ///
+    /// Give caches of one source the same breaker. A load that a loader asks for, of another key or another cache, is a part of
+    /// its own load, and is let through with it; not so in a task that the loader spawns, whose refusal then says nothing about
+    /// the source. The breaker must be [probed by requests](crate::resilience::Probing::Requests): nobody probes a source apart,
+    /// so that one of [`leaf`](crate::resilience::BreakerConfig::leaf) is [`Invalid`](crate::ErrorKind::Invalid).
     ///
     /// ```
     /// # fn f(builder: memstache_core::CacheBuilder<()>) -> memstache_core::Result<()> {
@@ -337,10 +351,13 @@ impl LoadOptions {
         let negative_ttl = self.negative_ttl.and_then(|ttl| timeout("negative_ttl", ttl).err());
         let soft_timeout = bounded("soft_timeout", self.soft_timeout).err();
         let hard_timeout = self.hard_timeout.and_then(|limit| timeout("hard_timeout", limit).err());
-        let refresh_ahead = self.refresh_ahead.and_then(|part| fraction("refresh_ahead", part).err());
+        // Nothing passed of a life is every hit.
+        let part = self.refresh_ahead.filter(|part| !(*part > 0.0 && *part <= 1.0));
+        let refresh_ahead = part.map(|part| Error::invalid("refresh_ahead", "above 0 and at most 1", part));
         let beta = self.early_refresh.filter(|beta| !(*beta > 0.0 && *beta <= 100.0));
         let early_refresh = beta.map(|beta| Error::invalid("early_refresh", "above 0 and at most 100", beta));
-        [negative_ttl, soft_timeout, hard_timeout, refresh_ahead, early_refresh].into_iter().flatten()
+        let source = self.source.check().err();
+        [negative_ttl, soft_timeout, hard_timeout, refresh_ahead, early_refresh, source].into_iter().flatten()
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Section, registry::Registry, resilience::Source};
+use super::{Section, registry::Registry, resilience::Source, units::Span};
 use crate::{
     cache::{CacheBuilder, DEFAULT_MAX_LOADS, MOST_LOADS},
-    error::{Error, Result},
     format::Format,
-    lifetime::{Lifetime, MAX_TTL},
+    lifetime::MAX_TTL,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -86,7 +85,7 @@ impl<F: Format> Handle<F> {
             jitter: section.number("jitter", self.jitter, 0.0..=1.0),
             negative_ttl: section.time("negative_ttl", self.negative_ttl, &lives(), true),
             max_staleness: section.time("max_staleness", self.max_staleness, &lives(), true),
-            refresh_ahead: section.real("refresh_ahead", self.refresh_ahead, &(0.0..=1.0), true),
+            refresh_ahead: section.real("refresh_ahead", self.refresh_ahead, &(0.001..=1.0), true),
             early_refresh: section.real("early_refresh", self.early_refresh, &(0.001..=100.0), true),
             store_timeout: section.span("store_timeout", self.store_timeout, MILLISECOND..=HOUR),
             load_timeout: section.span("load_timeout", self.load_timeout, MILLISECOND..=HOUR * 24),
@@ -101,18 +100,34 @@ impl<F: Format> Handle<F> {
         }
     }
 
-    /// Checks what the settings say about each other.
-    pub(super) fn check(&self) -> Result<()> {
-        let unlimited = Lifetime::UNLIMITED;
-        let with_ttl = self.ttl.map_or(Ok(unlimited), |ttl| unlimited.with_ttl(ttl))?;
-        self.sliding.map_or(Ok(with_ttl), |window| with_ttl.with_sliding(window))?;
-        match self.error_backoff.filter(|first| *first > self.error_backoff_max) {
-            Some(first) => {
-                let limit = format_args!("at most error_backoff_max ({:?})", self.error_backoff_max);
-                Err(Error::invalid("error_backoff", limit, format_args!("{first:?}")))
-            }
-            None => Ok(()),
+    /// Notes what the settings say against each other, and which of them have no effect.
+    pub(super) fn check(&self, section: &mut Section<'_>) {
+        if let Some((key, why)) = self.disagreement() {
+            section.refuse(key, why);
         }
+        if self.error_backoff.is_none() {
+            section.warn("error_backoff_max", "has no effect: errors are not remembered without error_backoff");
+        }
+        let limit = self.load_timeout;
+        let ends = format!("is longer than load_timeout ({}), which ends the load before", Span(limit));
+        if self.hard_timeout.is_some_and(|hard| hard > limit) {
+            section.warn("hard_timeout", &ends);
+        }
+        if self.soft_timeout > limit {
+            section.warn("soft_timeout", &ends);
+        }
+    }
+
+    /// Returns which setting does not go with another one, and why.
+    pub(super) fn disagreement(&self) -> Option<(&'static str, String)> {
+        let above = |given: Option<Duration>, most: Duration| given.filter(|given| *given > most);
+        let told =
+            |what: &str, most, given| format!("must be at most {what} ({}), but {} was given", Span(most), Span(given));
+        if let Some((ttl, window)) = self.ttl.and_then(|ttl| Some((ttl, above(self.sliding, ttl)?))) {
+            return Some(("sliding", told("the ttl", ttl, window)));
+        }
+        let max = self.error_backoff_max;
+        above(self.error_backoff, max).map(|first| ("error_backoff", told("error_backoff_max", max, first)))
     }
 
     /// Sets them on a builder.

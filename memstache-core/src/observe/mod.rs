@@ -10,13 +10,13 @@ mod recorder;
 mod registry;
 mod service;
 pub(crate) mod span;
+mod told;
 
 #[cfg(feature = "metrics")]
 mod facade;
 
 #[cfg(feature = "metrics")]
 pub use self::facade::MetricsRecorder;
-pub(crate) use self::recorder::ending;
 pub use self::{
     future::ObserveFuture,
     instruments::{Attribute, INSTRUMENTS, Instrument, InstrumentKind},
@@ -33,3 +33,4 @@ pub(crate) use self::{
     instruments::{SIGNALS, TELEMETRY_DROPPED},
     registry::{Buckets, Sample, Value},
 };
+pub(crate) use self::{recorder::ending, told::Told};

@@ -28,6 +28,7 @@ mod retry;
 mod share;
 mod timeout;
 
+pub(crate) use self::breaker::Within;
 pub use self::{
     breaker::{
         Admitted, Breaker, BreakerConfig, BreakerFuture, BreakerLayer, BreakerService, BreakerSnapshot, BreakerState,

@@ -41,7 +41,7 @@ impl<S> CacheService for S where
 }
 
 /// Readies a clone and calls it.
-#[cfg(any(feature = "near", feature = "test-util", test))]
+#[cfg(any(feature = "near", feature = "resilience", feature = "test-util", test))]
 pub(crate) async fn oneshot<S: CacheService>(mut service: S, request: Request) -> Result<Response> {
     std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
     service.call(request).await.map_err(Into::into)

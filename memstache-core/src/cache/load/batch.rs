@@ -78,7 +78,7 @@ impl<F: Format, L> Batch<F, L> {
         if !aboard.is_empty() {
             let (cache, loader) = (self.cache.clone(), Arc::clone(&self.loader));
             let span = span::load(cache.space().keyspace(), aboard.len());
-            let (write, negative_ttl, source) = (self.write.clone(), self.negative_ttl, self.source.clone());
+            let (write, negative_ttl, source) = (self.write.clone(), self.negative_ttl, self.source.here());
             tokio::spawn(fly_all(cache, loader, write, negative_ttl, source, aboard).instrument(span));
         }
         joined
@@ -117,7 +117,7 @@ async fn fly_all<F, L, T, K>(
     claims.iter_mut().for_each(Claim::begins);
     let names = keys.iter().map(|(key, _)| key.clone()).collect();
     let produce = async {
-        let brought = loader.load(names).await?;
+        let brought = source.around(loader.load(names)).await?;
         Ok(produce_all(&cache, &keys, brought, &write, negative_ttl))
     };
     let produced = bounded(&core, started, keeping(&core, &claims, guarded(produce, &landings))).await;

@@ -100,7 +100,7 @@ impl Registry {
     }
 
     /// Asks what a tier of a cache holds each time that somebody reads the registry. Another question for the same tier
-    /// takes this one's place.
+    /// takes this one's place. A question that panics is answered by no series.
     ///
     /// # Errors
     /// As of [`recorder`](Self::recorder).
@@ -201,6 +201,16 @@ mod tests {
             "the number of caches of a registry must be at most 1000, but one more was given"
         );
         assert!(registry.recorder("c7").is_ok(), "those that are there are");
+    }
+
+    #[test]
+    fn a_question_that_panics_takes_no_other_with_it() {
+        let registry = Registry::new();
+        registry.watch("a", Tier::Near, || panic!("on purpose")).unwrap();
+        registry.watch("a", Tier::Store, TierUse::default).unwrap();
+        let text = registry.prometheus_text();
+        assert!(text.contains("memstache_tier_entries{memstache_cache=\"a\",memstache_tier=\"store\"} 0"), "{text}");
+        assert!(!text.contains("memstache_tier=\"near\""), "{text}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::Result,
     service::{CacheService, ErasedService},
+    util::in_unit,
 };
 
 /// Repeats what is retryable and idempotent.
@@ -70,10 +71,15 @@ impl RetryLayer {
         Self(self.0.map(|shared| Shared::new(shared.config, clock, Arc::clone(&shared.random))))
     }
 
-    /// Chooses the source of numbers uniform in 0..1 that spread the pauses. Default: a fast generator.
+    /// Chooses the source of numbers uniform in 0..1 that spread the pauses; what is not within is brought there, and NaN is 0.
+    /// Default: a fast generator.
     #[must_use]
     pub fn with_random(self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
-        Self(self.0.map(|shared| Shared::new(shared.config, Arc::clone(&shared.clock), Arc::new(random))))
+        Self(
+            self.0.map(|shared| {
+                Shared::new(shared.config, Arc::clone(&shared.clock), Arc::new(move || in_unit(random())))
+            }),
+        )
     }
 
     /// Returns what was repeated.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::error::Result;
+use crate::{clock::BoxFuture, error::Result, name::TenantId};
 
 /// Watches and limits what each tenant holds in a store, exactly.
 ///
@@ -98,4 +98,54 @@ impl Accountant for NoAccountant {
     }
 
     fn release(&self, _: Option<&str>, _: Charge) {}
+}
+
+/// Estimates what a tenant holds in a store that cannot say so exactly: where keys expire silently, such as Redis.
+///
+/// Whoever meters tenants by what they write asks it now and then, and goes on from its answer.
+///
+/// ```
+/// use memstache_core::{BoxFuture, Result, SampledUse, TenantId, UsageSampler};
+///
+/// /// What somebody counted elsewhere.
+/// #[derive(Debug)]
+/// struct Told(u64, u64);
+///
+/// impl UsageSampler for Told {
+///     fn sample<'a>(&'a self, _tenant: &'a TenantId) -> BoxFuture<'a, Result<SampledUse>> {
+///         Box::pin(async { Ok(SampledUse::new(self.0, self.1)) })
+///     }
+/// }
+/// ```
+pub trait UsageSampler: fmt::Debug + Send + Sync + 'static {
+    /// Estimates what a tenant holds now. The implementation says how far it may be off.
+    ///
+    /// Errors: those of the store.
+    ///
+    /// # Cancellation
+    /// Dropping the future ends the sampling; nothing is changed by it.
+    fn sample<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<SampledUse>>;
+}
+
+impl<U: UsageSampler + ?Sized> UsageSampler for Arc<U> {
+    fn sample<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<SampledUse>> {
+        U::sample(self, tenant)
+    }
+}
+
+/// What a tenant is thought to hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SampledUse {
+    /// Bytes: key, value and the store's overhead.
+    pub bytes: u64,
+    /// Entries.
+    pub entries: u64,
+}
+
+impl SampledUse {
+    /// Creates what somebody found.
+    pub const fn new(bytes: u64, entries: u64) -> Self {
+        Self { bytes, entries }
+    }
 }

@@ -102,6 +102,7 @@ struct Repr {
     retryable: bool,
     retry_after: Option<Duration>,
     version: Option<Version>,
+    effect: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -114,6 +115,7 @@ impl Error {
             retryable: kind.is_transient(),
             retry_after: None,
             version: None,
+            effect: true,
             source: None,
         }))
     }
@@ -156,6 +158,20 @@ impl Error {
     pub fn with_retryable(mut self, retryable: bool) -> Self {
         Arc::make_mut(&mut self.0).retryable = retryable;
         self
+    }
+
+    /// Says that the call did nothing: nothing was written, and no lease was granted, so that none need be released.
+    ///
+    /// For what refuses calls before they are made, and for stores that know it.
+    #[must_use]
+    pub fn without_effect(mut self) -> Self {
+        Arc::make_mut(&mut self.0).effect = false;
+        self
+    }
+
+    /// Returns whether the call may have done something in spite of its error. Default: true.
+    pub fn may_have_effect(&self) -> bool {
+        self.0.effect
     }
 
     /// Returns the kind.

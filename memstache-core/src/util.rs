@@ -44,3 +44,21 @@ pub(crate) fn protocol(what: &'static str) -> Error {
 pub(crate) fn whole_millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A number of 0..=1, whatever a source of random ones brought: NaN is 0.
+pub(crate) const fn in_unit(number: f64) -> f64 {
+    // Not `clamp`, which keeps NaN.
+    number.max(0.0).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_brought_into_the_unit_interval() {
+        for (given, is) in [(0.5, 0.5), (-1.0, 0.0), (2.0, 1.0), (f64::NAN, 0.0), (f64::INFINITY, 1.0)] {
+            assert_eq!(in_unit(given), is, "{given}");
+        }
+    }
+}

@@ -756,7 +756,7 @@ async fn look(cache: &Cache<Json>, turn: u64, source: &Arc<Source>, authority: b
         }
         _ => {
             let load = move |_| async move { Ok::<_, Infallible>(load().await) };
-            let read = cache.get_or_load("a", load).tags(["t"]).refresh_ahead(0.0);
+            let read = cache.get_or_load("a", load).tags(["t"]).refresh_ahead(f64::MIN_POSITIVE);
             Some(if authority { read.authority().await } else { read.await }.unwrap())
         }
     }

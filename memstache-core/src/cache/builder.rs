@@ -6,8 +6,8 @@ use super::{
     Cache, Scoped, Tenanted,
     core::{Core, LoadOptions, Random, Settings},
     counters::Counters,
-    load::Failures,
-    options::{Until, WriteOptions, fraction, timeout},
+    load::{DEFAULT_MAX_LOADS, Failures, LoadBound, Releases},
+    options::{Until, WriteOptions, timeout},
 };
 use crate::{
     address::{Namer, Space},
@@ -20,11 +20,14 @@ use crate::{
     name::KeyspaceName,
     observe::Recorder,
     service::ErasedService,
+    util::in_unit,
 };
 
 /// Builds a [`Cache`].
 ///
-/// Nothing is checked before [`build`](Self::build); its error names every wrong setting.
+/// Nothing is checked before [`build`](Self::build); its error names every wrong setting. Times are at most 3,650 days
+/// ([`MAX_TTL`](crate::MAX_TTL)), and above zero but for those that are zero by default (`stale_for`, `soft_timeout`) and
+/// `refresh_pause`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,6 +71,7 @@ impl CacheBuilder<()> {
             max_staleness: None,
             store_timeout: Duration::from_secs(2),
             load_timeout: Duration::from_secs(30),
+            max_loads: DEFAULT_MAX_LOADS,
             refresh_pause: Duration::from_secs(1),
         };
         Self {
@@ -133,9 +137,10 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Chooses the source of numbers uniform in 0..1, for jitter and early refresh. Default: a fast generator.
+    /// Chooses the source of numbers uniform in 0..1, for jitter and early refresh; what is not within is brought there, and
+    /// NaN is 0. Default: a fast generator.
     pub fn random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
-        self.random = Arc::new(random);
+        self.random = Arc::new(move || in_unit(random()));
         self
     }
 
@@ -182,7 +187,8 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Refreshes values in the background once this fraction of their life has passed; single keys only. Default: never.
+    /// Refreshes values in the background once this fraction of their life has passed: above 0, at most 1; single keys only.
+    /// Default: never.
     pub fn refresh_ahead(mut self, fraction: f64) -> Self {
         self.settings.load.refresh_ahead = Some(fraction);
         self
@@ -195,7 +201,8 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Bounds each call to the store. Default: 2 s.
+    /// Bounds each call to the store: a whole `get` or `set`, and each of the store's parts of a loading call. A loading call as
+    /// a whole ends by [`hard_timeout`](Self::hard_timeout). Default: 2 s.
     pub fn store_timeout(mut self, limit: Duration) -> Self {
         self.settings.store_timeout = limit;
         self
@@ -207,6 +214,26 @@ impl<F> CacheBuilder<F> {
         self
     }
 
+    /// Bounds the loads at one time, of this handle, its clones and its tenants: from 1 to 1,048,576. Default: 1,024.
+    ///
+    /// A load counts from before its loader is called until its value is stored, so that this bounds what a source that
+    /// hangs is asked, and the values that are on their way to the store; a batch is one load. One load more is
+    /// [`Overloaded`](crate::ErrorKind::Overloaded) at once, and its loader is not called; where there is a stale value,
+    /// that is served. Nobody queues, so a loader that loads other keys by the same handle may find no place.
+    /// [`health`](Cache::health) has it in the part `loads`, which is degraded from seven eighths on.
+    ///
+    /// ```
+    /// # use memstache_core::{Cache, Condition, Json, MemoryStore, Stack};
+    /// let stack = Stack::over(MemoryStore::builder().build()?).build();
+    /// let cache = Cache::builder(stack).keyspace("k").format(Json).max_loads(64).build()?;
+    /// assert_eq!(cache.health().part("loads").unwrap().condition, Condition::Healthy);
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn max_loads(mut self, loads: usize) -> Self {
+        self.settings.max_loads = loads;
+        self
+    }
+
     /// Sets how long the caller who refreshes a stale value waits for the fresh one; others get the stale value at once.
     /// Default: not at all.
     pub fn soft_timeout(mut self, limit: Duration) -> Self {
@@ -214,7 +241,9 @@ impl<F> CacheBuilder<F> {
         self
     }
 
-    /// Sets how long a caller that has no value waits for one. Default: the load timeout.
+    /// Sets how long a caller that has no value waits for one: the deadline of `get_or_load` and `get_many_or_load`, unless the
+    /// call has a [`timeout`](crate::LoadBuilder::timeout). Default: the [load timeout](Self::load_timeout), 30 s, and not the
+    /// store's.
     pub fn hard_timeout(mut self, limit: Duration) -> Self {
         self.settings.load.hard_timeout = Some(limit);
         self
@@ -231,7 +260,13 @@ impl<F> CacheBuilder<F> {
     /// While it is open, loads fail at once with [`Unavailable`](crate::ErrorKind::Unavailable) and
     /// [when to try again](Error::retry_after); stale values are served as after any failed load. A load fails by its
     /// loader's error or panic, its timeout, or when everybody who waited for it ran out of time; that the source has no
-    /// such key is an answer. Give caches of one source the same breaker.
+    /// such key is an answer, and a loader's own memstache [`Error`] is judged by
+    /// [what it is](crate::resilience::Verdict::of).
+    ///
+    /// Give caches of one source the same breaker. A load that a loader asks for, of another key or another cache, is a part of
+    /// its own load, and is let through with it; not so in a task that the loader spawns, whose refusal then says nothing about
+    /// the source. The breaker must be [probed by requests](crate::resilience::Probing::Requests): nobody probes a source apart,
+    /// so that one of [`leaf`](crate::resilience::BreakerConfig::leaf) is [`Invalid`](crate::ErrorKind::Invalid).
     ///
     /// ```
     /// # fn f(builder: memstache_core::CacheBuilder<()>) -> memstache_core::Result<()> {
@@ -273,6 +308,7 @@ impl<F> CacheBuilder<F> {
         note(timeout("store_timeout", settings.store_timeout).map(drop));
         note(timeout("load_timeout", settings.load_timeout).map(drop));
         note(bounded("refresh_pause", settings.refresh_pause).map(drop));
+        note(LoadBound::check(settings.max_loads));
         note(self.backoff.map_or(Ok(()), |(first, max)| Failures::check(first, max)));
         all_of(&wrong)?;
         keyspace
@@ -282,7 +318,10 @@ impl<F> CacheBuilder<F> {
         let Self { service, format, keyspace: _, namer, clock, random, recorder, backoff, settings } = self;
         let failures = backoff.map(|(first, max)| Failures::new(first, max));
         let (counters, flights, early) = (Counters::new(recorder), Coalesce::new(), Coalesce::new());
-        (Arc::new(Core { service, namer, clock, random, settings, counters, flights, early, failures }), format)
+        let (bound, releases) = (LoadBound::new(settings.max_loads), Releases::default());
+        let core =
+            Core { service, namer, clock, random, settings, counters, flights, early, failures, bound, releases };
+        (Arc::new(core), format)
     }
 }
 
@@ -312,10 +351,13 @@ impl LoadOptions {
         let negative_ttl = self.negative_ttl.and_then(|ttl| timeout("negative_ttl", ttl).err());
         let soft_timeout = bounded("soft_timeout", self.soft_timeout).err();
         let hard_timeout = self.hard_timeout.and_then(|limit| timeout("hard_timeout", limit).err());
-        let refresh_ahead = self.refresh_ahead.and_then(|part| fraction("refresh_ahead", part).err());
+        // Nothing passed of a life is every hit.
+        let part = self.refresh_ahead.filter(|part| !(*part > 0.0 && *part <= 1.0));
+        let refresh_ahead = part.map(|part| Error::invalid("refresh_ahead", "above 0 and at most 1", part));
         let beta = self.early_refresh.filter(|beta| !(*beta > 0.0 && *beta <= 100.0));
         let early_refresh = beta.map(|beta| Error::invalid("early_refresh", "above 0 and at most 100", beta));
-        [negative_ttl, soft_timeout, hard_timeout, refresh_ahead, early_refresh].into_iter().flatten()
+        let source = self.source.check().err();
+        [negative_ttl, soft_timeout, hard_timeout, refresh_ahead, early_refresh, source].into_iter().flatten()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     counters::Counters,
-    load::{Failures, Landed, Source},
+    load::{Failures, Landed, LoadBound, Releases, Source},
     options::{WriteOptions, timeout},
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
+    load_gate::LoadPermit,
     observe::Rejection,
     request::{Get, Lookup, Operation, Request, Response, Scope},
     service::ErasedService,
@@ -31,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) max_staleness: Option<Duration>,
     pub(crate) store_timeout: Duration,
     pub(crate) load_timeout: Duration,
+    pub(crate) max_loads: usize,
     /// How long after a failed refresh the next one may start.
     pub(crate) refresh_pause: Duration,
 }
@@ -70,6 +72,10 @@ pub(crate) struct Core {
     /// Early refreshes that are being asked for.
     pub(crate) early: Coalesce<Address, ()>,
     pub(crate) failures: Option<Failures>,
+    /// How many loads there may be at a time.
+    pub(crate) bound: LoadBound,
+    /// Leases that are to be released.
+    pub(crate) releases: Releases,
 }
 
 impl Core {
@@ -118,6 +124,11 @@ impl Core {
             Some(Err(error)) => Err(unsure(error, reads)),
             None => Err(cut_off(reads)),
         }
+    }
+
+    /// Asks whether a tenant may load.
+    pub(crate) fn enter(&self, tenant: Option<&str>) -> Result<LoadPermit> {
+        self.service.load_gate().map_or_else(|| Ok(LoadPermit::free()), |gate| gate.enter(tenant))
     }
 
     /// Lets nobody join a load from before an invalidation, which has just ended.

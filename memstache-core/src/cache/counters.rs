@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     error::{Error, ErrorKind},
-    observe::{Ending, Event, Fill, Recorder, Rejection, ending},
+    observe::{Ending, Event, Fill, Recorder, Rejection, Told, ending},
     striped::Striped,
 };
 
@@ -85,7 +85,7 @@ macro_rules! counters {
             /// Hits that were answered at once: requests that are counted once, when they end.
             at_once: Striped,
             /// Who is told as well.
-            recorder: Option<Arc<dyn Recorder>>,
+            recorder: Option<Told<dyn Recorder>>,
             $($name: AtomicU64,)*
         }
 
@@ -133,7 +133,7 @@ fn add(counter: &AtomicU64, count: u64) {
 
 impl Counters {
     pub(crate) fn new(recorder: Option<Arc<dyn Recorder>>) -> Self {
-        Self { recorder, ..Self::default() }
+        Self { recorder: recorder.map(Told::new), ..Self::default() }
     }
 
     /// Opens the count of `keys` requests; each must be [answered](Counted::answered), or is cancelled.

@@ -18,6 +18,8 @@ mod write_many;
 use std::{fmt, sync::Arc};
 
 use self::core::Core;
+#[cfg(feature = "config")]
+pub(crate) use self::load::{DEFAULT_MAX_LOADS, MOST_LOADS};
 pub(crate) use self::options::{Until, WriteOptions, write_setters};
 pub use self::{
     builder::CacheBuilder,
@@ -149,7 +151,8 @@ impl<F, S> Cache<F, S> {
         self.core.flights.len()
     }
 
-    /// Says how the parts of the stack are, and the loads of this handle.
+    /// Says how the parts of the stack are, and the loads of this handle: those are degraded near
+    /// [`max_loads`](CacheBuilder::max_loads).
     ///
     /// Asked are those parts that the stack [watches](crate::Stack::watch); none of them talks to anybody for it. A loader
     /// or a store that hangs is told by the breaker, if there is one.
@@ -159,6 +162,7 @@ impl<F, S> Cache<F, S> {
             .with("in_flight", self.loads_in_flight())
             .with("failed", stats.load_failures)
             .with("without_store", stats.loads_degraded);
+        let loads = self.core.bound.judge(loads);
         self.core.service.health().parts.into_iter().chain([loads]).collect()
     }
 

@@ -15,7 +15,7 @@ use super::{
     registry::{Backend, Place, PlacedLayer, Registry},
     resilience::Guards,
     section::Reader,
-    spell::hint,
+    spell::shown,
 };
 use crate::{
     format::Format,
@@ -43,13 +43,18 @@ impl CacheConfig {
             clock: Arc::clone(&self.clock),
             problems: RefCell::new(self.problems.clone()),
             settings: RefCell::default(),
+            warnings: RefCell::default(),
         };
         let made = Plan::read(&reader, sections(&self.figment, &reader), registry);
         let (problems, settings) = (reader.problems.into_inner(), reader.settings.into_inner());
         match made {
             Some(plan) if problems.is_empty() => {
-                let configured = plan.put_together(Arc::clone(&self.clock), settings.into());
-                configured.map_err(|problem| ConfigError::new(vec![problem]))
+                let warnings = reader.warnings.into_inner().into_told();
+                if !warnings.is_empty() {
+                    tracing::warn!(settings = warnings.len(), "settings of the configuration have no effect");
+                }
+                let configured = plan.put_together(Arc::clone(&self.clock), settings.into(), warnings.into());
+                configured.map_err(ConfigError::new)
             }
             _ => Err(ConfigError::new(problems)),
         }
@@ -83,7 +88,7 @@ impl<F: Format> Plan<F> {
     fn read(reader: &Reader<'_>, mut sections: Dict, registry: &Registry<F>) -> Option<Self> {
         let mut section = Section::new(reader, CACHE.to_owned(), sections.remove(CACHE));
         let cache = Handle::new(registry).read(&mut section, registry);
-        check(&cache, &section);
+        cache.check(&mut section);
         section.finish();
         let keyspaces = keyspaces(reader, sections.remove(KEYSPACES), &cache, registry);
         let backend = backend(reader, sections.remove(BACKEND), registry);
@@ -101,7 +106,7 @@ impl<F: Format> Plan<F> {
         let known = known.chain(Place::INNERMOST_FIRST.iter().rev().map(|place| place.as_str()));
         let known = known.chain([RESILIENCE]);
         for (name, value) in &sections {
-            reader.note(name, format!("is unknown; {}", hint(name, known.clone())), Some(value));
+            reader.unknown("", name, known.clone(), value);
         }
         Some(Self { cache, keyspaces, backend: backend?, near, guards, layers })
     }
@@ -110,10 +115,11 @@ impl<F: Format> Plan<F> {
         self,
         clock: Arc<dyn crate::clock::Clock>,
         settings: Arc<[super::Setting]>,
+        warnings: Arc<[Problem]>,
     ) -> Result<Configured<F>, Problem> {
         let Self { cache, keyspaces, backend, near, guards, mut layers } = self;
         let (mut service, mut above, mut below) = (backend.service, Parts::default(), Parts::default());
-        let (mut view, mut recorder, mut metrics) = (None, None, None);
+        let (mut view, mut recorder, mut metrics, mut gate) = (None, None, None, None);
         for place in Place::INNERMOST_FIRST {
             // Quotas and what is observed are above the near cache, all others below.
             if place == Place::Quota
@@ -128,6 +134,7 @@ impl<F: Format> Plan<F> {
                 if view.is_some() { &mut above } else { &mut below }.append(layer.parts);
                 recorder = layer.recorder.or(recorder);
                 metrics = layer.metrics.or(metrics);
+                gate = layer.gate.or(gate);
             }
             if let Some(guards) = &guards {
                 service = guards.wrap(place, service);
@@ -156,7 +163,7 @@ impl<F: Format> Plan<F> {
             message: format!("cannot be used: {error}"),
             source: None,
         })?;
-        let service = service.with_parts(above);
+        let service = service.with_parts(above).gated(gate);
         Ok(Configured {
             service,
             near: view,
@@ -164,18 +171,12 @@ impl<F: Format> Plan<F> {
             cache,
             keyspaces,
             settings,
+            warnings,
             recorder,
             metrics,
             #[cfg(feature = "resilience")]
             guards,
         })
-    }
-}
-
-/// Checks what settings of a handle say about each other.
-fn check<F: Format>(handle: &Handle<F>, section: &Section<'_>) {
-    if let Err(error) = handle.check() {
-        section.failed(&error);
     }
 }
 
@@ -194,15 +195,15 @@ fn keyspaces<F: Format>(
         }
     };
     let read = |(name, value): (String, Value)| {
-        let path = format!("{KEYSPACES}.{name}");
+        let path = format!("{KEYSPACES}.{}", shown(&name));
         if let Err(error) = KeyspaceName::new(&name) {
             reader.note(&path, format!("names no keyspace: {error}"), Some(&value));
         }
         let mut section = Section::new(reader, path, Some(value)).inheriting();
         let handle = cache.read(&mut section, registry);
         // What is wrong with all of them is told once.
-        if cache.check().is_ok() {
-            check(&handle, &section);
+        if cache.disagreement().is_none() {
+            handle.check(&mut section);
         }
         section.finish();
         (name, handle)
@@ -235,6 +236,9 @@ fn near(reader: &Reader<'_>, value: Option<Value>, coherent: bool) -> Option<Nea
     let config = config.map(|config| config.with_clock(section.clock()).with_on_degraded(on_degraded));
     let config = config.map(|config| config.with_policy(move |share| policy(share)));
     section.finish();
+    if bytes.is_none() {
+        reader.without_effect(NEAR, &["max_bytes"], "there is no near cache without max_bytes");
+    }
     config
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 #[cfg(feature = "resilience")]
 use super::resilience::Guards;
-use super::{Setting, handle::Handle};
+use super::{Problem, Setting, handle::Handle};
 use crate::{
     cache::{Cache, CacheBuilder, Tenanted},
     clock::Clock,
@@ -26,6 +26,7 @@ pub struct Configured<F> {
     pub(super) cache: Handle<F>,
     pub(super) keyspaces: BTreeMap<String, Handle<F>>,
     pub(super) settings: Arc<[Setting]>,
+    pub(super) warnings: Arc<[Problem]>,
     pub(super) recorder: Option<Arc<dyn Recorder>>,
     pub(super) metrics: Option<observe::Registry>,
     #[cfg(feature = "resilience")]
@@ -64,6 +65,22 @@ impl<F: Format> Configured<F> {
     /// Returns every setting that was read, with its value, its default and where it came from.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// Returns the settings that differ from their defaults and have no effect, because of what others say: for the log of
+    /// a service. The first hundred.
+    ///
+    /// ```
+    /// use memstache_core::config::{CacheConfig, Registry};
+    ///
+    /// let built = CacheConfig::new().toml("near.policy = 'sieve'").build(&Registry::new())?;
+    /// let [warning] = built.warnings() else { panic!("there is one") };
+    /// assert_eq!(warning.path, "near.policy");
+    /// assert_eq!(warning.message, "has no effect: there is no near cache without max_bytes");
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     /// Starts building a handle on a keyspace, with all that is configured for it: to add a schema, or a namer.

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Section, registry::Registry, resilience::Source};
+use super::{Section, registry::Registry, resilience::Source, units::Span};
 use crate::{
-    cache::CacheBuilder,
-    error::{Error, Result},
+    cache::{CacheBuilder, DEFAULT_MAX_LOADS, MOST_LOADS},
     format::Format,
-    lifetime::{Lifetime, MAX_TTL},
+    lifetime::MAX_TTL,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -31,6 +30,7 @@ pub(super) struct Handle<F> {
     soft_timeout: Duration,
     hard_timeout: Option<Duration>,
     keep_loading: bool,
+    max_loads: usize,
     refresh_pause: Duration,
     error_backoff: Option<Duration>,
     error_backoff_max: Duration,
@@ -56,6 +56,7 @@ impl<F: Format> Handle<F> {
             soft_timeout: Duration::ZERO,
             hard_timeout: None,
             keep_loading: false,
+            max_loads: DEFAULT_MAX_LOADS,
             refresh_pause: Duration::from_secs(1),
             error_backoff: None,
             error_backoff_max: Duration::from_secs(60),
@@ -84,13 +85,14 @@ impl<F: Format> Handle<F> {
             jitter: section.number("jitter", self.jitter, 0.0..=1.0),
             negative_ttl: section.time("negative_ttl", self.negative_ttl, &lives(), true),
             max_staleness: section.time("max_staleness", self.max_staleness, &lives(), true),
-            refresh_ahead: section.real("refresh_ahead", self.refresh_ahead, &(0.0..=1.0), true),
+            refresh_ahead: section.real("refresh_ahead", self.refresh_ahead, &(0.001..=1.0), true),
             early_refresh: section.real("early_refresh", self.early_refresh, &(0.001..=100.0), true),
             store_timeout: section.span("store_timeout", self.store_timeout, MILLISECOND..=HOUR),
             load_timeout: section.span("load_timeout", self.load_timeout, MILLISECOND..=HOUR * 24),
             soft_timeout: section.span("soft_timeout", self.soft_timeout, Duration::ZERO..=HOUR),
             hard_timeout: section.time("hard_timeout", self.hard_timeout, &(MILLISECOND..=HOUR * 24), true),
             keep_loading: section.flag("keep_loading", self.keep_loading),
+            max_loads: section.count("max_loads", self.max_loads, 1..=MOST_LOADS),
             refresh_pause: section.span("refresh_pause", self.refresh_pause, Duration::ZERO..=HOUR * 24),
             error_backoff: section.time("error_backoff", self.error_backoff, &(MILLISECOND..=HOUR * 24), true),
             error_backoff_max: section.span("error_backoff_max", self.error_backoff_max, MILLISECOND..=HOUR * 24),
@@ -98,18 +100,34 @@ impl<F: Format> Handle<F> {
         }
     }
 
-    /// Checks what the settings say about each other.
-    pub(super) fn check(&self) -> Result<()> {
-        let unlimited = Lifetime::UNLIMITED;
-        let with_ttl = self.ttl.map_or(Ok(unlimited), |ttl| unlimited.with_ttl(ttl))?;
-        self.sliding.map_or(Ok(with_ttl), |window| with_ttl.with_sliding(window))?;
-        match self.error_backoff.filter(|first| *first > self.error_backoff_max) {
-            Some(first) => {
-                let limit = format_args!("at most error_backoff_max ({:?})", self.error_backoff_max);
-                Err(Error::invalid("error_backoff", limit, format_args!("{first:?}")))
-            }
-            None => Ok(()),
+    /// Notes what the settings say against each other, and which of them have no effect.
+    pub(super) fn check(&self, section: &mut Section<'_>) {
+        if let Some((key, why)) = self.disagreement() {
+            section.refuse(key, why);
         }
+        if self.error_backoff.is_none() {
+            section.warn("error_backoff_max", "has no effect: errors are not remembered without error_backoff");
+        }
+        let limit = self.load_timeout;
+        let ends = format!("is longer than load_timeout ({}), which ends the load before", Span(limit));
+        if self.hard_timeout.is_some_and(|hard| hard > limit) {
+            section.warn("hard_timeout", &ends);
+        }
+        if self.soft_timeout > limit {
+            section.warn("soft_timeout", &ends);
+        }
+    }
+
+    /// Returns which setting does not go with another one, and why.
+    pub(super) fn disagreement(&self) -> Option<(&'static str, String)> {
+        let above = |given: Option<Duration>, most: Duration| given.filter(|given| *given > most);
+        let told =
+            |what: &str, most, given| format!("must be at most {what} ({}), but {} was given", Span(most), Span(given));
+        if let Some((ttl, window)) = self.ttl.and_then(|ttl| Some((ttl, above(self.sliding, ttl)?))) {
+            return Some(("sliding", told("the ttl", ttl, window)));
+        }
+        let max = self.error_backoff_max;
+        above(self.error_backoff, max).map(|first| ("error_backoff", told("error_backoff_max", max, first)))
     }
 
     /// Sets them on a builder.
@@ -121,6 +139,7 @@ impl<F: Format> Handle<F> {
             .load_timeout(self.load_timeout)
             .soft_timeout(self.soft_timeout)
             .keep_loading(self.keep_loading)
+            .max_loads(self.max_loads)
             .refresh_pause(self.refresh_pause);
         let set = |builder: CacheBuilder<G>, span: Option<Duration>, set: fn(CacheBuilder<G>, Duration) -> _| match span
         {

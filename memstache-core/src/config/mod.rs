@@ -54,8 +54,22 @@
 //! ```
 //!
 //! # Variables
-//! `MEMSTACHE_`, then the path with two underscores for each step: `MEMSTACHE_BACKEND__MAX_BYTES="16 MiB"`. Their names are
-//! taken in any case; a keyspace whose name has capitals or dots cannot be reached by them.
+//! `MEMSTACHE_`, then the path with two underscores for each step: `MEMSTACHE_BACKEND__MAX_BYTES="16 MiB"`. The prefix counts as
+//! it is written, `memstache_cache__ttl` is none of them; what comes after it is taken in any case, but once: two that differ in
+//! case only are an error. A keyspace whose name has capitals or dots cannot be reached by them. `1` and `0` are yes and no; a
+//! variable that is empty is not set.
+//!
+//! Every variable with the prefix is a setting, and an unknown one is an error: where others begin with it too
+//! (`MEMSTACHE_LOG`), choose a prefix of your own by [`CacheConfig::env_prefixed`], such as `SHOP_CACHE_`.
+//!
+//! # Limits
+//! Those of a setting are in [`Setting::limits`] and in the error. Some times are bounded closer than in code, where all may
+//! be up to 3,650 days: in a file, a day may be an hour that somebody mistyped. A path has at most 16 steps.
+//!
+//! # Settings without effect
+//! What is set to something else than its default and changes nothing, such as `resilience.max_calls` while
+//! `resilience.enabled` is false, is no error: it may be there for the day on which that is switched on.
+//! [`Configured::warnings`] tells it.
 //!
 //! # What it costs
 //! A part that is chosen by name is behind a pointer: one allocation more a call for the backend, and one for each layer
@@ -72,19 +86,21 @@ mod resilience;
 mod section;
 mod source;
 mod spell;
+mod told;
 mod units;
+mod value;
 
 use std::{env, fmt, panic::Location, path::Path, sync::Arc};
 
-use figment::{Figment, Metadata, Provider, Source, value::Dict};
+use figment::{Figment, Metadata, Provider, Source};
 
-use self::source::Given;
 pub use self::{
     built::Configured,
     problem::{ConfigError, Problem},
     registry::{Backend, Place, PlacedLayer, Registry},
     section::Section,
 };
+use self::{problem::Problems, source::Given};
 use crate::clock::{Clock, SystemClock};
 
 /// A file with every setting of this crate, its default, and what it does: those of `[resilience]` and of source breakers
@@ -106,7 +122,7 @@ const PREFIX: &str = "MEMSTACHE_";
 pub struct CacheConfig {
     figment: Figment,
     /// What could not be read.
-    problems: Vec<Problem>,
+    problems: Problems,
     clock: Arc<dyn Clock>,
 }
 
@@ -119,7 +135,7 @@ impl Default for CacheConfig {
 impl CacheConfig {
     /// Starts with nothing set: every setting has its default.
     pub fn new() -> Self {
-        Self { figment: Figment::new(), problems: Vec::new(), clock: Arc::new(SystemClock::new()) }
+        Self { figment: Figment::new(), problems: Problems::default(), clock: Arc::new(SystemClock::new()) }
     }
 
     /// Adds the settings of a TOML file of at most 1 MiB; that it cannot be read is an error of [`build`](Self::build).
@@ -127,7 +143,7 @@ impl CacheConfig {
         self.given(source::toml_file(path.as_ref()))
     }
 
-    /// Adds settings written as TOML.
+    /// Adds settings written as TOML: at most 1 MiB.
     #[track_caller]
     pub fn toml(self, text: &str) -> Self {
         let metadata = Metadata::from("text", Source::Custom(format!("text given at {}", Location::caller())));
@@ -141,18 +157,9 @@ impl CacheConfig {
 
     /// Adds the environment variables that begin with a prefix of your own, such as `SHOP_CACHE_`.
     ///
-    /// A variable that is not Unicode is an error of [`build`](Self::build).
+    /// One whose name or value is not Unicode is an error of [`build`](Self::build).
     pub fn env_prefixed(mut self, prefix: &str) -> Self {
-        let mut texts = Vec::new();
-        for (name, value) in env::vars_os() {
-            match (name.into_string(), value.into_string()) {
-                (Ok(name), Ok(value)) => texts.push((name, value)),
-                (Ok(path), Err(_)) if path.starts_with(prefix) => {
-                    self.problems.push(Problem { path, message: "is not Unicode".to_owned(), source: None });
-                }
-                _ => {}
-            }
-        }
+        let texts = source::texts(prefix, env::vars_os(), &mut self.problems);
         self.variables(prefix, texts)
     }
 
@@ -165,17 +172,16 @@ impl CacheConfig {
     /// let error = CacheConfig::new().variables("SHOP_", variables).build(&Registry::new()).unwrap_err();
     /// assert_eq!(error.problems()[0].source.as_deref(), Some("environment variable SHOP_CACHE__TTL"));
     /// ```
-    pub fn variables(self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.given(source::variables(prefix, variables))
+    pub fn variables(mut self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let given = source::variables(prefix, variables, &mut self.problems);
+        self.merge(given)
     }
 
-    /// Sets one value by its path.
+    /// Sets one value by its path of at most 16 steps.
     #[track_caller]
     pub fn set(self, path: &str, value: impl Into<figment::value::Value>) -> Self {
         let metadata = Metadata::from("code", Source::Custom(format!("code at {}", Location::caller())));
-        let (steps, mut dict): (Vec<_>, _) = (path.split('.').map(str::to_owned).collect(), Dict::new());
-        source::put(&mut dict, &steps, value.into());
-        self.given(Ok(Given { dict, metadata }))
+        self.given(source::one(path, value.into(), metadata))
     }
 
     /// Adds any source that figment knows: a section of your service's own configuration, JSON, YAML.

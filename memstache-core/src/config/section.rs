@@ -9,29 +9,29 @@ use figment::{
 
 use super::{
     Setting,
-    problem::Problem,
+    problem::Problems,
     registry::{MakePolicy, Policies},
     source::origin,
-    spell::hint,
+    spell::shown,
     units::{self, Size, Span},
+    value::{given, integer, is_date, quote, quoted},
 };
-use crate::{clock::Clock, error::Error};
+use crate::clock::Clock;
 
 /// The word for a setting that is not set.
 pub(super) const NONE: &str = "none";
 /// Neither a secret nor to be left out; and not a secret, but to be left out.
 const REQUIRED: (bool, bool) = (false, false);
 const OPTIONAL: (bool, bool) = (false, true);
-/// Longest text of a value that an error quotes.
-const QUOTED: usize = 64;
 
 /// What all sections of one configuration share.
 pub(super) struct Reader<'a> {
     pub(super) figment: &'a Figment,
     pub(super) policies: &'a Policies,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) problems: RefCell<Vec<Problem>>,
+    pub(super) problems: RefCell<Problems>,
     pub(super) settings: RefCell<Vec<Setting>>,
+    pub(super) warnings: RefCell<Problems>,
 }
 
 /// One section of a configuration, such as `[backend]`, while it is read.
@@ -40,10 +40,10 @@ pub(super) struct Reader<'a> {
 /// returned: reading goes on, so that everything that is wrong is told at once. What was never asked for is an unknown
 /// setting, and told, too. A setting of the text `none` is as one that is not there.
 pub struct Section<'a> {
-    reader: &'a Reader<'a>,
-    path: String,
-    dict: Dict,
-    asked: Vec<&'static str>,
+    pub(super) reader: &'a Reader<'a>,
+    pub(super) path: String,
+    pub(super) dict: Dict,
+    pub(super) asked: Vec<&'static str>,
     /// Settings that fall back to those of another section.
     inherits: bool,
 }
@@ -52,7 +52,7 @@ impl<'a> Section<'a> {
     pub(super) fn new(reader: &'a Reader<'a>, path: String, value: Option<Value>) -> Self {
         let dict = match value {
             None => Dict::new(),
-            Some(Value::Dict(_, dict)) => dict,
+            Some(Value::Dict(_, dict)) if !is_date(&dict) => dict,
             Some(other) => {
                 reader.note(&path, "must be a section with settings".to_owned(), Some(&other));
                 Dict::new()
@@ -72,6 +72,48 @@ impl<'a> Section<'a> {
         self.asked.push(key);
         let part = Section::new(self.reader, self.at(key), self.dict.remove(key));
         Self { inherits: self.inherits, ..part }
+    }
+
+    /// Goes through the sections within one of this section, each of a name that the application chose:
+    /// `[quota.plans.gold]` for the key `plans`.
+    pub fn each<T>(&mut self, key: &'static str, mut read: impl FnMut(&str, &mut Section<'_>) -> T) -> Vec<T> {
+        let inherits = self.inherits;
+        let read = |(path, name, value): (String, String, Value)| {
+            let mut section = Section { inherits, ..Section::new(self.reader, path, Some(value)) };
+            let made = read(&name, &mut section);
+            section.finish();
+            made
+        };
+        self.asked.push(key);
+        let (path, all) = (self.at(key), self.inner(key));
+        all.into_iter().map(|(name, value)| (format!("{path}.{}", shown(&name)), name, value)).map(read).collect()
+    }
+
+    /// Reads texts, each under a name that the application chose.
+    pub fn named_texts(&mut self, key: &'static str) -> Vec<(String, String)> {
+        self.asked.push(key);
+        let (path, all) = (self.at(key), self.inner(key));
+        let text = |(name, value): (String, Value)| match value.clone().into_string() {
+            Some(text) => Some((name, text)),
+            None => {
+                let told = format!("must be a text, but {} was given", given(&value));
+                self.reader.note(&format!("{path}.{}", shown(&name)), told, Some(&value));
+                None
+            }
+        };
+        all.into_iter().filter_map(text).collect()
+    }
+
+    /// Takes a section within this one.
+    fn inner(&mut self, key: &'static str) -> Dict {
+        match self.dict.get(key).cloned() {
+            None => Dict::new(),
+            Some(Value::Dict(_, inner)) if !is_date(&inner) => inner,
+            Some(other) => {
+                self.reader.note(&self.at(key), "must be a section with settings".to_owned(), Some(&other));
+                Dict::new()
+            }
+        }
     }
 
     /// Returns whether defaults are those of another section.
@@ -160,9 +202,14 @@ impl<'a> Section<'a> {
         Some(self.choice(KIND, default, names))
     }
 
-    /// Reads yes or no.
+    /// Reads yes or no: also the texts `1` and `0`, as variables have them.
     pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        let flag = |value: &Value| value.to_bool().or_else(|| value.as_str()?.parse().ok());
+        let text = |text: &str| match text {
+            "1" => Some(true),
+            "0" => Some(false),
+            text => text.parse().ok(),
+        };
+        let flag = |value: &Value| value.to_bool().or_else(|| text(value.as_str()?));
         self.read(key, Some(default), "true or false", REQUIRED, flag, |flag| flag.to_string()).expect("by default")
     }
 
@@ -284,11 +331,6 @@ impl<'a> Section<'a> {
         self.reader.note(&path, why.to_string(), value.as_ref());
     }
 
-    /// Notes what a part said that could not be made.
-    pub(super) fn failed(&self, error: &Error) {
-        self.reader.note(&self.path, format!("cannot be used: {error}"), None);
-    }
-
     pub(super) fn at(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
@@ -329,64 +371,9 @@ impl<'a> Section<'a> {
     pub(super) fn finish(self) {
         for (key, value) in &self.dict {
             if !self.asked.contains(&key.as_str()) {
-                let message = format!("is unknown; {}", hint(key, self.asked.iter().copied()));
-                self.reader.note(&self.at(key), message, Some(value));
+                self.reader.unknown(&self.path, key, self.asked.iter().copied(), value);
             }
         }
-    }
-}
-
-impl Reader<'_> {
-    /// Notes that a feature is not built in.
-    #[cfg(not(feature = "resilience"))]
-    pub(super) fn needs(&self, path: &str, feature: &str, value: &Value) {
-        self.note(path, format!("needs the feature `{feature}` of memstache-core"), Some(value));
-    }
-
-    pub(super) fn note(&self, path: &str, message: String, value: Option<&Value>) {
-        let source = value.and_then(|value| origin(self.figment, deepest(value), path));
-        self.problems.borrow_mut().push(Problem { path: path.to_owned(), message, source });
-    }
-}
-
-/// A value in a section that was merged says where it comes from, the section itself may not.
-fn deepest(value: &Value) -> &Value {
-    match value {
-        Value::Dict(_, dict) => dict.values().next().map_or(value, deepest),
-        other => other,
-    }
-}
-
-fn integer(value: &Value) -> Option<usize> {
-    let text = || value.as_str()?.trim().replace('_', "").parse().ok();
-    let whole = value.to_i128().and_then(|whole| usize::try_from(whole).ok());
-    whole.or_else(|| usize::try_from(value.to_u128()?).ok()).or_else(text)
-}
-
-fn quoted(text: impl fmt::Display) -> String {
-    format!("\"{text}\"")
-}
-
-/// A text as it was given, cut off where it is long.
-fn quote(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
-
-/// What was given, for an error.
-fn given(value: &Value) -> String {
-    match value {
-        Value::String(_, text) => quote(text),
-        Value::Bool(_, flag) => flag.to_string(),
-        Value::Num(..) => {
-            let whole = value.to_i128().map(|whole| whole.to_string());
-            whole.or_else(|| value.to_f64().map(|number| number.to_string())).unwrap_or_else(|| "a number".to_owned())
-        }
-        Value::Dict(..) => "a section".to_owned(),
-        Value::Array(..) => "a list".to_owned(),
-        _ => "something else".to_owned(),
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Explanation {
 }
 
 /// What one tier would do with a read of one key.
+///
+/// A tier tells its own name, such as `near` or `memory`; what is below the near cache and could not be asked is `store`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TierExplained {

@@ -6,13 +6,17 @@
 mod report;
 mod serial;
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 pub use self::report::{Condition, HealthReport, HealthValue, PartHealth};
 
 /// A part of a stack that can say how it is.
 ///
-/// It is asked often, by probes: it answers from what it knows, at once, and talks to nobody. A closure is one too, for
+/// It is asked often, by probes: it answers from what it knows, at once, and talks to nobody. One that panics is told as a part
+/// `unknown` that is down. A closure is one too, for
 /// parts whose type has no such method.
 ///
 /// ```
@@ -63,7 +67,12 @@ impl Parts {
         self.0.append(&mut parts.0);
     }
 
+    /// Asks them all. One that panics is down, and has no name that anybody could know.
     pub(crate) fn ask(&self) -> impl Iterator<Item = PartHealth> {
-        self.0.iter().map(|part| part.health())
+        self.0.iter().map(|part| catch_unwind(AssertUnwindSafe(|| part.health())).unwrap_or_else(|_| nameless()))
     }
+}
+
+fn nameless() -> PartHealth {
+    PartHealth::healthy("unknown").down("panicked when it was asked")
 }

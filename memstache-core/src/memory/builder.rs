@@ -69,6 +69,9 @@ impl<P: EvictionPolicy> MemoryBuilder<P> {
     }
 
     /// Sets how long a lease lives unless it is renewed: two heartbeats. Default: 4 s.
+    ///
+    /// That is also how long the next load of a key waits at most for one that was lost: its process died, or what it had to
+    /// say to the store did not get through.
     pub fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.lease_ttl = ttl;
         self

@@ -129,7 +129,7 @@ impl<P: EvictionPolicy> Shared<P> {
                 Freshness::Stale | Freshness::Expired => {
                     count(&shard.reads.stale);
                     let refresh = on_miss != OnMiss::Report;
-                    let asked = refresh.then(|| self.grant(shard, hash, &item.address, now, after));
+                    let asked = refresh.then(|| self.grant(shard, hash, item, now, after));
                     let lease =
                         asked.and_then(|asked| if let Ok(Lookup::Leased(lease)) = asked { Some(lease) } else { None });
                     Lookup::Stale(entry, lease)
@@ -137,7 +137,7 @@ impl<P: EvictionPolicy> Shared<P> {
             });
         }
         count(&shard.reads.misses);
-        if on_miss == OnMiss::Report { Ok(Lookup::Miss) } else { self.grant(shard, hash, &item.address, now, after) }
+        if on_miss == OnMiss::Report { Ok(Lookup::Miss) } else { self.grant(shard, hash, item, now, after) }
     }
 
     /// Grants the lease on a key, or tells who has it.
@@ -145,13 +145,19 @@ impl<P: EvictionPolicy> Shared<P> {
         &self,
         shard: &mut Shard<P>,
         hash: Hashed,
-        address: &Address,
+        item: &GetItem,
         now: Tick,
         after: &mut Afterwards,
     ) -> Result<Lookup> {
+        let address = &item.address;
         if let Some(lease) = shard.leases.get(hash, address) {
             let aged = now >= lease.until;
             if !aged && !self.lines.cleared_since(address.space_key(), lease.sequence) {
+                if item.lease == Some(lease.id) {
+                    let again = Lease { id: lease.id, sequence: Sequence(lease.sequence), ttl: self.lease_ttl };
+                    shard.leases.renew(hash, address, now.after(again.ttl));
+                    return Ok(Lookup::Leased(again));
+                }
                 let joinable = !self.lines.changed_since(address.space_key(), lease.sequence);
                 return Ok(Lookup::Busy(joinable.then_some(lease.id)));
             }
@@ -162,9 +168,11 @@ impl<P: EvictionPolicy> Shared<P> {
         after.aged = self.age_one(shard, now, &mut 8);
         let free = |standing: usize| (standing < self.max_leases).then_some(standing + 1);
         if self.standing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).is_err() {
-            return Err(Error::new(ErrorKind::Overloaded, "as many keys are being loaded as the store has leases"));
+            let error = Error::new(ErrorKind::Overloaded, "as many keys are being loaded as the store has leases");
+            return Err(error.without_effect());
         }
-        let lease = Lease { id: self.nonce(), sequence: Sequence(self.lines.current()), ttl: self.lease_ttl };
+        let id = item.lease.filter(|id| id.0 != 0).unwrap_or_else(|| self.nonce());
+        let lease = Lease { id, sequence: Sequence(self.lines.current()), ttl: self.lease_ttl };
         shard.leases.grant(hash, address.clone(), lease.id, lease.sequence.0, now.after(lease.ttl));
         shard.counters.granted += 1;
         Ok(Lookup::Leased(lease))

@@ -70,7 +70,9 @@ impl<P: EvictionPolicy> Shared<P> {
                 }
                 // The same key twice in one batch: who asks is the one to load it and must not wait for itself.
                 Err(waiter) if granted.contains(&waiter.id) => Some(Ok(Lookup::Busy(Some(waiter.id)))),
-                Err(_) if late => Some(Err(util::timed_out("the key was still being loaded by another"))),
+                Err(_) if late => {
+                    Some(Err(util::timed_out("the key was still being loaded by another").without_effect()))
+                }
                 Err(waiter) => {
                     waiters.push(waiter);
                     None

@@ -27,6 +27,8 @@ pub enum OnDegraded {
     #[default]
     Error,
     /// By [`Written::NearOnly`]: the cache runs on its near copies. What the store holds comes back with it.
+    ///
+    /// A plain [`get`](crate::Cache::get) of the value is a miss all the same: it accepts no stale one.
     NearOnly,
 }
 

@@ -7,6 +7,9 @@ use crate::coherence::{Coherence, InvalidationStream};
 
 /// Puts a near cache in front of a stack; [`Stack::near`](crate::Stack::near) does it in the right place.
 ///
+/// # Panics
+/// Not here, but with the first call outside of a tokio runtime: a task follows what changes.
+///
 /// By hand, with the view that answers hits at once:
 ///
 /// ```

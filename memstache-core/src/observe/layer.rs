@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{Observed, Recorder};
+use super::{Observed, Recorder, Told};
 use crate::clock::{Clock, SystemClock};
 
 /// Watches what goes through a stack: a span, and a report to a [`Recorder`], for each call.
@@ -15,7 +15,7 @@ pub struct ObserveLayer<R> {
 
 /// What all calls of a layer share.
 pub(super) struct Watch<R> {
-    pub(super) recorder: Arc<R>,
+    pub(super) recorder: Told<R>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -33,11 +33,11 @@ impl<R: Recorder> ObserveLayer<R> {
     }
 }
 
-impl<S, R> Layer<S> for ObserveLayer<R> {
+impl<S, R: Recorder> Layer<S> for ObserveLayer<R> {
     type Service = Observed<S, R>;
 
     fn layer(&self, inner: S) -> Observed<S, R> {
-        let watch = Watch { recorder: Arc::clone(&self.recorder), clock: Arc::clone(&self.clock) };
+        let watch = Watch { recorder: Told::new(Arc::clone(&self.recorder)), clock: Arc::clone(&self.clock) };
         Observed::new(inner, Arc::new(watch))
     }
 }

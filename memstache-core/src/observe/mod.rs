@@ -10,19 +10,22 @@ mod recorder;
 mod registry;
 mod service;
 pub(crate) mod span;
+mod told;
 
 #[cfg(feature = "metrics")]
 mod facade;
 
 #[cfg(feature = "metrics")]
 pub use self::facade::MetricsRecorder;
-pub(crate) use self::recorder::ending;
 pub use self::{
     future::ObserveFuture,
     instruments::{Attribute, INSTRUMENTS, Instrument, InstrumentKind},
     layer::ObserveLayer,
     recorder::{CallResult, Ending, Event, Fill, ObservedCall, OperationKind, Recorder, Rejection},
-    registry::{CacheMetrics, MAX_CACHES, Registry, Tier, TierUse},
+    registry::{
+        CacheMetrics, MAX_CACHES, MAX_TENANTS, OTHER_TENANTS, Registry, Resource, SHARED_SPACE, TenantUse, Tier,
+        TierUse,
+    },
     service::Observed,
 };
 #[cfg(feature = "otlp")]
@@ -30,3 +33,4 @@ pub(crate) use self::{
     instruments::{SIGNALS, TELEMETRY_DROPPED},
     registry::{Buckets, Sample, Value},
 };
+pub(crate) use self::{recorder::ending, told::Told};

@@ -19,7 +19,8 @@ use crate::{
 /// hook is told a key, a value or a tenant, so nothing that it counts by can grow with them.
 ///
 /// # Panics
-/// A hook must not panic: some are called while a call is being torn down by another panic, and two end the process.
+/// A hook should not panic. One that does takes nobody with it, but the handle or the layer that called it tells its recorder
+/// nothing more, and logs that once as an error. Where panics abort, they end the process.
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};

@@ -28,11 +28,31 @@ pub struct GetItem {
     pub address: Address,
     /// Treats this version as missing: the reader could not open it.
     pub unless: Option<Version>,
+    /// The id that a lease on it is to have: a nonce of the one who asks, never given before and not zero.
+    ///
+    /// Asked again under the id of the lease that stands, a store grants that lease once more, renewed: an attempt that
+    /// is repeated does not find the key busy with its own lease, and a lease whose answer was lost can be
+    /// [released](super::TouchKind::Release). A store that knows nothing of it chooses the id. Default: the store's choice.
+    pub lease: Option<LeaseId>,
+}
+
+impl GetItem {
+    /// Treats a version as missing: the reader could not open it.
+    #[must_use]
+    pub fn unless(self, version: impl Into<Option<Version>>) -> Self {
+        Self { unless: version.into(), ..self }
+    }
+
+    /// Names the lease that may be granted.
+    #[must_use]
+    pub fn under(self, lease: LeaseId) -> Self {
+        Self { lease: Some(lease), ..self }
+    }
 }
 
 impl From<Address> for GetItem {
     fn from(address: Address) -> Self {
-        Self { address, unless: None }
+        Self { address, unless: None, lease: None }
     }
 }
 
@@ -105,6 +125,13 @@ pub struct Lease {
 /// The nonce of a [`Lease`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LeaseId(pub u64);
+
+impl LeaseId {
+    /// Draws an id to ask for a lease under: never zero, and out of 2^64, so that no two askers have the same.
+    pub fn draw() -> Self {
+        Self(fastrand::u64(1..))
+    }
+}
 
 impl Get {
     /// Creates a read of one key that reports a miss.

@@ -145,6 +145,25 @@ impl Request {
         }
     }
 
+    /// Returns whether it only carries on or ends loads that were admitted before: fills under leases, renewals, releases.
+    ///
+    /// What refuses calls to protect something lets these pass: refused, a key would stay busy for the ttl of its lease.
+    /// Their number, and with it the bytes of the fills, is bounded by [`max_loads`](crate::CacheBuilder::max_loads).
+    pub fn continues_loads(&self) -> bool {
+        match self {
+            Self::Set(op) => op.items.iter().all(|item| matches!(item.when, When::IfLease(_))),
+            Self::Touch(op) => {
+                op.items.iter().all(|item| matches!(item.kind, TouchKind::Renew(_) | TouchKind::Release(_)))
+            }
+            Self::Get(_) | Self::Remove(_) | Self::Invalidate(_) | Self::Explain(_) => false,
+        }
+    }
+
+    /// Returns whether it may wait for loads of others, for as long as its deadline lets it.
+    pub fn waits(&self) -> bool {
+        matches!(self, Self::Get(Get { on_miss: OnMiss::Wait, .. }))
+    }
+
     /// Returns whether doing it twice is the same as doing it once.
     pub fn is_idempotent(&self) -> bool {
         match self {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result, all_of},
 };
 
 /// Everything that keeps a stack from hanging; `None` leaves a part out.
@@ -64,12 +64,7 @@ impl ResilienceConfig {
 
     /// Checks all settings; one error names everything that is wrong.
     pub fn check(&self) -> Result<()> {
-        let wrong = self.wrong();
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
-        Err(Error::new(ErrorKind::Invalid, lines.join("; ")))
+        all_of(&self.wrong())
     }
 
     /// Everything that is wrong, each by itself.
@@ -126,7 +121,7 @@ pub struct ResilienceSnapshot {
 }
 
 impl Resilience {
-    /// Creates the layers by the system's clock; settings out of their limits are [`Invalid`](ErrorKind::Invalid), all
+    /// Creates the layers by the system's clock; settings out of their limits are [`Invalid`](crate::ErrorKind::Invalid), all
     /// in one error.
     pub fn new(config: ResilienceConfig) -> Result<Self> {
         Self::with_clock(config, SystemClock::new())

@@ -28,6 +28,7 @@ impl Health for Resilience {
         let part = PartHealth::healthy("limits")
             .with("calls", calls.taken)
             .with("max_calls", calls.most)
+            .with("waiting", calls.waiting)
             .with("bytes", bytes.taken)
             .with("max_bytes", bytes.most)
             .with("shed", calls.refused.saturating_add(bytes.refused))

@@ -28,6 +28,7 @@ mod retry;
 mod share;
 mod timeout;
 
+pub(crate) use self::breaker::Within;
 pub use self::{
     breaker::{
         Admitted, Breaker, BreakerConfig, BreakerFuture, BreakerLayer, BreakerService, BreakerSnapshot, BreakerState,
@@ -37,7 +38,7 @@ pub use self::{
     config::{Resilience, ResilienceConfig, ResilienceSnapshot},
     guarded::GuardedFuture,
     limit::{Limit, LimitLayer},
-    rate_limit::{RateConfig, RateLimit, RateLimitLayer, RateLimiter},
+    rate_limit::{RateConfig, RateLimit, RateLimitLayer, RateLimiter, RateState},
     retry::{Retried, RetryConfig, RetryLayer, RetryPolicy, RetrySnapshot},
     share::{LimitSnapshot, Taken},
     timeout::{Timeout, TimeoutConfig, TimeoutFuture, TimeoutLayer},

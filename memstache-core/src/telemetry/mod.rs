@@ -17,7 +17,12 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use self::drops::Drops;
 use self::worker::Order;
 pub use self::{builder::TelemetryBuilder, drops::TelemetryStats, layer::SpanLayer};
-use crate::{clock::Clock, observe::Registry, util::until};
+use crate::{
+    clock::Clock,
+    error::Result,
+    observe::Registry,
+    util::{timed_out, until},
+};
 
 /// How much longer than its bound the end is waited for if the thread is slow to say so, so that what it dropped is counted.
 const GRACE: Duration = Duration::from_secs(1);
@@ -65,15 +70,21 @@ impl Telemetry {
         self.drops.stats()
     }
 
-    /// Sends what there is; returns whether all of it was delivered or dropped within the bound.
+    /// Sends what there is, and returns what was sent and dropped so far: what was asked for counts as one or the other.
+    ///
+    /// # Errors
+    /// `Timeout` if that took longer than [`flush_within`](TelemetryBuilder::flush_within), or the thread has ended.
     ///
     /// # Cancellation
     /// What was asked for is still sent.
-    pub async fn flush(&self) -> bool {
-        let Some(orders) = &self.orders else { return true };
+    pub async fn flush(&self) -> Result<TelemetryStats> {
+        let Some(orders) = &self.orders else { return Ok(self.stats()) };
         let (done, told) = oneshot::channel();
         let flush = async { orders.send(Order::Flush(done)).await.is_ok() && told.await.is_ok() };
-        until(&self.clock, Some(self.clock.now().after(self.flush_within)), flush).await == Some(true)
+        match until(&self.clock, Some(self.clock.now().after(self.flush_within)), flush).await {
+            Some(true) => Ok(self.stats()),
+            _ => Err(timed_out("telemetry was not flushed in time")),
+        }
     }
 
     /// Sends what there is, within the bound, and ends; returns what was sent and dropped.

@@ -11,9 +11,12 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::clock::{BoxFuture, Clock, Tick};
+use crate::{
+    clock::{BoxFuture, Clock, Tick},
+    util::whole_millis,
+};
 
-/// A [`Clock`] that stands until it is advanced. Clones are the same clock.
+/// A [`Clock`] that stands until it is advanced, set or rewound. Clones are the same clock.
 ///
 /// It starts at tick 1,000,000 and at the Unix epoch plus as much.
 ///
@@ -49,8 +52,22 @@ impl ManualClock {
 
     /// Moves time on and wakes every sleeper whose tick has come.
     pub fn advance(&self, span: Duration) {
+        self.turn(|now| now.after(span));
+    }
+
+    /// Moves time back, at most to tick 0: for tests of what must bear that. Who sleeps sleeps until its tick comes again.
+    pub fn rewind(&self, span: Duration) {
+        self.turn(|now| Tick::from_millis(now.as_millis().saturating_sub(whole_millis(span))));
+    }
+
+    /// Sets the time, forward or back.
+    pub fn set(&self, to: Tick) {
+        self.turn(|_| to);
+    }
+
+    fn turn(&self, to: impl FnOnce(Tick) -> Tick) {
         let mut state = self.0.lock();
-        state.now = state.now.after(span);
+        state.now = to(state.now);
         let next = state.now.after(Duration::from_millis(1));
         let later = state.sleepers.split_off(&(next, 0));
         let due = std::mem::replace(&mut state.sleepers, later);
@@ -134,5 +151,22 @@ mod tests {
         assert_eq!(clock.sleepers(), 1);
         drop(far);
         assert_eq!(clock.sleepers(), 0);
+    }
+
+    #[tokio::test]
+    async fn time_that_goes_back_is_waited_for_again() {
+        let clock = ManualClock::new();
+        let start = clock.now();
+        let sleeper = tokio::spawn(clock.sleep_until(start.after(Duration::from_secs(5))));
+        tokio::task::yield_now().await;
+        clock.rewind(Duration::from_secs(10));
+        assert_eq!(start.since(clock.now()), Duration::from_secs(10));
+        clock.advance(Duration::from_secs(14));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.set(start.after(Duration::from_secs(5)));
+        sleeper.await.unwrap();
+        clock.rewind(Duration::MAX);
+        assert_eq!(clock.now(), Tick::from_millis(0));
     }
 }

@@ -200,6 +200,7 @@ impl WarmUpReport {
 
     /// Returns how many entries were put in by those that ended.
     pub fn seeded(&self) -> usize {
-        self.seeders.iter().filter_map(|seeder| seeder.outcome.as_ref().ok()).sum()
+        let counts = self.seeders.iter().filter_map(|seeder| seeder.outcome.as_ref().ok());
+        counts.fold(0, |sum, count| sum.saturating_add(*count))
     }
 }

@@ -118,3 +118,10 @@ async fn one_that_takes_long_keeps_no_other_from_beginning() {
     assert_eq!(report.seeded(), 5);
     assert_eq!(report.seeders[0].outcome.as_ref().unwrap_err().kind(), ErrorKind::Timeout, "in the order of adding");
 }
+
+#[tokio::test]
+async fn counts_that_are_too_large_are_as_large_as_can_be() {
+    let of = |count: usize| async move { Ok::<_, io::Error>(count) };
+    let report = WarmUp::new().seed("one", of(usize::MAX)).seed("other", of(2)).run().await;
+    assert_eq!((report.seeded(), report.is_complete()), (usize::MAX, true));
+}

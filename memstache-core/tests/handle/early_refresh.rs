@@ -106,7 +106,7 @@ pub(crate) async fn an_early_refresh_that_meets_a_later_stale_value_refreshes_th
 }
 
 pub(crate) async fn a_value_without_an_end_is_never_refreshed_early(kit: Kit) {
-    let cache = kit.builder().refresh_ahead(0.0).early_refresh(100.0).build().unwrap();
+    let cache = kit.builder().refresh_ahead(0.001).early_refresh(100.0).build().unwrap();
     let source = Source::open();
     assert_eq!(ask(&cache, "a", source.brings(1)).await.unwrap().unwrap(), 1);
     kit.pass(secs(100)).await;

@@ -36,6 +36,17 @@ async fn parts_come_in_the_order_of_the_stack_and_the_worst_decides() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_part_that_panics_is_down_and_takes_no_other_with_it() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::builder().clock(clock.clone()).build().unwrap();
+    let stack = Stack::over(store).watch_leaf().watch(|| panic!("on purpose")).build();
+    let health = handle(stack, &clock).health();
+    let unknown = health.part("unknown").unwrap();
+    assert_eq!((unknown.condition, unknown.reason.as_deref()), (Condition::Down, Some("panicked when it was asked")));
+    assert_eq!(health.part("memory").unwrap().condition, Condition::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_without_leases_left_is_degraded() {
     let clock = ManualClock::new();
     let store = MemoryStore::builder().max_leases(1).clock(clock.clone()).build().unwrap();

@@ -76,7 +76,7 @@ pub(crate) async fn wrong_input_names_field_limit_and_what_was_given(kit: Kit) {
         (text(load().soft_timeout(absurd).await), days("soft_timeout", "315360001s")),
         (text(load().timeout(Duration::ZERO).await), zero("timeout")),
         (text(load().negative_ttl(Duration::ZERO).await), zero("negative_ttl")),
-        (text(load().refresh_ahead(2.0).await), "refresh_ahead must be from 0 to 1, but 2 was given".into()),
+        (text(load().refresh_ahead(2.0).await), "refresh_ahead must be above 0 and at most 1, but 2 was given".into()),
         (
             text(load().early_refresh(0.0).await),
             "early_refresh must be above 0 and at most 100, but 0 was given".into(),
@@ -146,7 +146,7 @@ pub(crate) async fn a_builder_names_every_wrong_setting(kit: Kit) {
         "stale_for must be at most 3650 days",
         "negative_ttl must be above zero",
         "hard_timeout must be above zero",
-        "refresh_ahead must be from 0 to 1, but -0.5",
+        "refresh_ahead must be above 0 and at most 1, but -0.5",
         "early_refresh must be above 0 and at most 100, but 101",
         "max_staleness must be above zero",
         "store_timeout must be above zero",

@@ -6,6 +6,7 @@ mod calls;
 mod collector;
 mod exported;
 mod judges;
+mod panics;
 mod series;
 mod spans;
 mod table;

@@ -48,8 +48,7 @@ async fn a_dead_collector_loses_all_of_it_and_each_is_counted() {
     };
     let telemetry = Telemetry::builder("shop").collector(dead).queue(100_000).build().unwrap();
     calls(&telemetry, 3000);
-    assert!(telemetry.flush().await);
-    let stats = telemetry.stats();
+    let stats = telemetry.flush().await.unwrap();
     assert_eq!((stats.spans_dropped, stats.exports_dropped, all(stats)), (3000, 1, (3000, 1)));
     assert_eq!(dropped(telemetry.registry()), [3000, 1]);
     let text = telemetry.registry().prometheus_text();
@@ -94,8 +93,7 @@ async fn a_slow_collector_gets_what_it_can_take_and_the_rest_is_counted() {
         quick.next().await;
     }
     gate.open();
-    assert!(telemetry.flush().await);
-    let stats = telemetry.stats();
+    let stats = telemetry.flush().await.unwrap();
     assert_eq!(all(stats).0, 2 * 8192, "each span, once for each collector");
     assert!(stats.spans_delivered > 512 && stats.spans_dropped >= 512, "{stats:?}");
     telemetry.shutdown().await;
@@ -180,7 +178,7 @@ async fn a_registry_belongs_to_one_guard() {
     let one = Telemetry::builder("shop").prometheus().build().unwrap();
     let other = Telemetry::builder("shop").prometheus().registry(one.registry().clone()).build().unwrap_err();
     assert_eq!(other.to_string(), "the registry must be of one Telemetry only, but one of another was given");
-    assert!(one.flush().await, "there is nothing to wait for");
+    assert_eq!(one.flush().await.unwrap(), one.stats(), "there is nothing to wait for");
     assert!(
         one.prometheus_text().unwrap().contains("memstache_telemetry_dropped_total{memstache_signal=\"traces\"} 0")
     );

@@ -34,6 +34,19 @@ fn everything_that_is_wrong_is_in_one_error() {
     assert_eq!(text.matches("; ").count(), 6);
 }
 
+#[test]
+fn the_settings_of_a_part_tell_all_that_is_wrong_too() {
+    let text = |result: memstache_core::Result<()>| result.unwrap_err().to_string();
+    let breaker = text(BreakerConfig::source().with_probes(0).with_open_for(secs(0)).check());
+    assert_eq!(
+        breaker,
+        "breaker open_for must be above zero, but zero was given; breaker probes must be from 1 to 1000, but 0 was given"
+    );
+    let retry = text(RetryConfig::default().with_retries(0).with_budget(f64::NAN, 1).check());
+    assert!(retry.contains("retry retries must be") && retry.contains("retry budget must be"), "{retry}");
+    assert_eq!(text(TimeoutConfig::new(secs(0), secs(0)).check()).matches("above zero").count(), 2);
+}
+
 #[tokio::test]
 async fn the_default_is_one_call_and_says_how_it_fares() {
     let resilience = Resilience::default();

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use memstache_core::{
-    Address, Cache, CacheBuilder, ErasedService, Error, ErrorKind, Found, Get, Json, Lookup, MemoryStore, NearConfig,
-    NearView, OnDegraded, Operation, Request, Response, Result, Space, Stack,
+    Address, Cache, CacheBuilder, Clock, ErasedService, Error, ErrorKind, Found, Get, Json, Lookup, MemoryStore,
+    NearConfig, NearView, OnDegraded, Operation, Request, Response, Result, Space, Stack, SystemClock, Tick,
     resilience::{Resilience, ResilienceConfig},
     testing::{Fault, Faults, Faulty, ManualClock, Recorder, Recording},
 };
@@ -17,6 +17,25 @@ pub(crate) const fn secs(secs: u64) -> Duration {
 
 pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// Measures time that tokio has paused.
+#[derive(Clone, Copy)]
+pub(crate) struct Stopwatch(Tick);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(SystemClock::new().now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        SystemClock::new().now().since(self.0)
+    }
+
+    /// Waits until it shows so much.
+    pub(crate) async fn shows(self, span: Duration) {
+        SystemClock::new().sleep_until(self.0.after(span)).await;
+    }
 }
 
 /// Lets every task run until nothing moves.

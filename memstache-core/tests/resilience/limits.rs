@@ -1,12 +1,14 @@
 //! Limits of calls and of bytes.
 
 use memstache_core::{
-    ErasedService, ErrorKind, Get, GetItem, Lifetime, NewEntry, OneOrMany, Set, Stack,
+    ErasedService, ErrorKind, Get, GetItem, LeaseId, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Request, Response,
+    Set, Stack, Touch, TouchKind, When,
     resilience::{BulkheadLayer, LimitLayer, ResilienceConfig},
+    testing::Fault,
 };
 use tower::limit::ConcurrencyLimitLayer;
 
-use crate::kit::{Kit, address, kind, read, settle, start};
+use crate::kit::{Kit, address, found, kind, read, settle, start};
 
 fn kit() -> Kit {
     Kit::new(ResilienceConfig::none())
@@ -109,6 +111,68 @@ async fn a_call_larger_than_the_bulkhead_goes_alone() {
     kit.faults.heal();
     assert!(large.await.unwrap().is_ok());
     assert!(read(&stack, "a").await.is_ok());
+}
+
+fn release() -> Touch {
+    Touch::one(address("a"), TouchKind::Release(LeaseId(1)))
+}
+
+#[tokio::test]
+async fn what_ends_a_load_is_never_shed_whatever_its_bytes() {
+    let kit = kit();
+    let (limit, bytes) = (LimitLayer::new(1).unwrap(), BulkheadLayer::new(65_536).unwrap());
+    let stack = Stack::over(kit.leaf()).limit(tower_layer::Stack::new(bytes.clone(), limit.clone())).build();
+    kit.faults.inject(Fault::hang().when(|request| matches!(request, Request::Get(_))));
+    let held = start(&stack, Get::one(address("a")));
+    settle().await;
+    let mut fill = set(200_000);
+    fill.items.as_mut_slice()[0].when = When::IfLease(LeaseId(1));
+    assert!(stack.dispatch(fill).await.is_ok());
+    assert!(stack.dispatch(release()).await.is_ok());
+    assert_eq!((limit.snapshot().refused, bytes.snapshot().refused, limit.snapshot().taken), (0, 0, 1));
+    assert_eq!(kind(stack.dispatch(set(10)).await), ErrorKind::Overloaded);
+    let probe = Touch::one(address("a"), TouchKind::Probe);
+    assert_eq!(kind(stack.dispatch(probe).await), ErrorKind::Overloaded);
+    assert_eq!(limit.snapshot().refused, 2);
+    kit.faults.heal();
+    assert!(held.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn what_ends_a_load_waits_for_a_stack_that_is_not_ready() {
+    let kit = kit();
+    let limit = LimitLayer::new(1).unwrap();
+    let leaf = tower::Layer::layer(&ConcurrencyLimitLayer::new(1), kit.leaf());
+    let stack = Stack::over(leaf).limit(limit.clone()).build();
+    kit.hang();
+    let first = start(&stack, Get::one(address("a")));
+    settle().await;
+    let second = start(&stack, release());
+    settle().await;
+    assert!(!second.is_finished());
+    kit.faults.heal();
+    assert!(first.await.unwrap().is_ok());
+    assert!(second.await.unwrap().is_ok());
+    assert_eq!((limit.snapshot().taken, limit.snapshot().refused), (0, 0));
+}
+
+#[tokio::test]
+async fn reads_that_wait_for_a_load_have_a_limit_of_their_own() {
+    let kit = kit();
+    let (stack, layer) = limited(&kit, 1);
+    let ask = |on_miss| Get { on_miss, ..Get::one(address("a")) };
+    let Ok(Lookup::Leased(lease)) = found(stack.dispatch(ask(OnMiss::Lease)).await.unwrap()) else {
+        panic!("nobody else asks")
+    };
+    let waits = start(&stack, ask(OnMiss::Wait));
+    settle().await;
+    assert_eq!((layer.snapshot().taken, layer.snapshot().waiting), (0, 1));
+    assert!(read(&stack, "b").await.is_ok());
+    assert_eq!(kind(stack.dispatch(ask(OnMiss::Wait)).await), ErrorKind::Overloaded);
+    let done = stack.dispatch(Touch::one(address("a"), TouchKind::Release(lease.id))).await.unwrap();
+    assert!(matches!(done, Response::Touched(touched) if matches!(touched.as_slice(), [Ok(true)])));
+    assert!(matches!(found(waits.await.unwrap().unwrap()), Ok(Lookup::Leased(_))));
+    assert_eq!((layer.snapshot().waiting, layer.snapshot().refused), (0, 1));
 }
 
 #[test]

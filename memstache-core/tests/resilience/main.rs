@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod breaker;
+mod bursts;
 mod config;
 mod degraded;
+mod gate;
 mod hang;
 mod kit;
 mod limits;
+mod lost_leases;
+mod max_loads;
 mod rate;
 mod retry;
 mod source;

@@ -208,3 +208,108 @@ async fn a_load_that_was_refused_leaves_the_key_to_the_next_and_is_not_remembere
     kit.clock.advance(secs(30));
     assert_eq!(load(&cache, "a", &source).await.unwrap(), 7);
 }
+
+#[tokio::test]
+async fn a_breaker_that_is_probed_apart_is_refused() {
+    let kit = Kit::new(ResilienceConfig::none());
+    let leaf = CircuitBreaker::new(BreakerConfig::leaf()).unwrap();
+    let limit = "source_breaker must be probed by requests, but one that is probed apart was given";
+    let error = kit.builder(kit.stack()).source_breaker(&leaf).build().unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Invalid, limit));
+    let source = Source::default();
+    let call = kit.cache();
+    let call = call.get_or_load("a", move |_: LoadContext<u32>| source.load()).source_breaker(&leaf).await;
+    assert_eq!(call.unwrap_err().to_string(), limit);
+}
+
+/// Loads `outer` by loading `inner` from another cache of the same source, with a cache that has no breaker in between.
+async fn nested(caches: &[Cache<Json>; 3], source: &Source, keys: &'static str) -> Result<u32> {
+    let [outer, middle, inner] = caches.clone();
+    let source = source.clone();
+    let loader = move |_: LoadContext<u32>| async move {
+        middle
+            .get_or_load(keys, move |_: LoadContext<u32>| async move {
+                inner.get_or_load(keys, move |_: LoadContext<u32>| source.load()).await
+            })
+            .await
+    };
+    outer.get_or_load(keys, loader).await
+}
+
+#[tokio::test]
+async fn a_load_within_a_load_is_a_part_of_it_so_that_the_probe_can_succeed() {
+    let (kit, breaker, source) = setup();
+    let space = |name: &str| kit.builder(kit.stack()).keyspace(name);
+    let caches = [
+        space("outer").source_breaker(&breaker).build().unwrap(),
+        space("middle").build().unwrap(),
+        space("inner").source_breaker(&breaker).build().unwrap(),
+    ];
+    source.becomes(DOWN);
+    for n in ["1", "2", "3", "4"] {
+        assert_eq!(kind(nested(&caches, &source, n).await), ErrorKind::Load);
+    }
+    assert_eq!(breaker.snapshot().consecutive_failures, 4, "counted once");
+    assert_eq!(kind(nested(&caches, &source, "5").await), ErrorKind::Load);
+    assert_eq!(breaker.state(), BreakerState::Open);
+    assert_eq!(kind(nested(&caches, &source, "6").await), ErrorKind::Unavailable);
+    source.becomes(UP);
+    settle().await;
+    kit.clock.advance(secs(30));
+    assert_eq!(nested(&caches, &source, "7").await.unwrap(), 7);
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_batch_within_a_batch_is_a_part_of_it() {
+    let (kit, breaker, source) = setup();
+    let [outer, inner] = ["outer", "inner"]
+        .map(|name| kit.builder(kit.stack()).keyspace(name).source_breaker(&breaker).build().unwrap());
+    source.becomes(DOWN);
+    for n in 0..5 {
+        assert!(load(&outer, &n.to_string(), &source).await.is_err());
+    }
+    source.becomes(UP);
+    settle().await;
+    kit.clock.advance(secs(30));
+    let again = source.clone();
+    let loader = move |keys: Vec<&'static str>| {
+        let (inner, source) = (inner.clone(), again.clone());
+        async move {
+            let loader = move |keys: Vec<&'static str>| {
+                let source = source.clone();
+                async move { source.load().await.map(|it| keys.into_iter().map(|key| (key, it)).collect::<Vec<_>>()) }
+            };
+            let values = inner.get_many_or_load(keys.clone(), loader).await?;
+            let values: Vec<Option<u32>> = values.into_iter().collect::<Result<_>>()?;
+            Ok::<_, Error>(keys.into_iter().zip(values.into_iter().flatten()).collect::<Vec<_>>())
+        }
+    };
+    let values: Vec<Option<u32>> =
+        outer.get_many_or_load(["x", "y"], loader).await.unwrap().into_iter().map(Result::unwrap).collect();
+    assert_eq!((values, breaker.state()), (vec![Some(7); 2], BreakerState::Closed));
+}
+
+#[tokio::test]
+async fn a_loader_that_says_there_is_no_such_key_by_an_error_opens_nothing() {
+    let (kit, breaker, _) = setup();
+    let cache = cache(&kit, &breaker);
+    for n in 0..20 {
+        let none = |_: LoadContext<u32>| async { Err::<u32, _>(Error::new(ErrorKind::NotFound, "no such row")) };
+        assert_eq!(kind(cache.get_or_load(n.to_string(), none).await), ErrorKind::Load);
+    }
+    assert_eq!((breaker.state(), breaker.snapshot().consecutive_failures), (BreakerState::Closed, 0));
+}
+
+#[tokio::test]
+async fn numbers_that_are_none_are_no_panic() {
+    let kit = Kit::new(ResilienceConfig::none());
+    let cache = kit.builder(kit.stack()).random(|| f64::NAN).jitter(0.5).early_refresh(2.0).build().unwrap();
+    let source = Source::default();
+    for _ in 0..3 {
+        assert_eq!(load(&cache, "a", &source).await.unwrap(), 7);
+        kit.clock.advance(secs(20));
+    }
+    cache.set("b", &1).await.unwrap();
+    assert_eq!(cache.get::<u32>("b").await.unwrap(), Some(1));
+}

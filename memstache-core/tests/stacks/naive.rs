@@ -42,6 +42,7 @@ const SABOTAGES: &[(Sabotage, &str)] = &[
     (Sabotage::LeaksTags, "a_tag_of_one_keyspace_hides_nothing_in_another"),
     (Sabotage::ClearsEveryTenant, "a_tenants_clear_leaves_other_tenants"),
     (Sabotage::GrantsToEverybody, "a_hundred_askers_get_one_lease"),
+    (Sabotage::ForgetsWhoAsked, "who_named_its_lease_is_granted_it_again"),
     (Sabotage::LeasesStaleToEverybody, "a_stale_value_is_refreshed_by_one"),
     (Sabotage::IgnoresRenew, "a_renewed_lease_lives_on"),
     (Sabotage::NeverAgesLeases, "an_aged_out_lease_is_granted_anew"),

@@ -101,7 +101,8 @@ fn is_busy(answer: &mut Option<Result<Lookup>>, granted: &HashSet<LeaseId>, late
         return false;
     }
     if late {
-        *answer = Some(Err(Error::new(ErrorKind::Timeout, "the key was still being loaded by another")));
+        *answer =
+            Some(Err(Error::new(ErrorKind::Timeout, "the key was still being loaded by another").without_effect()));
     }
     !late
 }

@@ -1,4 +1,4 @@
-//! Asking for leases, so that none is lost with a caller who leaves.
+//! Asking for leases, so that none is lost with a caller who leaves, or with an answer that does not arrive.
 
 use std::{
     future::Future,
@@ -7,44 +7,62 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{super::core::Core, flight::give_back};
+use super::{super::core::Core, flight::give_back, releases};
 use crate::{
     address::Address,
     clock::{BoxFuture, Tick},
-    error::Result,
-    request::{Found, Get, LeaseId, Lookup, OneOrMany, Response},
+    error::{Error, Result},
+    request::{Found, Get, GetItem, Lease, LeaseId, Lookup, OnMiss, OneOrMany, Response},
 };
 
-/// Reads, asking for the leases of what is missing.
+/// Reads, asking for the leases of what is missing; every item is to name its lease. The answer has until `deadline`.
+///
+/// A lease that may have been granted although nothing says so (the answer is late or lost, a layer above the store
+/// answers an error or panics) is released by its name.
 ///
 /// # Cancellation
 /// Dropped while the store is about to answer, the call goes on by itself until its deadline, and what it is granted is
 /// given back: a caller who leaves does not block the key for a lease's ttl.
-pub(super) async fn ask(core: &Arc<Core>, get: Get) -> Result<Found> {
-    let (deadline, count) = (get.scope.deadline, get.items.len());
-    let addresses = get.items.map_ref(|item| item.address.clone());
+pub(super) async fn ask(core: &Arc<Core>, get: Get, deadline: Option<Tick>) -> Result<Found> {
+    let (items, waits) = (get.items.clone(), get.on_miss == OnMiss::Wait);
+    let count = items.len();
+    let unclear = Some(Unclear { core: Arc::clone(core), items });
     let call = Some(core.service.dispatch(get));
-    let asking = Asking { core: Arc::clone(core), addresses, call, sent: false, deadline };
-    core.answer::<Get>(asking, deadline, count, true).await
+    let mut asking = Asking { unclear, call, waits, state: State::Unsent, deadline };
+    let found = core.answer::<Get>(&mut asking, deadline, count, true).await;
+    if let Some(unclear) = asking.unclear.take() {
+        unclear.ends(&found);
+    }
+    found
 }
 
 /// A question on its way.
 struct Asking {
-    core: Arc<Core>,
-    addresses: OneOrMany<Address>,
+    /// Until it is clear what was granted.
+    unclear: Option<Unclear>,
     /// Until it is answered.
     call: Option<BoxFuture<'static, Result<Response>>>,
-    sent: bool,
+    waits: bool,
+    state: State,
     deadline: Option<Tick>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unsent,
+    /// Seen by whoever drops it only if polling it has panicked.
+    Polled,
+    Sent,
 }
 
 impl Future for Asking {
     type Output = Result<Response>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response>> {
-        self.sent = true;
-        let call = self.call.as_mut().expect("polled after completion");
-        let answer = ready!(call.as_mut().poll(cx));
+        self.state = State::Polled;
+        let answer = self.call.as_mut().expect("polled after completion").as_mut().poll(cx);
+        self.state = State::Sent;
+        let answer = ready!(answer);
         self.call = None;
         Poll::Ready(answer)
     }
@@ -52,25 +70,68 @@ impl Future for Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let Some(call) = self.call.take().filter(|_| self.sent) else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (core, deadline, count) = (Arc::clone(&self.core), self.deadline, self.addresses.len());
-        let addresses = std::mem::replace(&mut self.addresses, OneOrMany::Many(Vec::new()));
-        runtime.spawn(async move {
-            let found = core.answer::<Get>(call, deadline, count, true).await;
-            let granted = found.into_iter().flatten().zip(addresses);
-            let leases: Vec<_> = granted.filter_map(|(found, address)| Some((address, granted_by(&found)?))).collect();
-            if !leases.is_empty() {
-                give_back(&core, leases).await;
+        let Some(unclear) = self.unclear.take() else { return };
+        match (self.state, self.call.take()) {
+            (State::Unsent, _) => unclear.nothing(),
+            // Who waits holds nothing, or almost has its answer: what is released by name covers both.
+            (State::Sent, Some(call)) if !self.waits => go_on(unclear, call, self.deadline),
+            _ => drop(unclear),
+        }
+    }
+}
+
+/// Lets a call whose caller has left be answered, and gives back what it is granted.
+fn go_on(unclear: Unclear, call: BoxFuture<'static, Result<Response>>, deadline: Option<Tick>) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    runtime.spawn(async move {
+        let core = Arc::clone(&unclear.core);
+        let found = core.answer::<Get>(call, deadline, unclear.items.len(), true).await;
+        let granted = Granted::of(&core, unclear.items.iter().map(|item| &item.address).zip(found.iter().flatten()));
+        unclear.ends(&found);
+        drop(granted);
+    });
+}
+
+/// Items of which nobody knows whether their leases were granted; dropped, they are released.
+struct Unclear {
+    core: Arc<Core>,
+    items: OneOrMany<GetItem>,
+}
+
+impl Unclear {
+    /// Takes note of the answer: released is what it leaves unclear.
+    fn ends(mut self, found: &Result<Found>) {
+        match found {
+            Err(error) if error.may_have_effect() => {}
+            Err(_) => self.nothing(),
+            Ok(found) => {
+                let lost = |found: &Result<Lookup>| found.as_ref().is_err_and(Error::may_have_effect);
+                if !found.iter().any(lost) {
+                    return self.nothing();
+                }
+                let items = self.items.iter().zip(found.iter()).filter(|(_, found)| lost(found));
+                self.items = items.map(|(item, _)| item.clone()).collect();
             }
-        });
+        }
+    }
+
+    /// Nothing was granted that is not told.
+    fn nothing(mut self) {
+        self.items = OneOrMany::Many(Vec::new());
+    }
+}
+
+impl Drop for Unclear {
+    fn drop(&mut self) {
+        let named = self.items.iter().filter_map(|item| Some((item.address.clone(), item.lease?)));
+        releases::later(&self.core, named.map(|(address, id)| (address, id, releases::UNKNOWN_TTL)));
     }
 }
 
 /// Leases that were granted and that no flight has yet: a value that panics when it is opened gives them back.
 pub(super) struct Granted {
     core: Arc<Core>,
-    leases: Vec<(Address, LeaseId)>,
+    leases: Vec<(Address, Lease)>,
 }
 
 impl Granted {
@@ -96,9 +157,14 @@ impl Drop for Granted {
     }
 }
 
-fn granted_by(found: &Result<Lookup>) -> Option<LeaseId> {
+fn granted_by(found: &Result<Lookup>) -> Option<Lease> {
     match found {
-        Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease))) => Some(lease.id),
+        Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease))) => Some(*lease),
         _ => None,
     }
+}
+
+/// Names an item's lease, so that it can be asked for again and released whatever happens to the answer.
+pub(super) fn named(item: GetItem) -> GetItem {
+    item.under(LeaseId::draw())
 }

@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 use super::{
     super::{Cache, core::Core, options::WriteOptions},
     BatchLoader, Loaded,
+    bound::Place,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
     source::Source,
@@ -77,7 +78,7 @@ impl<F: Format, L> Batch<F, L> {
         if !aboard.is_empty() {
             let (cache, loader) = (self.cache.clone(), Arc::clone(&self.loader));
             let span = span::load(cache.space().keyspace(), aboard.len());
-            let (write, negative_ttl, source) = (self.write.clone(), self.negative_ttl, self.source.clone());
+            let (write, negative_ttl, source) = (self.write.clone(), self.negative_ttl, self.source.here());
             tokio::spawn(fly_all(cache, loader, write, negative_ttl, source, aboard).instrument(span));
         }
         joined
@@ -103,8 +104,11 @@ async fn fly_all<F, L, T, K>(
     if claims.is_empty() {
         return;
     }
-    let pass = match source.enter() {
-        Ok(pass) => pass,
+    let entered = Place::take(&core)
+        .and_then(|place| Ok((place, core.enter(cache.space().tenant())?)))
+        .and_then(|(place, permit)| Ok((place, permit, source.enter()?)));
+    let (_place, _permit, pass) = match entered {
+        Ok(entered) => entered,
         Err(error) => {
             claims.iter_mut().for_each(Claim::refused);
             return landings.into_iter().for_each(|landing| landing.land(Err(error.clone())));
@@ -113,7 +117,7 @@ async fn fly_all<F, L, T, K>(
     claims.iter_mut().for_each(Claim::begins);
     let names = keys.iter().map(|(key, _)| key.clone()).collect();
     let produce = async {
-        let brought = loader.load(names).await?;
+        let brought = source.around(loader.load(names)).await?;
         Ok(produce_all(&cache, &keys, brought, &write, negative_ttl))
     };
     let produced = bounded(&core, started, keeping(&core, &claims, guarded(produce, &landings))).await;

@@ -222,6 +222,26 @@ impl<'a, F, N, L, T, R> LoadBuilder<'a, F, N, L, T, R> {
 
 impl<'a, F, N, L, T> LoadBuilder<'a, F, N, L, T> {
     /// Answers `None` for a key that the source does not have, instead of an error.
+    ///
+    /// A loader that answers an `Option` needs the type of what is cached to be said, in the binding or in the context's type:
+    /// an `Option<u32>` could be a `u32` that may be missing, or a value by itself.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> memstache_core::Result<()> {
+    /// # use memstache_core::{Cache, Json, LoadContext, MemoryStore, Stack};
+    /// # let stack = Stack::over(MemoryStore::builder().build()?).build();
+    /// # let cache = Cache::builder(stack).keyspace("k").format(Json).build()?;
+    /// async fn find(id: u32) -> std::io::Result<Option<u32>> {
+    ///     Ok((id < 9).then_some(id))
+    /// }
+    ///
+    /// let seven: Option<u32> = cache.get_or_load("7", |_| find(7)).optional().await?;
+    /// let nine = cache.get_or_load("9", |_: LoadContext<u32>| find(9)).optional().await?;
+    /// assert_eq!((seven, nine), (Some(7), None));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn optional(self) -> LoadBuilder<'a, F, N, L, T, shape::Optional> {
         self.shaped()
     }

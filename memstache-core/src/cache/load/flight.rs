@@ -11,6 +11,8 @@ use tracing::Span;
 
 use super::{
     super::core::{Core, UNLEASED, not_one},
+    bound::Place,
+    releases,
     source::Source,
 };
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
     entry::NewEntry,
     error::{Error, ErrorKind, Result},
     observe::{CallResult, Fill, span},
-    request::{Lease, LeaseId, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
+    request::{Lease, OneOrMany, Set, SetItem, Touch, TouchItem, TouchKind, When, Written},
     service::AsOf,
     util::until,
 };
@@ -81,8 +83,12 @@ pub(super) async fn load(
         claim.release(Duration::ZERO);
         return Err(error);
     }
-    let pass = match source.enter() {
-        Ok(pass) => pass,
+    // The places first: a breaker's probe is not for a load that is refused.
+    let entered = Place::take(&core)
+        .and_then(|place| Ok((place, core.enter(claim.address.tenant())?)))
+        .and_then(|(place, permit)| Ok((place, permit, source.enter()?)));
+    let (_place, _permit, pass) = match entered {
+        Ok(entered) => entered,
         Err(error) => {
             claim.refused();
             return Err(error);
@@ -144,15 +150,37 @@ async fn renew(core: &Arc<Core>, leases: &[(Address, Lease)]) -> std::convert::I
     }
 }
 
-/// Gives leases back, within the store's time. Where that fails they age out.
-pub(super) async fn give_back(core: &Arc<Core>, leases: impl IntoIterator<Item = (Address, LeaseId)>) {
-    touch(core, leases.into_iter().map(|(address, id)| (address, TouchKind::Release(id)))).await;
+/// Gives leases back, within the store's time. Where that fails it is tried again, until they age out.
+pub(super) async fn give_back(core: &Arc<Core>, leases: Vec<(Address, Lease)>) {
+    // What ends this before it is done is one more way in which a release does not get through.
+    let mut owed = Owed { core: Arc::clone(core), leases };
+    let releases = owed.leases.iter().map(|(address, lease)| (address.clone(), TouchKind::Release(lease.id)));
+    let mut done = touch(core, releases).await.into_iter();
+    owed.leases.retain(|_| !done.next().unwrap_or(false));
 }
 
-async fn touch(core: &Arc<Core>, items: impl Iterator<Item = (Address, TouchKind)>) {
-    let items = items.map(|(address, kind)| TouchItem { address, kind }).collect();
+/// Leases that are to be given back; dropped, they are released later.
+struct Owed {
+    core: Arc<Core>,
+    leases: Vec<(Address, Lease)>,
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        let leases = std::mem::take(&mut self.leases);
+        releases::later(&self.core, leases.into_iter().map(|(address, lease)| (address, lease.id, lease.ttl)));
+    }
+}
+
+/// Touches, within the store's time; for each item whether the store has answered for it.
+pub(super) async fn touch(core: &Arc<Core>, items: impl Iterator<Item = (Address, TouchKind)>) -> Vec<bool> {
+    let items: OneOrMany<_> = items.map(|(address, kind)| TouchItem { address, kind }).collect();
+    let count = items.len();
     let deadline = core.store_deadline(core.clock.now(), None);
-    drop(core.call(Touch { items, scope: core.scope(Some(deadline)) }).await);
+    match core.call(Touch { items, scope: core.scope(Some(deadline)) }).await {
+        Ok(touched) => touched.iter().map(Result::is_ok).collect(),
+        Err(_) => vec![false; count],
+    }
 }
 
 /// A key that is being loaded, and the duty to give its lease back whatever happens.
@@ -319,7 +347,7 @@ impl Claim {
                 let end = core.clock.now().after(pause);
                 until(&core.clock, Some(end), renew(&core, std::slice::from_ref(&lease))).await;
             }
-            give_back(&core, [(lease.0, lease.1.id)]).await;
+            give_back(&core, vec![lease]).await;
         });
     }
 }

@@ -1,6 +1,10 @@
 //! What is to be done when a key must be loaded.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,7 +18,7 @@ use super::{
         options::{Until, WriteOptions},
     },
     LoadContext, Loaded, Loader,
-    ask::ask,
+    ask::{ask, named},
     context::Found,
     flight::{Landed, Produced, Right, load},
     source::Source,
@@ -58,8 +62,8 @@ impl<F: Format, L> Job<F, L> {
             Opened::Leads(landing, joined) => {
                 let address = self.address.clone();
                 let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
-                let source = self.source.clone();
-                let produce: BoxFuture<'static, _> = Box::pin(self.produce(stale));
+                let source = self.source.here();
+                let produce: BoxFuture<'static, _> = Box::pin(self.produce(stale, source.clone()));
                 // What the load logs, and what its source is asked, belongs to the call that started it.
                 let span = span::load(address.keyspace(), 1);
                 tokio::spawn(fly(landing, load(core, address, right, until, source, produce)).instrument(span));
@@ -75,12 +79,14 @@ impl<F: Format, L> Job<F, L> {
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let (core, address) = (Arc::clone(&self.cache.core), self.address.clone());
-        let items = OneOrMany::One(GetItem { address: address.clone(), unless: Some(entry.meta.version) });
-        let scope = core.scope(Some(core.store_deadline(core.clock.now(), None)));
+        let item = GetItem::from(address.clone()).unless(entry.meta.version);
+        let items = OneOrMany::One(named(item));
+        let deadline = Some(core.store_deadline(core.clock.now(), None));
+        let scope = core.scope(deadline);
         let get = Get { items, on_miss: OnMiss::Lease, scope };
         let early = core.early.clone();
         drop(early.run(address, move || async move {
-            let (lease, entry) = match ask(&core, get).await.map(OneOrMany::into_one) {
+            let (lease, entry) = match ask(&core, get, deadline).await.map(OneOrMany::into_one) {
                 Ok(Some(Ok(Lookup::Leased(lease)))) => (lease, entry),
                 // A later value is there, and stale by now.
                 Ok(Some(Ok(Lookup::Stale(later, Some(lease))))) => (lease, later),
@@ -91,14 +97,14 @@ impl<F: Format, L> Job<F, L> {
         }));
     }
 
-    async fn produce<T>(self, stale: Option<Entry>) -> Result<Produced>
+    async fn produce<T>(self, stale: Option<Entry>, source: Source) -> Result<Produced>
     where
         L: Loader<T>,
         T: Serialize + DeserializeOwned,
     {
         let Self { cache, loader, write, negative_ttl, .. } = self;
         let value = stale.as_ref().and_then(|entry| cache.format.decode_shared(&entry.value).ok());
-        let loaded = loader.load(LoadContext { stale: value }).await?;
+        let loaded = source.around(loader.load(LoadContext { stale: value })).await?;
         cache.produced(loaded, &write, negative_ttl, stale)
     }
 }
@@ -117,8 +123,8 @@ impl<F: Format> Cache<F> {
         let over = own_end.is_none() && call.is_over(self.core.clock.wall());
         let options = loaded.options.over(call);
         match loaded.found {
-            Found::Store(value) if !over => Ok(Produced::Store(self.new_entry(self.format.encode(&value)?, options)?)),
-            Found::Store(value) | Found::Skip(value) => Ok(Produced::Answer(Some(self.format.encode(&value)?))),
+            Found::Store(value) if !over => Ok(Produced::Store(self.new_entry(self.encoded(&value)?, options)?)),
+            Found::Store(value) | Found::Skip(value) => Ok(Produced::Answer(Some(self.encoded(&value)?))),
             Found::Failed(error) => Err(load_failed(error)),
             Found::Missing => {
                 // The call's ttl is for values; their absence lasts as long as the loader or the call says for it.
@@ -139,6 +145,14 @@ impl<F: Format> Cache<F> {
                 Ok(Produced::Store(NewEntry { content: stale.meta.content, ..entry }))
             }
         }
+    }
+
+    /// Encodes what was loaded; a panic there is not the loader's.
+    fn encoded<T: Serialize>(&self, value: &T) -> Result<Bytes> {
+        let encode = AssertUnwindSafe(|| self.format.encode(value));
+        let panicked =
+            |_| Err(Error::new(ErrorKind::LoadPanicked, "the format panicked while it encoded what was loaded"));
+        catch_unwind(encode).unwrap_or_else(panicked)
     }
 
     /// A record that the source has no such key.

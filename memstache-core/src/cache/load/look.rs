@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     super::{Cache, core::not_one, counters::Outcome, fetched::Fetched, read::ReadOptions, read::is_unreadable},
-    ask::{Granted, ask},
+    ask::{Granted, ask, named},
     flight::{Landed, Right},
 };
 use crate::{
@@ -79,23 +79,25 @@ impl<'a, F: Format> Look<'a, F> {
     async fn ask(&self) -> Result<Lookup> {
         let (core, items) = (&self.cache.core, OneOrMany::One(self.item()));
         if self.wait {
-            // In pieces: whoever waits holds permits of the layers below, which the awaited fill may need.
+            // In pieces: whoever waits may hold permits of layers below, which the awaited fill may need.
             let piece = self.asked.after(core.settings.store_timeout / PIECES);
             let get =
                 Get { items, on_miss: OnMiss::Wait, scope: self.ask.scope_until(core, Some(piece.min(self.give_up))) };
             // The store ends the piece; its answer, which may be a lease, has its own time to arrive.
             let arrival = core.store_deadline(piece, Some(self.give_up));
-            let found = core.answer::<Get>(core.service.dispatch(get), Some(arrival), 1, true).await?;
+            let found = ask(core, get, Some(arrival)).await?;
             return found.into_one().unwrap_or_else(|| Err(not_one()));
         }
-        let scope = self.ask.scope_until(core, Some(core.store_deadline(core.clock.now(), Some(self.give_up))));
-        let found = ask(core, Get { items, on_miss: OnMiss::Lease, scope }).await?;
+        let deadline = Some(core.store_deadline(core.clock.now(), Some(self.give_up)));
+        let scope = self.ask.scope_until(core, deadline);
+        let found = ask(core, Get { items, on_miss: OnMiss::Lease, scope }, deadline).await?;
         found.into_one().unwrap_or_else(|| Err(not_one()))
     }
 
-    /// What the store is asked for.
+    /// What the store is asked for, under a name of its own each time: what an earlier one was granted may be on its way
+    /// back.
     pub(super) fn item(&self) -> GetItem {
-        GetItem { address: self.address.clone(), unless: self.unless }
+        named(GetItem::from(self.address.clone()).unless(self.unless))
     }
 
     /// Until when this caller waits for a refresh of what it could serve stale.

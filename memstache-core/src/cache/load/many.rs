@@ -21,7 +21,7 @@ use super::{
         read_many::{good, in_place},
     },
     BatchLoader, IntoLoaded,
-    ask::{Granted, ask},
+    ask::{Granted, ask, named},
     batch::{Batch, Wanted},
     builder::load_setters,
     flight::{Landed, Right},
@@ -164,7 +164,7 @@ where
         let started = core.clock.now();
         let hard = started.after(self.load.hard_timeout.unwrap_or(core.settings.load_timeout));
         let give_up = self.ask.timeout.map_or(hard, |timeout| hard.min(started.after(timeout)));
-        let items: OneOrMany<GetItem> = good(addresses).map(Into::into).collect();
+        let items: OneOrMany<GetItem> = good(addresses).map(|address| named(address.into())).collect();
         if items.is_empty() {
             return Ok(Vec::new());
         }
@@ -214,8 +214,9 @@ where
 /// Asks about many keys at once. A store that is out of reach makes every key this caller's to load.
 async fn ask_many(core: &Arc<Core>, items: OneOrMany<GetItem>, options: ReadOptions, give_up: Tick) -> Result<Found> {
     let count = items.len();
-    let scope = options.scope_until(core, Some(core.store_deadline(core.clock.now(), Some(give_up))));
-    match ask(core, Get { items, on_miss: OnMiss::Lease, scope }).await {
+    let deadline = Some(core.store_deadline(core.clock.now(), Some(give_up)));
+    let scope = options.scope_until(core, deadline);
+    match ask(core, Get { items, on_miss: OnMiss::Lease, scope }, deadline).await {
         Err(error) if is_degraded(&error) => Ok((0..count).map(|_| Err(error.clone())).collect()),
         found => found,
     }

@@ -4,9 +4,13 @@
 //! flight: a task of its own, which renews the lease, bounds the loader, fills under the lease and lands the value for
 //! everybody who waits. Who is told that the key is busy joins the flight if it is this process's and recent enough,
 //! and waits at the store if not. So nobody who asks after a removal can be answered from a load that began before.
+//!
+//! A lease that nobody holds any more would block its key for its ttl. So each is asked for under a name, and whatever
+//! goes wrong on the way up, it is released by that name.
 
 mod ask;
 mod batch;
+mod bound;
 mod builder;
 mod context;
 mod failures;
@@ -15,10 +19,15 @@ mod job;
 mod loader;
 mod look;
 mod many;
+mod releases;
 pub mod shape;
 mod single;
 mod source;
 
+pub(crate) use self::bound::DEFAULT as DEFAULT_MAX_LOADS;
+#[cfg(feature = "config")]
+pub(crate) use self::bound::MOST as MOST_LOADS;
+pub(super) use self::{bound::LoadBound, failures::Failures, flight::Landed, releases::Releases, source::Source};
 pub use self::{
     builder::{LoadBuilder, LoadFuture},
     context::{IntoLoaded, LoadContext, Loaded},
@@ -26,4 +35,3 @@ pub use self::{
     many::LoadManyBuilder,
     shape::Shape,
 };
-pub(super) use self::{failures::Failures, flight::Landed, source::Source};

@@ -10,7 +10,7 @@ use tower_layer::Layer as _;
 
 use self::breaker::BreakerSettings;
 pub(super) use self::source::Source;
-use super::{Section, registry::Place, section::Reader};
+use super::{Section, registry::Place, section::Reader, units::Span};
 use crate::{
     error::Error,
     health::Parts,
@@ -54,6 +54,9 @@ impl Guards {
         let resilience = config.check().ok().map(|()| Resilience::with_clock(config, clock));
         let resilience = resilience.and_then(|made| made.map_err(|error| section.failed(&error)).ok());
         section.finish();
+        if !enabled {
+            reader.without_effect("resilience", &["enabled"], "resilience.enabled is false");
+        }
         resilience.filter(|_| enabled).map(|resilience| Self { resilience, config })
     }
 
@@ -111,6 +114,9 @@ fn rate(mut section: Section<'_>) -> Option<RateConfig> {
     let burst = section.optional_count("burst", 1..=MOST_A_SECOND);
     let config = per_second.map(|items| RateConfig::per_second(u32_of(items)));
     let config = config.map(|config| burst.map_or(config, |burst| config.with_burst(u32_of(burst))));
+    if per_second.is_none() {
+        section.warn("burst", "has no effect: there is no limit of rate without per_second");
+    }
     agreed(section, config.and_then(|config| config.check().err()));
     config
 }
@@ -125,7 +131,14 @@ fn retry(mut section: Section<'_>) -> Option<RetryConfig> {
     let budget = section.number("budget", defaults.budget, 0.0..=10.0);
     let reserve = section.count("reserve", defaults.reserve as usize, 0..=MOST_A_SECOND);
     let config = defaults.with_retries(u32_of(retries)).with_pauses(first, max).with_budget(budget, u32_of(reserve));
-    agreed(section, config.wrong());
+    if max < first {
+        let (first, max) = (Span(first), Span(max));
+        section.refuse("max_pause", format_args!("must be at least first_pause ({first}), but {max} was given"));
+        section.finish();
+    } else {
+        section.switched(enabled);
+        agreed(section, config.wrong());
+    }
     enabled.then_some(config)
 }
 
@@ -137,6 +150,7 @@ fn breaker(mut section: Section<'_>) -> Option<BreakerConfig> {
         _ => Probing::Apart,
     };
     let config = settings.config().with_probing(probing);
+    section.switched(settings.enabled);
     agreed(section, config.wrong());
     settings.enabled.then_some(config)
 }
@@ -147,6 +161,7 @@ fn timeout(mut section: Section<'_>) -> Option<TimeoutConfig> {
     let read = section.span("read", defaults.read, MILLISECOND..=HOUR);
     let write = section.span("write", defaults.write, MILLISECOND..=HOUR);
     let config = TimeoutConfig::new(read, write);
+    section.switched(enabled);
     agreed(section, config.wrong());
     enabled.then_some(config)
 }

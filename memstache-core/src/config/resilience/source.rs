@@ -32,6 +32,7 @@ impl Source {
         if same && section.inherits() {
             return Self { own: false, ..self.clone() };
         }
+        section.switched(settings.enabled);
         let clock = section.clock();
         let (breaker, wrong) = match CircuitBreaker::new(settings.config()) {
             Ok(breaker) => (settings.enabled.then(|| breaker.with_clock(clock)), None),

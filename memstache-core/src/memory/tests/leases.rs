@@ -92,7 +92,7 @@ async fn a_stale_value_is_refreshed_by_one() {
 async fn an_unwanted_version_is_reloaded_by_one() {
     let bed = bed();
     let version = bed.set("a", forever("garbage")).await;
-    let unless = || GetItem { address: key("a"), unless: Some(version) };
+    let unless = || GetItem::from(key("a")).unless(version);
     let read = |on_miss| bed.read(unless(), on_miss, Scope::default());
     assert!(matches!(read(OnMiss::Report).await, Ok(Lookup::Miss)));
     let Ok(Lookup::Leased(lease)) = read(OnMiss::Lease).await else { panic!() };

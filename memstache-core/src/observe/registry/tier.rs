@@ -1,6 +1,9 @@
 //! What the tiers of a cache hold, asked when somebody wants to know.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use super::sample::{Sample, Value};
 use crate::observe::instruments::{TIER_ENTRIES, TIER_EVICTIONS, TIER_HITS, TIER_SIZE};
@@ -65,13 +68,17 @@ impl From<crate::near::NearStats> for TierUse {
 pub(super) struct Watched(pub(super) Arc<dyn Fn() -> TierUse + Send + Sync>);
 
 impl Watched {
+    /// Adds what a tier says; nothing if it panics.
     pub(super) fn samples(&self, cache: &Arc<str>, tier: Tier, out: &mut Vec<Sample>) {
-        let TierUse { entries, bytes, hits, evictions } = (self.0)();
+        let Ok(TierUse { entries, bytes, hits, evictions }) = catch_unwind(AssertUnwindSafe(|| (self.0)())) else {
+            tracing::error!(tier = tier.as_str(), "what was asked for the use of a tier panicked");
+            return;
+        };
         let numbers = [(TIER_ENTRIES, entries), (TIER_SIZE, bytes), (TIER_HITS, hits)];
         let evictions = evictions.map(|evictions| (TIER_EVICTIONS, evictions));
         out.extend(numbers.into_iter().chain(evictions).map(|(instrument, number)| Sample {
             instrument,
-            cache: Some(Arc::clone(cache)),
+            name: Some(Arc::clone(cache)),
             words: vec![tier.as_str()],
             value: Value::Number(number),
         }));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, all_of},
     lifetime::positive,
 };
 
@@ -47,7 +47,8 @@ pub enum Probing {
     /// The next callers do, once the breaker was open for its time.
     Requests,
     /// Nobody's request does: a prober of its own asks for [`Breaker::try_probe`](super::Breaker::try_probe), each time
-    /// that the breaker was open for its time.
+    /// that the breaker was open for its time. [`BreakerLayer`](super::BreakerLayer) has one; without one, the breaker of a
+    /// [source](crate::CacheBuilder::source_breaker) for example, it would never close again.
     Apart,
 }
 
@@ -68,7 +69,8 @@ impl BreakerConfig {
     }
 
     /// For a server or shard under a stack: opens like that of a [`source`](Self::source), and is probed every 250 ms
-    /// off the path of requests.
+    /// off the path of requests, by the prober of a [`BreakerLayer`](super::BreakerLayer). Not for a data source: see
+    /// [`Probing::Apart`].
     pub const fn leaf() -> Self {
         Self { open_for: Duration::from_millis(250), probing: Probing::Apart, ..Self::source() }
     }
@@ -89,7 +91,7 @@ impl BreakerConfig {
 
     /// Opens when at least `ratio` (above 0, at most 1) of at least `least_calls` calls in the last `window` failed.
     ///
-    /// The window forgets a tenth at a time.
+    /// The window forgets a tenth at a time; it is at most 3,650 days long.
     #[must_use]
     pub const fn with_failure_rate(mut self, ratio: f64, least_calls: u64, window: Duration) -> Self {
         self.rate = Some(FailureRate { ratio, least_calls, window });
@@ -103,7 +105,7 @@ impl BreakerConfig {
         self
     }
 
-    /// Stays open for so long before each probe.
+    /// Stays open for so long before each probe: above zero, at most 3,650 days.
     #[must_use]
     pub const fn with_open_for(mut self, span: Duration) -> Self {
         self.open_for = span;
@@ -124,9 +126,9 @@ impl BreakerConfig {
         self
     }
 
-    /// Checks the settings; the first that is wrong is the error.
+    /// Checks the settings; one error names everything that is wrong.
     pub fn check(&self) -> Result<()> {
-        self.wrong().into_iter().next().map_or(Ok(()), Err)
+        all_of(&self.wrong())
     }
 
     /// Everything that is wrong.

@@ -1,6 +1,6 @@
 //! The state machine alone: it is told the time and what happened, and does nothing by itself.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::{BreakerConfig, Probing, Verdict, window::Window};
 use crate::{
@@ -118,13 +118,39 @@ impl Permit {
 pub struct Refused {
     /// When a probe is due; if one is under way, at the latest.
     pub retry_after: Duration,
+    /// Who refused, if that has a name.
+    by: Option<BreakerId>,
 }
 
+/// Which breaker it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BreakerId(pub(super) usize);
+
+impl Refused {
+    pub(super) fn by(self, breaker: BreakerId) -> Self {
+        Self { by: Some(breaker), ..self }
+    }
+
+    pub(super) fn is_by(&self, breaker: BreakerId) -> bool {
+        self.by == Some(breaker)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the circuit breaker lets a probe through in {:?}", self.retry_after)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 impl From<Refused> for Error {
-    /// An [`Unavailable`](ErrorKind::Unavailable) error that says when to try again.
+    /// An [`Unavailable`](ErrorKind::Unavailable) error that says when to try again; the refusal is its
+    /// [source](Error::find_source).
     fn from(refused: Refused) -> Self {
         Self::new(ErrorKind::Unavailable, "the circuit breaker is open: what is called was failing")
             .with_retry_after(refused.retry_after)
+            .with_source(refused)
     }
 }
 
@@ -189,7 +215,7 @@ impl Breaker {
         let probe = if self.config.probing == Probing::Requests { self.try_probe(now) } else { None };
         probe.ok_or_else(|| {
             self.refused += 1;
-            Refused { retry_after: self.probe_at().map_or(Duration::ZERO, |at| at.since(now)) }
+            Refused { retry_after: self.probe_at().map_or(Duration::ZERO, |at| at.since(now)), by: None }
         })
     }
 

@@ -24,7 +24,9 @@ mod service;
 mod shared;
 mod verdict;
 mod window;
+mod within;
 
+pub(crate) use self::within::Within;
 pub use self::{
     config::{BreakerConfig, Probing},
     future::BreakerFuture,

@@ -4,7 +4,10 @@ use std::{fmt, future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::{Breaker, BreakerConfig, BreakerSnapshot, BreakerState, Permit, Refused, Transition, Verdict};
+use super::{
+    Breaker, BreakerConfig, BreakerSnapshot, BreakerState, Permit, Probing, Refused, Transition, Verdict,
+    machine::BreakerId, within::Within,
+};
 use crate::{
     clock::{Clock, SystemClock, Tick},
     error::{Error, Result},
@@ -40,6 +43,7 @@ struct Shared {
     machine: Mutex<Breaker>,
     clock: Arc<dyn Clock>,
     judge: Judge,
+    probing: Probing,
 }
 
 impl CircuitBreaker {
@@ -58,13 +62,28 @@ impl CircuitBreaker {
     /// Returns a closed breaker of the same settings that judges errors in another way. Default: [`Verdict::of`].
     ///
     /// For a source whose errors may be the caller's own fault: a bad request says nothing about its health.
+    ///
+    /// ```
+    /// use memstache_core::{Error, resilience::{BreakerConfig, CircuitBreaker, Verdict}};
+    ///
+    /// // A loader's error is the source of the one that is judged.
+    /// let breaker = CircuitBreaker::new(BreakerConfig::source())?.with_judge(|error: &Error| {
+    ///     match error.find_source::<std::num::ParseIntError>() {
+    ///         Some(_) => Verdict::Ignored,
+    ///         None => Verdict::of(error),
+    ///     }
+    /// });
+    /// # let _ = breaker;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[must_use]
     pub fn with_judge(self, judge: impl Fn(&Error) -> Verdict + Send + Sync + 'static) -> Self {
         Self::of(self.closed(), Arc::clone(&self.0.clock), Arc::new(judge))
     }
 
     fn of(machine: Breaker, clock: Arc<dyn Clock>, judge: Judge) -> Self {
-        Self(Arc::new(Shared { machine: Mutex::new(machine), clock, judge }))
+        let probing = machine.config().probing;
+        Self(Arc::new(Shared { machine: Mutex::new(machine), clock, judge, probing }))
     }
 
     fn closed(&self) -> Breaker {
@@ -72,11 +91,29 @@ impl CircuitBreaker {
     }
 
     /// Asks to make a call; say what came of it, or drop the answer if nothing was learnt.
+    ///
+    /// One that is [probed apart](super::Probing::Apart) refuses every call until [`try_probe`](Self::try_probe) was asked for
+    /// and what it let through went well: whoever has no prober asks for both, as [`run`](Self::run) does.
     pub fn try_call(&self) -> Result<Admitted, Refused> {
         // A bound will do: a probe may come some milliseconds late.
         let now = self.0.clock.lower_bound();
-        let permit = self.0.machine.lock().try_call(now)?;
+        let permit = self.0.machine.lock().try_call(now).map_err(|refused| refused.by(self.id()))?;
         Ok(self.admitted(permit))
+    }
+
+    /// Asks to make a call that may be the probe, whoever is to probe.
+    pub(crate) fn try_call_or_probe(&self) -> Result<Admitted, Refused> {
+        self.try_call().or_else(|refused| self.try_probe().ok_or(refused))
+    }
+
+    /// Returns who probes, without a lock.
+    pub(crate) fn probing(&self) -> Probing {
+        self.0.probing
+    }
+
+    /// Which of all breakers it is, for as long as it lives.
+    pub(crate) fn id(&self) -> BreakerId {
+        BreakerId(Arc::as_ptr(&self.0).addr())
     }
 
     /// Asks for a probe of a breaker that is not closed; `None` if none is due.
@@ -86,13 +123,20 @@ impl CircuitBreaker {
         Some(self.admitted(permit))
     }
 
-    /// Makes a call if the breaker lets it through, and takes note of what comes of it.
+    /// Makes a call if the breaker lets it through, and takes note of what comes of it. It may be the probe, also of a
+    /// breaker that is probed apart.
+    ///
+    /// A call within another one of the same breaker, in the same task, is a part of that one: it is let through and not
+    /// counted by itself.
     ///
     /// # Cancellation
     /// A call that is dropped is no failure.
     pub async fn run<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let admitted = self.try_call()?;
-        let result = call.await;
+        if Within::current().has(self) {
+            return call.await;
+        }
+        let admitted = self.try_call_or_probe()?;
+        let result = Within::current().and(self).scope(call).await;
         admitted.ended(result.as_ref().err());
         result
     }
@@ -117,8 +161,10 @@ impl CircuitBreaker {
         self.0.clock.now()
     }
 
+    /// Judges an error; its own refusal, wherever that came from, says nothing about what is called.
     pub(super) fn judge(&self, error: &Error) -> Verdict {
-        (self.0.judge)(error)
+        let own = error.find_source::<Refused>().is_some_and(|refused| refused.is_by(self.id()));
+        if own { Verdict::Ignored } else { (self.0.judge)(error) }
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {

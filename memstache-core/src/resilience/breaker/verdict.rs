@@ -17,7 +17,9 @@ impl Verdict {
     ///
     /// Failures are [`Timeout`](ErrorKind::Timeout), [`Unknown`](ErrorKind::Unknown),
     /// [`Unavailable`](ErrorKind::Unavailable), [`Io`](ErrorKind::Io), [`Load`](ErrorKind::Load) and
-    /// [`LoadPanicked`](ErrorKind::LoadPanicked).
+    /// [`LoadPanicked`](ErrorKind::LoadPanicked). A loader that failed with an [`Error`] of memstache's own is judged by that
+    /// one: that a key is `NotFound` is an answer of its source, and `Overloaded` or `Invalid` says nothing. For errors of your
+    /// own that are no failures, see [`CircuitBreaker::with_judge`](super::CircuitBreaker::with_judge).
     ///
     /// ```
     /// use memstache_core::{Error, ErrorKind, resilience::Verdict};
@@ -25,8 +27,13 @@ impl Verdict {
     /// assert_eq!(Verdict::of(&Error::new(ErrorKind::Unavailable, "gone")), Verdict::Failure);
     /// assert_eq!(Verdict::of(&Error::new(ErrorKind::NotFound, "no such key")), Verdict::Success);
     /// assert_eq!(Verdict::of(&Error::new(ErrorKind::Overloaded, "a limit")), Verdict::Ignored);
+    /// let by_loader = Error::new(ErrorKind::Load, "failed").with_source(Error::new(ErrorKind::NotFound, "no such key"));
+    /// assert_eq!(Verdict::of(&by_loader), Verdict::Success);
     /// ```
     pub fn of(error: &Error) -> Self {
+        if let (ErrorKind::Load, Some(own)) = (error.kind(), error.find_source::<Error>()) {
+            return Self::of(own);
+        }
         match error.kind() {
             ErrorKind::Timeout
             | ErrorKind::Unknown

@@ -1,12 +1,10 @@
-use std::sync::Arc;
-
 use tower_layer::Layer;
 
 use super::Bulkhead;
 use crate::{
     error::{Error, Result},
     request::Request,
-    resilience::{LimitSnapshot, share::Share},
+    resilience::{LimitSnapshot, share::Shares},
 };
 
 /// Least bytes that a bulkhead may have.
@@ -22,6 +20,10 @@ const ANSWER: usize = 4 * 1024;
 /// knows. A call that is larger than the whole bulkhead takes all of it. All stacks that are made by clones of the
 /// layer share it.
 ///
+/// What [carries on or ends loads](crate::Request::continues_loads) is never refused and charged with nothing: the bytes
+/// of fills are bounded by [`max_loads`](crate::CacheBuilder::max_loads). Reads that [wait](crate::OnMiss::Wait) for the
+/// loads of others have as many bytes again for themselves.
+///
 /// Right: beside the limit, below the near cache, above the transforms.
 ///
 /// ```
@@ -32,13 +34,13 @@ const ANSWER: usize = 4 * 1024;
 /// # Ok::<(), memstache_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct BulkheadLayer(Option<Arc<Share>>);
+pub struct BulkheadLayer(Option<Shares>);
 
 impl BulkheadLayer {
     /// Creates the layer for so many bytes; at least 64 KiB.
     pub fn new(bytes: usize) -> Result<Self> {
         Self::check(bytes)?;
-        Ok(Self(Some(Arc::new(Share::new(bytes, "too many bytes are under way")))))
+        Ok(Self(Some(Shares::new(bytes, "too many bytes are under way"))))
     }
 
     /// Creates a layer that lets everything through.
@@ -48,7 +50,7 @@ impl BulkheadLayer {
 
     /// Returns how many bytes are under way, and how many calls were shed.
     pub fn snapshot(&self) -> LimitSnapshot {
-        self.0.as_ref().map(|share| share.snapshot()).unwrap_or_default()
+        self.0.as_ref().map(Shares::snapshot).unwrap_or_default()
     }
 
     pub(crate) fn check(bytes: usize) -> Result<()> {
@@ -58,7 +60,7 @@ impl BulkheadLayer {
         Ok(())
     }
 
-    pub(super) const fn share(&self) -> Option<&Arc<Share>> {
+    pub(super) const fn shares(&self) -> Option<&Shares> {
         self.0.as_ref()
     }
 }

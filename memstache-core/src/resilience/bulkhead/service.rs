@@ -35,10 +35,9 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.layer.share().map(|share| share.try_take(charge(&request))) {
-            Some(Err(error)) => GuardedFuture::refused(error),
-            Some(Ok(taken)) => GuardedFuture::calling(self.inner.call(request), Some(taken)),
-            None => GuardedFuture::calling(self.inner.call(request), None),
+        match self.layer.shares().map_or(Ok(None), |shares| shares.admit(&request, || charge(&request))) {
+            Ok(taken) => GuardedFuture::calling(self.inner.call(request), taken),
+            Err(error) => GuardedFuture::refused(error),
         }
     }
 }

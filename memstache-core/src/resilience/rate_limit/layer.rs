@@ -5,6 +5,7 @@ use super::{RateLimit, RateLimiter};
 /// Bounds how many items a second go down; the others are [`Overloaded`](crate::ErrorKind::Overloaded) at once, and
 /// told when to try again.
 ///
+/// What [carries on or ends loads](crate::Request::continues_loads) is let through and not counted: its read was.
 /// Each item of a batch counts; a batch of more than the burst is [`Invalid`](crate::ErrorKind::Invalid). Right: below
 /// the near cache, above the transforms.
 ///

@@ -36,7 +36,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let items = u32::try_from(request.len()).unwrap_or(u32::MAX);
-        match self.layer.limiter().map_or(Ok(()), |limiter| limiter.try_take(items)) {
+        let limiter = self.layer.limiter().filter(|_| !request.continues_loads());
+        match limiter.map_or(Ok(()), |limiter| limiter.try_take(items)) {
             Ok(()) => GuardedFuture::calling(self.inner.call(request), None),
             Err(error) => GuardedFuture::refused(error),
         }

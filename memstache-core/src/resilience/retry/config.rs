@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, all_of},
     lifetime::positive,
 };
 
@@ -49,7 +49,7 @@ impl RetryConfig {
     }
 
     /// Pauses up to `first` before the first repetition, and up to twice as long before each further one, at most
-    /// `max`.
+    /// `max`, which is at most a minute.
     #[must_use]
     pub const fn with_pauses(mut self, first: Duration, max: Duration) -> Self {
         self.first = first;
@@ -66,9 +66,9 @@ impl RetryConfig {
         self
     }
 
-    /// Checks the settings; the first that is wrong is the error.
+    /// Checks the settings; one error names everything that is wrong.
     pub fn check(&self) -> Result<()> {
-        self.wrong().into_iter().next().map_or(Ok(()), Err)
+        all_of(&self.wrong())
     }
 
     pub(crate) fn wrong(&self) -> Vec<Error> {

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use super::Timeout;
 use crate::{
     clock::{Clock, SystemClock},
-    error::{Error, Result},
+    error::{Error, Result, all_of},
     lifetime::positive,
 };
 
@@ -37,9 +37,9 @@ impl TimeoutConfig {
         Self { read, write }
     }
 
-    /// Checks the settings: both above zero.
+    /// Checks the settings, both above zero and at most 3,650 days; one error names everything that is wrong.
     pub fn check(&self) -> Result<()> {
-        self.wrong().into_iter().next().map_or(Ok(()), Err)
+        all_of(&self.wrong())
     }
 
     pub(crate) fn wrong(&self) -> Vec<Error> {

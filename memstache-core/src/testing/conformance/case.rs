@@ -18,8 +18,8 @@ use crate::{
     lifetime::Lifetime,
     name::{KeyspaceName, Tag, TenantId},
     request::{
-        Consistency, Explain, Found, Get, GetItem, Invalidate, Lease, Lookup, OnMiss, OneOrMany, Operation, Remove,
-        Request, Scope, Set, SetItem, Target, Touch, TouchItem, TouchKind, When, Written,
+        Consistency, Explain, Found, Get, GetItem, Invalidate, Lease, LeaseId, Lookup, OnMiss, OneOrMany, Operation,
+        Remove, Request, Scope, Set, SetItem, Target, Touch, TouchItem, TouchKind, When, Written,
     },
     service::ErasedService,
     version::{Sequence, Version},
@@ -185,6 +185,13 @@ impl Caller<'_> {
         self.read_one(asking(key, None, OnMiss::Lease)).await
     }
 
+    /// Reads a key, and asks for its lease under an id if it is missing.
+    pub(super) async fn ask_under(&self, key: &Address, lease: LeaseId) -> Outcome<Seen> {
+        let mut op = asking(key, None, OnMiss::Lease);
+        op.items = OneOrMany::One(GetItem::from(key.clone()).under(lease));
+        self.read_one(op).await
+    }
+
     /// Asks for the lease of a key whose value of this version cannot be read.
     pub(super) async fn ask_unless(&self, key: &Address, version: Version) -> Outcome<Seen> {
         self.read_one(asking(key, Some(version), OnMiss::Lease)).await
@@ -276,7 +283,7 @@ impl Caller<'_> {
 
 /// Makes a read of one key.
 pub(super) fn asking(key: &Address, unless: Option<Version>, on_miss: OnMiss) -> Get {
-    let items = OneOrMany::One(GetItem { address: key.clone(), unless });
+    let items = OneOrMany::One(GetItem::from(key.clone()).unless(unless));
     Get { items, on_miss, scope: Scope::default() }
 }
 

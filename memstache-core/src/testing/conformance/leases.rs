@@ -14,6 +14,7 @@ use crate::{
 super::rules![
     one_asker_is_leased_the_others_are_busy,
     a_hundred_askers_get_one_lease,
+    who_named_its_lease_is_granted_it_again,
     leases_of_different_keys_are_apart,
     a_fill_is_stored_and_ends_the_lease,
     a_repeated_fill_is_recognised,
@@ -52,6 +53,24 @@ async fn a_hundred_askers_get_one_lease(case: &Case<'_>) -> Outcome {
     let lease = leases[0].clone().leased()?;
     let busy = seen.iter().filter(|seen| seen.is_busy_with(lease.id)).count();
     check(busy == 99, &format!("{busy} of the 99 others were told of the load that they may join"))
+}
+
+async fn who_named_its_lease_is_granted_it_again(case: &Case<'_>) -> Outcome {
+    let (a, b) = (case.caller().await, case.caller().await);
+    let key = case.key("k")?;
+    let named = LeaseId::draw();
+    let first = a.ask_under(&key, named).await?.leased()?;
+    check(first.id == named, "the lease has another id than the one it was asked under")?;
+    // The first answer was lost: the attempt is repeated.
+    let again = a.ask_under(&key, named).await?.leased()?;
+    check(again.id == named && again.sequence == first.sequence, "another lease than the one that stands")?;
+    b.ask(&key).await?.busy_with(named)?;
+    b.ask_under(&key, LeaseId::draw()).await?.busy_with(named)?;
+    check(b.touch(&key, TouchKind::Release(named)).await?, "a named lease cannot be released")?;
+    let next = b.ask(&key).await?.leased()?;
+    refused(a.fill(&key, &again, value("late")).await?)?;
+    b.fill(&key, &next, value("v")).await.and_then(stored)?;
+    a.ask_under(&key, named).await?.hit("v").map(drop)
 }
 
 async fn leases_of_different_keys_are_apart(case: &Case<'_>) -> Outcome {

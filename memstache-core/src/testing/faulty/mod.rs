@@ -48,7 +48,7 @@ impl<S: CacheService> Service<Request> for Faulty<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let (inner, kind) = (self.inner.clone(), self.faults.take(&request));
-        let read = matches!(request, Request::Get(_));
+        let read = request.is_read();
         Box::pin(async move {
             match kind {
                 None => oneshot(inner, request).await,

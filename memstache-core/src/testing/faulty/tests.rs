@@ -6,7 +6,7 @@ use crate::{
     entry::NewEntry,
     lifetime::Lifetime,
     name::KeyspaceName,
-    request::{Get, Lookup, OneOrMany, Operation, Remove, Set, SetItem, When},
+    request::{Explain, Get, Lookup, OneOrMany, Operation, Remove, Set, SetItem, Touch, TouchKind, When},
     service::ErasedService,
     testing::{ManualClock, NaiveStore},
 };
@@ -78,4 +78,16 @@ async fn the_first_fault_that_meets_a_call_decides() {
     assert_eq!(service.dispatch(Remove::one(key("a"))).await.unwrap_err().kind(), ErrorKind::Overloaded);
     let stored = Set::output(service.dispatch(set("a")).await.unwrap()).unwrap();
     assert_eq!(stored.into_one().unwrap().unwrap_err().kind(), ErrorKind::Io);
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_question_that_changes_nothing_is_a_timeout() {
+    let (faults, service) = stack();
+    faults.inject(Fault::lost());
+    let explained = Explain::output(service.dispatch(Explain::one(key("a"))).await.unwrap()).unwrap();
+    assert_eq!(explained.into_one().unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+    for (kind, is) in [(TouchKind::Probe, ErrorKind::Timeout), (TouchKind::Slide, ErrorKind::Unknown)] {
+        let touched = Touch::output(service.dispatch(Touch::one(key("a"), kind)).await.unwrap()).unwrap();
+        assert_eq!(touched.into_one().unwrap().unwrap_err().kind(), is);
+    }
 }

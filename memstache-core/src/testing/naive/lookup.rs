@@ -41,10 +41,9 @@ impl State {
     }
 
     fn look_up(&mut self, item: &GetItem, on_miss: OnMiss, scope: &Scope, now: Tick) -> Lookup {
-        let address = &item.address;
         match self.readable(item, scope, now) {
             Some((entry, Freshness::Stale)) => {
-                let lease = (on_miss != OnMiss::Report).then(|| self.grant_stale(address, now)).flatten();
+                let lease = (on_miss != OnMiss::Report).then(|| self.grant_stale(item, now)).flatten();
                 Lookup::Stale(entry, lease)
             }
             Some((entry, _)) if self.is(Sabotage::TakesNegativeForValue) => Lookup::Hit(entry),
@@ -53,15 +52,15 @@ impl State {
             }
             Some((entry, _)) => Lookup::fresh(entry),
             None if on_miss == OnMiss::Report => Lookup::Miss,
-            None => self.grant(address, now).map_or_else(Lookup::Busy, Lookup::Leased),
+            None => self.grant(item, now).map_or_else(Lookup::Busy, Lookup::Leased),
         }
     }
 
-    fn grant_stale(&mut self, address: &Address, now: Tick) -> Option<Lease> {
+    fn grant_stale(&mut self, item: &GetItem, now: Tick) -> Option<Lease> {
         if self.is(Sabotage::LeasesStaleToEverybody) {
-            self.end_lease(address);
+            self.end_lease(&item.address);
         }
-        self.grant(address, now).ok()
+        self.grant(item, now).ok()
     }
 
     /// Returns the entry as this reader may see it, extended and confirmed by the read.

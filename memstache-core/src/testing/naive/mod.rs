@@ -117,7 +117,7 @@ impl NaiveStore {
 /// Turns an answer of a read that waited up to its deadline into what its caller is told.
 fn in_time(lookup: Lookup) -> Result<Lookup> {
     match lookup {
-        Lookup::Busy(_) => Err(timed_out("the key was still being loaded at the deadline")),
+        Lookup::Busy(_) => Err(timed_out("the key was still being loaded at the deadline").without_effect()),
         lookup => Ok(lookup),
     }
 }

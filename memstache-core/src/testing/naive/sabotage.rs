@@ -24,6 +24,8 @@ pub enum Sabotage {
     ClearsEveryTenant,
     /// Every asker for a missing key is granted a lease.
     GrantsToEverybody,
+    /// Who asks again under the id of its own lease is told that the key is busy.
+    ForgetsWhoAsked,
     /// Every reader of a stale entry is granted a lease.
     LeasesStaleToEverybody,
     /// Lets leases age out under a living loader.

@@ -12,7 +12,7 @@ use crate::{
     entry::Entry,
     expiry::{self, Freshness},
     name::{KeyspaceName, Tag},
-    request::{Lease, LeaseId, Target},
+    request::{GetItem, Lease, LeaseId, Target},
     version::{Sequence, Version},
 };
 
@@ -161,15 +161,23 @@ impl State {
         held.map_or(Tick::NEVER, |held| held.until)
     }
 
-    /// Grants the lease of a key; while another stands, its id if its load may be joined.
-    pub(super) fn grant(&mut self, address: &Address, now: Tick) -> Result<Lease, Option<LeaseId>> {
+    /// Grants the lease of a key, also once more to who has named it; while another stands, its id if its load may be
+    /// joined.
+    pub(super) fn grant(&mut self, item: &GetItem, now: Tick) -> Result<Lease, Option<LeaseId>> {
+        let address = &item.address;
+        let asked = item.lease.filter(|_| !self.is(Sabotage::ForgetsWhoAsked));
+        if let Some(held) = self.standing(address, now).filter(|held| asked == Some(held.lease.id)) {
+            self.renew(address, held.lease.id, now);
+            return Ok(held.lease);
+        }
         if let Some(held) = self.standing(address, now).filter(|_| !self.is(Sabotage::GrantsToEverybody)) {
             let tagged = self.tagged.get(&address.space()).copied().unwrap_or_default();
             let joinable = tagged <= held.lease.sequence || self.is(Sabotage::JoinsAcrossInvalidation);
             return Err(joinable.then_some(held.lease.id));
         }
         self.lease += 1;
-        let lease = Lease { id: LeaseId(self.lease), sequence: self.sequence, ttl: NaiveStore::LEASE_TTL };
+        let lease =
+            Lease { id: asked.unwrap_or(LeaseId(self.lease)), sequence: self.sequence, ttl: NaiveStore::LEASE_TTL };
         self.leases.insert(self.key(address), Held { lease, until: now.after(lease.ttl) });
         Ok(lease)
     }

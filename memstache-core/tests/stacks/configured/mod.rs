@@ -1,5 +1,6 @@
 //! What configurations put around a backend: resilience, breakers of sources, recorders.
 
+mod bounds;
 mod observe;
 #[cfg(feature = "resilience")]
 mod resilience;

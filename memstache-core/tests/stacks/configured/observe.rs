@@ -44,7 +44,7 @@ async fn nothing_counts_unless_it_is_chosen() {
 #[test]
 fn what_is_wrong_with_a_recorder_is_told() {
     let name = told("observe = { kind = 'registry', name = 'a shop' }");
-    assert!(name[0].starts_with("observe cannot be used: the cache's name must be made of"), "{name:?}");
+    assert!(name[0].starts_with("observe.name must be made of"), "{name:?}");
     let kind = told("observe.kind = 'registri'");
     assert!(kind[0].ends_with("but \"registri\" was given; did you mean registry?"), "{kind:?}");
     let key = told("observe = { kind = 'registry', nome = 'shop' }");

@@ -105,9 +105,9 @@ fn settings_that_do_not_agree_are_told_where_they_stand() {
     assert_eq!(
         told(toml),
         [
-            "resilience.rate cannot be used: rate burst must be from 10 to 1000000, but 1 was given",
-            "resilience.retry cannot be used: retry longest pause must be from the first (2s) to 60s, but 1s was given",
-            "resilience.breaker cannot be used: breaker must be opened by consecutive failures or a failure rate, but neither was given",
+            "resilience.rate.burst must be from 10 to 1000000, but 1 was given",
+            "resilience.retry.max_pause must be at least first_pause (2s), but 1s was given",
+            "resilience.breaker must be opened by consecutive failures or a failure rate, but neither was given",
         ]
     );
     assert_eq!(told("resilience = 3"), ["resilience must be a section with settings"]);

@@ -71,7 +71,7 @@ fn there_is_none_by_default_and_what_is_wrong_is_told_where_it_stands() {
     assert_eq!(
         told(toml),
         [
-            "cache.source_breaker cannot be used: breaker must be opened by consecutive failures or a failure rate, but neither was given",
+            "cache.source_breaker must be opened by consecutive failures or a failure rate, but neither was given",
             "cache.source_breaker.probing is unknown; known are enabled, consecutive_failures, failure_rate, least_calls, window, open_for, probes",
             "keyspaces.k.source_breaker.probes must be a whole number from 1 to 1000, but 0 was given",
         ]

@@ -218,3 +218,64 @@ fn a_refusal_says_when_to_try_again() {
     let error = Error::from(breaker.try_call(START).unwrap_err());
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(secs(30))));
 }
+
+#[test]
+fn a_loaders_own_error_is_judged_by_what_it_is() {
+    let load = |source: Error| Error::new(ErrorKind::Load, "the loader failed").with_source(source);
+    let of = |kind| Verdict::of(&load(Error::new(kind, "x")));
+    assert_eq!(
+        [ErrorKind::NotFound, ErrorKind::Overloaded, ErrorKind::Unavailable].map(of),
+        [Verdict::Success, Verdict::Ignored, Verdict::Failure]
+    );
+    assert_eq!(Verdict::of(&load(load(Error::new(ErrorKind::NotFound, "x")))), Verdict::Success);
+    let foreign = Error::new(ErrorKind::Load, "the loader failed").with_source(std::fmt::Error);
+    assert_eq!(Verdict::of(&foreign), Verdict::Failure);
+}
+
+#[test]
+fn its_own_refusal_is_no_failure_and_that_of_another_is() {
+    let [own, other] = [(); 2].map(|()| CircuitBreaker::new(BreakerConfig::source()).unwrap());
+    let open = |breaker: &CircuitBreaker| {
+        for _ in 0..5 {
+            breaker.try_call().unwrap().record(Verdict::Failure);
+        }
+        Error::from(breaker.try_call().unwrap_err())
+    };
+    let [of_own, of_other] = [open(&own), open(&other)];
+    let load = |source: Error| Error::new(ErrorKind::Load, "the loader failed").with_source(source);
+    assert_eq!(own.judge(&load(of_own)), Verdict::Ignored);
+    assert_eq!(own.judge(&load(of_other.clone())), Verdict::Failure);
+    assert!(of_other.find_source::<Refused>().is_some());
+}
+
+#[tokio::test]
+async fn a_call_that_runs_may_be_the_probe_of_one_that_is_probed_apart() {
+    let clock = crate::testing::ManualClock::new();
+    let breaker = CircuitBreaker::new(BreakerConfig::leaf()).unwrap().with_clock(clock.clone());
+    let failed = || async { Err::<(), _>(Error::new(ErrorKind::Unavailable, "x")) };
+    for _ in 0..5 {
+        assert!(breaker.run(failed()).await.is_err());
+    }
+    assert!(breaker.run(async { Ok(1) }).await.is_err());
+    clock.advance(Duration::from_millis(250));
+    assert_eq!(breaker.run(async { Ok(1) }).await.unwrap(), 1);
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_call_within_a_call_is_a_part_of_it() {
+    let clock = crate::testing::ManualClock::new();
+    let breaker = CircuitBreaker::new(BreakerConfig::source()).unwrap().with_clock(clock.clone());
+    let failed = || async { Err::<u8, _>(Error::new(ErrorKind::Unavailable, "x")) };
+    for _ in 0..5 {
+        assert!(breaker.run(failed()).await.is_err());
+    }
+    clock.advance(secs(30));
+    let nested = breaker.run(async { breaker.run(async { Ok(1) }).await });
+    assert_eq!(nested.await.unwrap(), 1);
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    for _ in 0..4 {
+        assert!(breaker.run(breaker.run(failed())).await.is_err());
+    }
+    assert_eq!(breaker.snapshot().consecutive_failures, 4, "each counted once");
+}

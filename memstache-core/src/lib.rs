@@ -22,6 +22,7 @@ mod format;
 pub mod fuzzing;
 mod health;
 mod lifetime;
+mod load_gate;
 pub mod memoize;
 #[cfg(feature = "memory")]
 mod memory;
@@ -53,15 +54,15 @@ mod warm_up;
 pub use self::format::Json;
 #[cfg(feature = "memory")]
 pub use self::memory::{
-    AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats, MemoryStore, OwnPolicy,
-    PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu,
+    Allowance, AnyPolicy, EvictionPolicy, FairShare, Fifo, Lfu, Lru, MemoryBuilder, MemoryFuture, MemoryStats,
+    MemoryStore, OwnPolicy, PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId, TinyLfu, WhenOver,
 };
 #[cfg(feature = "near")]
 pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, NearStats, NearView, OnDegraded};
 #[cfg(feature = "resilience")]
 pub use self::stack::Limits;
 pub use self::{
-    accountant::{Accountant, Charge, NoAccountant},
+    accountant::{Accountant, Charge, NoAccountant, SampledUse, UsageSampler},
     address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
     buffer::{Buffer, BufferPool, BufferPoolBuilder, BufferPoolStats},
     cache::{
@@ -78,6 +79,7 @@ pub use self::{
     format::Format,
     health::{Condition, Health, HealthReport, HealthValue, PartHealth},
     lifetime::{Lifetime, MAX_TTL},
+    load_gate::{LoadGate, LoadPermit},
     name::{KeyspaceName, MAX_LABEL, MAX_TAG, Tag, TenantId},
     record::{
         DEFAULT_MAX_RECORD_VALUE, Expected, FileRecords, FileRecordsBuilder, MAX_RECORD_KEY, MAX_RECORD_VALUE,

@@ -1,6 +1,6 @@
 //! The recommended stack, as a builder that knows the order.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tower_layer::{Identity, Layer};
 
@@ -15,6 +15,7 @@ use crate::{
 };
 use crate::{
     health::{Health, Parts},
+    load_gate::LoadGate,
     service::{CacheService, ErasedService},
     transform::{Transform, TransformLayer, TransformPart},
 };
@@ -88,6 +89,7 @@ pub struct Stack<
     timeout: Timeout,
     breaker: Breaker,
     parts: Parts,
+    gate: Option<Arc<dyn LoadGate>>,
 }
 
 /// The place of the near cache in a stack that has none.
@@ -111,6 +113,7 @@ impl<S: CacheService> Stack<S> {
             timeout: none(),
             breaker: none(),
             parts: Parts::default(),
+            gate: None,
         }
     }
 }
@@ -118,7 +121,7 @@ impl<S: CacheService> Stack<S> {
 /// Fills one place and keeps the others.
 macro_rules! place {
     ($self:ident, $place:ident: $value:expr; $($other:ident)*) => {
-        Stack { $place: $value, $($other: $self.$other,)* parts: $self.parts }
+        Stack { $place: $value, $($other: $self.$other,)* parts: $self.parts, gate: $self.gate }
     };
 }
 
@@ -148,6 +151,14 @@ impl<S, N, O, Q, M, C, E, R, T, B> Stack<S, N, O, Q, M, C, E, R, T, B> {
     /// Sets the layer that meters tenants.
     pub fn quota<L>(self, layer: L) -> Stack<S, N, O, L, M, C, E, R, T, B> {
         place!(self, quota: layer; leaf near observe limit compress seal retry timeout breaker)
+    }
+
+    /// Puts a gate between the loads of all handles on this stack and their data sources; a second one takes its place.
+    ///
+    /// The quotas of memstache-tenancy bring one.
+    pub fn gate_loads(mut self, gate: impl LoadGate) -> Self {
+        self.gate = Some(Arc::new(gate));
+        self
     }
 
     /// Sets the layer that limits or sheds what goes below the near cache.
@@ -254,8 +265,8 @@ where
 {
     /// Puts the layers together and erases their type.
     pub fn build(self) -> ErasedService {
-        let parts = self.parts.clone();
-        ErasedService::new(self.into_service()).with_parts(parts)
+        let (parts, gate) = (self.parts.clone(), self.gate.clone());
+        ErasedService::new(self.into_service()).with_parts(parts).gated(gate)
     }
 
     /// Puts the layers together; the service keeps its type.
@@ -294,7 +305,7 @@ where
         parts.push(view.clone());
         parts.append(self.parts);
         let service = ErasedService::with_try_hit(self.observe.layer(self.quota.layer(near)), view.clone());
-        (service.with_parts(parts), view)
+        (service.with_parts(parts).gated(self.gate), view)
     }
 }
 

@@ -132,7 +132,7 @@ fn connections(section: &mut Section<'_>, builder: RedisBuilder) -> RedisBuilder
         None => builder,
     };
     let least = section.span("reconnect_backoff", 50 * MILLISECOND, MILLISECOND..=MINUTE);
-    let most = section.span("reconnect_backoff_max", Duration::from_secs(1), MILLISECOND..=MINUTE);
+    let most = section.span("reconnect_backoff_max", 250 * MILLISECOND, MILLISECOND..=MINUTE);
     builder
         .connections(section.count("connections", 1, 1..=64))
         .connect_timeout(section.span("connect_timeout", Duration::from_secs(2), MILLISECOND..=MINUTE))

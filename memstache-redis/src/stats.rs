@@ -2,9 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use memstache_core::PartHealth;
+
 use crate::{
     client::GuardedStats,
     listen::{LagHistogram, Listeners},
+    store::TIER,
 };
 
 #[derive(Debug, Default)]
@@ -51,6 +54,30 @@ pub struct RedisStats {
 }
 
 impl RedisStats {
+    /// Says how a store over so many primaries is.
+    pub(crate) fn health(&self, servers: usize) -> PartHealth {
+        let part = PartHealth::healthy(TIER)
+            .with("servers", servers as u64)
+            .with("servers_gone", self.breakers_open as u64)
+            .with("breakers_opened", self.breakers_opened)
+            .with("retries", self.retries);
+        let part = match self.coherent {
+            Some(coherent) => part.with("coherent", coherent),
+            None => part,
+        };
+        if servers == 0 {
+            part.down("no primary is known")
+        } else if self.breakers_open >= servers {
+            part.down("redis does not answer")
+        } else if self.breakers_open > 0 {
+            part.degraded("a primary does not answer")
+        } else if self.coherent == Some(false) {
+            part.degraded("changes are not told")
+        } else {
+            part
+        }
+    }
+
     pub(crate) fn new(counters: &Counters, guarded: GuardedStats, listeners: &Listeners) -> Self {
         Self {
             retries: counters.retries.load(Relaxed),
@@ -61,6 +88,27 @@ impl RedisStats {
             watchdog_reconnects: guarded.reconnects,
             coherent: listeners.is_coherent(),
             lag: listeners.lag(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_row_for_each_state() {
+        for (servers, breakers_open, coherent, wanted) in [
+            (1, 0, None, "healthy"),
+            (3, 0, Some(true), "healthy"),
+            (3, 0, Some(false), "degraded, changes are not told"),
+            (3, 1, Some(false), "degraded, a primary does not answer"),
+            (1, 1, None, "down, redis does not answer"),
+            (0, 0, None, "down, no primary is known"),
+        ] {
+            let stats = RedisStats { breakers_open, coherent, ..RedisStats::default() };
+            let shown = stats.health(servers).to_string();
+            assert!(shown.starts_with(&format!("redis: {wanted} (servers {servers}")), "{shown}");
         }
     }
 }

@@ -11,10 +11,10 @@ use crate::{
     servers::{Session, Version},
     steps::Steps,
     tools,
-    workspace::{Workspace, selection},
+    workspace::{DEMO, Workspace, selection},
 };
 
-/// The package whose tests need servers.
+/// The packages whose tests need servers: this, and the demo.
 const REDIS: &str = "memstache-redis";
 /// Tests that need servers lie in modules of this name.
 const WITH_REDIS: &str = "with_redis::";
@@ -156,7 +156,7 @@ impl Args {
 
     /// Whether servers are to be started: without them, what needs them fails.
     fn wants_redis(&self) -> bool {
-        !self.no_redis && (self.packages.is_empty() || self.packages.iter().any(|name| name == REDIS))
+        !self.no_redis && (self.packages.is_empty() || self.packages.iter().any(|name| name == REDIS || name == DEMO))
     }
 
     /// The words for the test runner. Nextest and cargo's own take those after `--` alike.

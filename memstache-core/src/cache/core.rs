@@ -13,6 +13,7 @@ use crate::{
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
+    load_gate::LoadPermit,
     observe::Rejection,
     request::{Get, Lookup, Operation, Request, Response, Scope},
     service::ErasedService,
@@ -118,6 +119,11 @@ impl Core {
             Some(Err(error)) => Err(unsure(error, reads)),
             None => Err(cut_off(reads)),
         }
+    }
+
+    /// Asks whether a tenant may load.
+    pub(crate) fn enter(&self, tenant: Option<&str>) -> Result<LoadPermit> {
+        self.service.load_gate().map_or_else(|| Ok(LoadPermit::free()), |gate| gate.enter(tenant))
     }
 
     /// Lets nobody join a load from before an invalidation, which has just ended.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Cache, Tenanted, call::Call, core::Core};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     format::Format,
     name::{Tag, TenantId},
     request::{Invalidate, OneOrMany, Operation, Request, Response, Target},
@@ -46,6 +46,17 @@ impl<F: Format> Cache<F> {
     /// Removes every value of this tenant's keyspace; O(1), whatever their number.
     pub fn clear(&self) -> Call<()> {
         invalidate(&self.core, Ok(OneOrMany::One(Target::Space(self.space().clone()))))
+    }
+}
+
+impl<F: Format> Cache<F> {
+    /// Removes every value of this handle's tenant, in all its keyspaces; O(1), whatever their number.
+    ///
+    /// A handle on the shared space has no tenant: [`Invalid`](crate::ErrorKind::Invalid).
+    pub fn clear_tenant(&self) -> Call<()> {
+        let none = || Error::invalid("the handle", "of a tenant", "one of the shared space");
+        let target = self.space().tenant().ok_or_else(none).and_then(TenantId::new).map(Target::Tenant);
+        invalidate(&self.core, target.map(OneOrMany::One))
     }
 }
 

@@ -113,7 +113,7 @@ impl<F: Format> Plan<F> {
     ) -> Result<Configured<F>, Problem> {
         let Self { cache, keyspaces, backend, near, guards, mut layers } = self;
         let (mut service, mut above, mut below) = (backend.service, Parts::default(), Parts::default());
-        let (mut view, mut recorder, mut metrics) = (None, None, None);
+        let (mut view, mut recorder, mut metrics, mut gate) = (None, None, None, None);
         for place in Place::INNERMOST_FIRST {
             // Quotas and what is observed are above the near cache, all others below.
             if place == Place::Quota
@@ -128,6 +128,7 @@ impl<F: Format> Plan<F> {
                 if view.is_some() { &mut above } else { &mut below }.append(layer.parts);
                 recorder = layer.recorder.or(recorder);
                 metrics = layer.metrics.or(metrics);
+                gate = layer.gate.or(gate);
             }
             if let Some(guards) = &guards {
                 service = guards.wrap(place, service);
@@ -156,7 +157,7 @@ impl<F: Format> Plan<F> {
             message: format!("cannot be used: {error}"),
             source: None,
         })?;
-        let service = service.with_parts(above);
+        let service = service.with_parts(above).gated(gate);
         Ok(Configured {
             service,
             near: view,

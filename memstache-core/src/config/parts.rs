@@ -8,7 +8,13 @@ use super::{
     Section,
     registry::{Backend, PlacedLayer},
 };
-use crate::{error::Result, lifetime::MAX_TTL, memory::MemoryStore, observe};
+use crate::{
+    accountant::Accountant,
+    error::Result,
+    lifetime::MAX_TTL,
+    memory::{MemoryBuilder, MemoryStore},
+    observe,
+};
 
 const KIB: usize = 1 << 10;
 const MOST_BYTES: usize = isize::MAX.unsigned_abs();
@@ -19,7 +25,16 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// `backend.kind = "memory"`.
 pub(super) fn memory(section: &mut Section<'_>) -> Result<Backend> {
-    let mut store = MemoryStore::builder()
+    finish(section, MemoryStore::builder())
+}
+
+/// `backend.kind = "memory"`, where somebody keeps account of it.
+pub(super) fn accounted_memory(section: &mut Section<'_>, accountant: impl Accountant) -> Result<Backend> {
+    finish(section, MemoryStore::builder().accountant(accountant))
+}
+
+fn finish(section: &mut Section<'_>, store: MemoryBuilder) -> Result<Backend> {
+    let mut store = store
         .max_bytes(section.bytes("max_bytes", 64 << 20, 64 * KIB..=MOST_BYTES))
         .lease_ttl(section.span("lease_ttl", Duration::from_secs(4), MILLISECOND..=MAX_TTL))
         .max_leases(section.count("max_leases", 65_536, 1..=u32::MAX as usize))

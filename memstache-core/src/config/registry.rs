@@ -6,11 +6,13 @@ use tower_layer::Layer;
 
 use super::Section;
 use crate::{
+    accountant::Accountant,
     clock::Clock,
     coherence::{Coherence, InvalidationStream},
     error::Result,
     format::{Format, Json},
     health::{Health, Parts},
+    load_gate::LoadGate,
     memory::{AnyPolicy, EvictionPolicy, OwnPolicy, PolicyKind},
     observe::{self, ObserveLayer, Recorder, TierUse},
     service::{CacheService, ErasedService},
@@ -174,6 +176,12 @@ impl<F> Registry<F> {
         self.layer(Place::Observe, "registry", move |section| super::parts::registry(section, &metrics))
     }
 
+    /// Has `backend.kind = "memory"` tell somebody who holds how much of it. Default: nobody.
+    #[must_use]
+    pub fn accountant(self, accountant: impl Accountant + Clone) -> Self {
+        self.backend("memory", move |section| super::parts::accounted_memory(section, accountant.clone()))
+    }
+
     /// Adds a layer for a place.
     ///
     /// ```
@@ -328,13 +336,14 @@ pub struct PlacedLayer {
     pub(super) recorder: Option<Arc<dyn Recorder>>,
     /// Where tiers tell what they hold, and under which name.
     pub(super) metrics: Option<(observe::Registry, String)>,
+    pub(super) gate: Option<Arc<dyn LoadGate>>,
 }
 
 impl PlacedLayer {
     /// Takes any layer over a stack.
     pub fn new<L: Layer<ErasedService, Service: CacheService> + 'static>(layer: L) -> Self {
         let wrap = Box::new(move |inner| ErasedService::new(layer.layer(inner)));
-        Self { wrap, parts: Parts::default(), recorder: None, metrics: None }
+        Self { wrap, parts: Parts::default(), recorder: None, metrics: None, gate: None }
     }
 
     /// Takes a recorder, for [`Place::Observe`]: an [`ObserveLayer`] tells it the calls, and all handles tell it their
@@ -353,6 +362,13 @@ impl PlacedLayer {
             Some(part) => placed.watch(part),
             None => placed,
         }
+    }
+
+    /// Puts a gate between the loads of all handles and their data sources.
+    #[must_use]
+    pub fn gate_loads(mut self, gate: impl LoadGate) -> Self {
+        self.gate = Some(Arc::new(gate));
+        self
     }
 
     /// Has a part of the layer be asked how it is.

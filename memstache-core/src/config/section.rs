@@ -74,6 +74,48 @@ impl<'a> Section<'a> {
         Self { inherits: self.inherits, ..part }
     }
 
+    /// Goes through the sections within one of this section, each of a name that the application chose:
+    /// `[quota.plans.gold]` for the key `plans`.
+    pub fn each<T>(&mut self, key: &'static str, mut read: impl FnMut(&str, &mut Section<'_>) -> T) -> Vec<T> {
+        let inherits = self.inherits;
+        let read = |(path, name, value): (String, String, Value)| {
+            let mut section = Section { inherits, ..Section::new(self.reader, path, Some(value)) };
+            let made = read(&name, &mut section);
+            section.finish();
+            made
+        };
+        self.asked.push(key);
+        let (path, all) = (self.at(key), self.inner(key));
+        all.into_iter().map(|(name, value)| (format!("{path}.{name}"), name, value)).map(read).collect()
+    }
+
+    /// Reads texts, each under a name that the application chose.
+    pub fn named_texts(&mut self, key: &'static str) -> Vec<(String, String)> {
+        self.asked.push(key);
+        let (path, all) = (self.at(key), self.inner(key));
+        let text = |(name, value): (String, Value)| match value.clone().into_string() {
+            Some(text) => Some((name, text)),
+            None => {
+                let told = format!("must be a text, but {} was given", given(&value));
+                self.reader.note(&format!("{path}.{name}"), told, Some(&value));
+                None
+            }
+        };
+        all.into_iter().filter_map(text).collect()
+    }
+
+    /// Takes a section within this one.
+    fn inner(&mut self, key: &'static str) -> Dict {
+        match self.dict.get(key).cloned() {
+            None => Dict::new(),
+            Some(Value::Dict(_, inner)) => inner,
+            Some(other) => {
+                self.reader.note(&self.at(key), "must be a section with settings".to_owned(), Some(&other));
+                Dict::new()
+            }
+        }
+    }
+
     /// Returns whether defaults are those of another section.
     #[cfg(feature = "resilience")]
     pub(super) const fn inherits(&self) -> bool {

@@ -24,6 +24,28 @@
 //! many entries: 80 of slot, 8 of wheel, 12 of policy, 5 to 11 of hash table. The others stand for what an allocator
 //! rounds up, and for slots that are kept free.
 //!
+//! # Fair between tenants
+//! Without an [`Accountant`](crate::Accountant) the policy alone decides who goes, whoever's it is. With one that knows
+//! [loads](crate::Accountant::load), such as [`FairShare`], a full store holds to this:
+//! - **Nobody loses an entry to a tenant that holds more for its weight.** A flood takes what is free, then what others
+//!   hold above it, then its own entries. Whoever is below its share is let in without a contest of popularity. One
+//!   exception keeps every lawful entry storable: one so large that it alone makes its tenant the most loaded.
+//! - **The policy decides where it may:** if it names an entry of a tenant above its share that is loaded at least as much
+//!   as the writer, that one goes. Otherwise an entry of the most loaded tenant in the shard goes, the writer among them:
+//!   of its eight oldest the one [worth](EvictionPolicy::worth) least, and those worth more get another turn. Of up to 16
+//!   tenants in a shard the most loaded is found at once; of more, 16 are asked at a time, in turns, beside the writer and
+//!   the one found last. Only if nobody here may go, other shards are asked.
+//! - **Unused shares are lent,** and given back as they are asked for, entry by entry.
+//!
+//! A tenant over a limit of its own loses its oldest entries, if the accountant [says so](crate::Accountant::evicts_own):
+//! first those of the shard that is written to, chosen as above, then those of other shards in turn, so that over many
+//! shards the order is by shard and by age within it. The charge is asked for again after each one and is never passed,
+//! not by concurrent writes either; other tenants lose nothing by it.
+//!
+//! An accountant costs 12 bytes an entry, about 50 for each tenant and shard where it holds something, nothing on hits,
+//! and on writes the way without short cuts and two or three questions to the accountant. Without one a write has one
+//! branch more for a new entry, and one for each that is taken out.
+//!
 //! # What it remembers of what went
 //! [`Cache::explain`](crate::Cache::explain) is told why a key is not here: evicted, expired, removed, hidden by a tag or a
 //! clear. The last departures of each shard are kept as fingerprints in four bytes each, one for each 512 bytes of the
@@ -41,17 +63,20 @@
 
 mod budget;
 mod builder;
+mod charge;
 mod class;
 mod departures;
 mod draft;
 mod events;
 mod explain;
+mod fair;
 mod key;
 mod leases;
 mod lines;
 mod plain;
 mod policy;
 mod read;
+mod room;
 mod sequences;
 mod service;
 mod shared;
@@ -75,6 +100,7 @@ use bytes::Bytes;
 use self::shared::{Config, Shared};
 pub use self::{
     builder::MemoryBuilder,
+    fair::{Allowance, FairShare, WhenOver},
     policy::{
         AnyPolicy, EvictionPolicy, Fifo, Lfu, Lru, OwnPolicy, PolicyKind, Random, RemovalCause, S3Fifo, Sieve, SlotId,
         TinyLfu,

@@ -115,7 +115,10 @@ impl<P: EvictionPolicy> Shared<P> {
     pub(super) fn new(config: Config<P>) -> Self {
         let share = config.max_bytes / config.policies.len().max(1);
         let shard = |policy| {
-            let (table, leases) = (Table::new(policy, share), Leases::new());
+            let (mut table, leases) = (Table::new(policy, share), Leases::new());
+            if config.accountant.is_some() {
+                table.keep_tenants();
+            }
             let (counters, reads) = (Counters::default(), ReadCounters::default());
             RwLock::new(Shard { table, leases, counters, reads, swept: 0, version: 0 })
         };

@@ -8,6 +8,7 @@ use super::{
     class::{Class, Classes},
     departures::{Departure, Departures, Past},
     draft::Draft,
+    fair::Queues,
     key::{Hashed, Key, Place, wide},
     policy::{EvictionPolicy, RemovalCause, SlotId},
     slab::{CHUNK, Slab},
@@ -27,6 +28,8 @@ pub(crate) struct Table<P, X = ()> {
     policy: P,
     wheel: Wheel,
     departures: Departures,
+    /// Only where an accountant asks whose entries they are.
+    queues: Option<Box<Queues>>,
     /// Entries with a deadline.
     deadlines: usize,
     /// What the entries take, less their slots.
@@ -38,7 +41,12 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     pub(crate) fn new(policy: P, share: usize) -> Self {
         let (index, slots, classes) = (HashTable::new(), Slab::new(), Classes::new());
         let (wheel, departures) = (Wheel::new(), Departures::new(share));
-        Self { index, slots, classes, policy, wheel, departures, deadlines: 0, loose: 0 }
+        Self { index, slots, classes, policy, wheel, departures, queues: None, deadlines: 0, loose: 0 }
+    }
+
+    /// Keeps the entries of each tenant in order from now on; the table is empty.
+    pub(crate) fn keep_tenants(&mut self) {
+        self.queues = Some(Box::new(Queues::new()));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -133,7 +141,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     /// Evicts an entry and puts a new one in its place, under its id: the same as one after the other, for less.
     ///
     /// `None`, and nothing is done, unless both are of one class, no lower slots are free, and `allows` has nothing
-    /// against what is evicted. Otherwise as [`refill`](Self::refill).
+    /// against what is evicted. Otherwise as [`refill`](Self::refill). Never where tenants are kept.
     #[inline]
     pub(crate) fn exchange(
         &mut self,
@@ -142,6 +150,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         extra: &mut X,
         allows: impl FnOnce(Held<'_, X>) -> bool,
     ) -> Option<usize> {
+        debug_assert!(self.queues.is_none(), "who has an accountant evicts and inserts one after the other");
         let is_low = self.slots.is_low(victim.0);
         let (slot, rest) = self.slots.both_mut(victim.0)?;
         let held = Held::new(slot, rest);
@@ -191,6 +200,11 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         self.policy.record_insert(SlotId(id), hash, bytes);
         self.wheel.come(id, left.deadline_left(), dead_at);
         self.deadlines += usize::from(dead_at != Tick::NEVER);
+        if let Some(queues) = &mut self.queues
+            && let Some(slot) = self.slots.get(id)
+        {
+            queues.insert(SlotId(id), slot.space());
+        }
         None
     }
 
@@ -219,6 +233,9 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         }
         self.policy.record_remove(id, wide(slot.hash), cause);
         self.departures.note(slot.hash, cause.into());
+        if let Some(queues) = &mut self.queues {
+            queues.remove(id);
+        }
         let entry = Whole { slot, rest };
         self.deadlines -= usize::from(entry.held().dead_at() != Tick::NEVER);
         self.let_go(&entry);
@@ -259,6 +276,41 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     /// Returns which entry should go next.
     pub(crate) fn victim(&mut self) -> Option<SlotId> {
         self.policy.select_victim()
+    }
+
+    /// Returns which entry of a tenant should go next, but for one, if tenants are kept.
+    pub(crate) fn victim_of(&mut self, tenant: Option<&str>, but: Option<SlotId>) -> Option<SlotId> {
+        let (queues, policy) = (self.queues.as_mut()?, &mut self.policy);
+        let row = queues.row(tenant)?;
+        queues.victim(row, but, |slot| policy.worth(slot))
+    }
+
+    /// Returns which entry should go next, but for one, of the tenant that is loaded most, and at least so much; also
+    /// whether it is the writer.
+    pub(crate) fn victim_of_most_loaded(
+        &mut self,
+        writer: Option<&str>,
+        least: f64,
+        load: impl Fn(Option<&str>) -> f64,
+        but: Option<SlotId>,
+    ) -> Option<(SlotId, bool)> {
+        let (queues, policy) = (self.queues.as_mut()?, &mut self.policy);
+        let (row, own) = queues.most_loaded(writer, least, load)?;
+        let victim = queues.victim(row, but, |slot| policy.worth(slot))?;
+        Some((victim, own))
+    }
+
+    /// Returns how many tenants have entries here, if they are kept.
+    #[cfg(test)]
+    pub(crate) fn tenants(&self) -> usize {
+        self.queues.as_ref().map_or(0, |queues| queues.tenants())
+    }
+
+    /// Makes an entry the newest of its tenant.
+    pub(crate) fn renew(&mut self, id: SlotId) {
+        if let Some(queues) = &mut self.queues {
+            queues.renew(id);
+        }
     }
 
     /// Returns the least by which a new entry makes the table grow.

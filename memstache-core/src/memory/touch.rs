@@ -1,6 +1,7 @@
 //! Removing, prolonging, invalidating.
 
 use super::{
+    fair::Whom,
     key::{Hashed, Key, Place},
     policy::{EvictionPolicy, RemovalCause, SlotId},
     shared::{Afterwards, Shard, Shared},
@@ -87,15 +88,21 @@ impl<P: EvictionPolicy> Shared<P> {
         let Some(charged) = shard.table.get(id).map(Held::bytes) else { return false };
         let before = shard.table.bytes();
         shard.table.change(id, |slot| slot.live_on(lifetime, now));
+        let changed = shard.table.bytes();
         let Some(slot) = shard.table.get(id) else { return false };
         let growth = slot.bytes() - charged;
         let more = Charge { bytes: growth, entries: 0 };
         let allowed = match &self.accountant {
-            Some(accountant) if growth > 0 => accountant.charge(slot.tenant(), more).is_ok(),
+            Some(accountant) if growth > 0 => {
+                let space = slot.space().clone();
+                accountant.charge(space.tenant(), more).is_ok()
+                    || (accountant.evicts_own(space.tenant(), Charge::entry(charged + growth))
+                        && self.evict_own(shard, space.tenant(), more, Some(id), after).is_some())
+            }
             _ => true,
         };
-        let grown = shard.table.bytes().saturating_sub(before);
-        self.budget.give(before.saturating_sub(shard.table.bytes()));
+        let grown = changed.saturating_sub(before);
+        self.budget.give(before.saturating_sub(changed));
         if allowed && self.room_for(shard, id, grown, after) {
             return true;
         }
@@ -114,9 +121,11 @@ impl<P: EvictionPolicy> Shared<P> {
 
     /// Takes room from the budget, else from other entries of this shard.
     fn room_for(&self, shard: &mut Shard<P>, id: SlotId, bytes: usize, after: &mut Afterwards) -> bool {
+        let Some(space) = shard.table.slot(id).map(|slot| slot.space().clone()) else { return false };
         while !self.budget.take(bytes) {
-            let Some(victim) = shard.table.victim().filter(|victim| *victim != id) else { return false };
-            let Some(slot) = self.take_out(shard, victim, RemovalCause::Evicted) else { return false };
+            let victim = self.victim_for(shard, space.tenant(), Whom::Fair, Some(id));
+            let Some(victim) = victim else { return false };
+            let Some(slot) = self.take_out(shard, victim.id, RemovalCause::Evicted) else { return false };
             shard.counters.evicted += 1;
             after.keep(slot);
         }

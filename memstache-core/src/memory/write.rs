@@ -1,15 +1,15 @@
 //! Storing under a condition, within the bound.
 
-use std::sync::atomic::Ordering;
-
 use super::{
     budget::Budget,
+    charge::Charged,
     departures::Departure,
     draft::Draft,
     key::Place,
     policy::{EvictionPolicy, RemovalCause, SlotId},
+    room::Room,
     shared::{Afterwards, Shard, Shared},
-    slot::{Held, Packed, Whole},
+    slot::{Held, Packed},
 };
 use crate::{
     accountant::{Accountant, Charge},
@@ -23,26 +23,26 @@ use crate::{
 /// The part of the bound that one entry may take.
 const LARGEST_SHARE: usize = 8;
 /// Entries evicted under one lock; then others get their turn.
-const VICTIMS_PER_LOCK: usize = 64;
+pub(super) const VICTIMS_PER_LOCK: usize = 64;
 /// Rounds over all shards without anything to evict, because other writers hold the room, before a write gives up.
 const FRUITLESS_ROUNDS: usize = 64;
 
 /// One write on its way in.
-struct Write<'a, K> {
-    draft: &'a mut Draft<K>,
-    when: When,
+pub(super) struct Write<'a, K> {
+    pub(super) draft: &'a mut Draft<K>,
+    pub(super) when: When,
     must_seal: bool,
     now: Tick,
     /// Room taken from the budget for it.
-    held: usize,
+    pub(super) held: usize,
     /// Whether the accountant was told.
-    charged: bool,
+    pub(super) charged: bool,
 }
 
 impl<K> Write<'_, K> {
     /// Takes from the budget what is wanted and not held yet.
     #[inline]
-    fn takes(&mut self, budget: &Budget, want: usize) -> bool {
+    pub(super) fn takes(&mut self, budget: &Budget, want: usize) -> bool {
         let taken = self.held >= want || budget.take(want - self.held);
         if taken {
             self.held = self.held.max(want);
@@ -52,12 +52,14 @@ impl<K> Write<'_, K> {
 }
 
 /// What one turn under the shard's lock came to.
-enum Turn {
+pub(super) enum Turn {
     Done(Result<Written>),
     /// There is more to evict here.
     Again,
     /// Nothing is left to evict here, and so much room is wanted.
     Elsewhere(usize),
+    /// The tenant is over a limit for which others of its entries may go, and has none here.
+    OwnElsewhere(Error),
 }
 
 /// What the condition of a write says.
@@ -126,13 +128,18 @@ impl<P: EvictionPolicy> Shared<P> {
                 Turn::Done(written) => return written,
                 Turn::Again => {}
                 Turn::Elsewhere(want) if self.evict_elsewhere(write, want) => fruitless = 0,
-                Turn::Elsewhere(_) if fruitless < FRUITLESS_ROUNDS => {
+                Turn::OwnElsewhere(_) if self.evict_own_elsewhere(write) => fruitless = 0,
+                Turn::Elsewhere(_) | Turn::OwnElsewhere(_) if fruitless < FRUITLESS_ROUNDS => {
                     fruitless += 1;
                     // Others hold parts of the room: nobody gets on unless somebody lets go.
                     self.budget.give(std::mem::take(&mut write.held));
                     std::thread::yield_now();
                 }
-                Turn::Elsewhere(_) => return Err(self.give_up(write)),
+                Turn::Elsewhere(_) => {
+                    let error = Error::new(ErrorKind::Overloaded, "other writes hold all the room of the store");
+                    return Err(self.give_up(write, error));
+                }
+                Turn::OwnElsewhere(error) => return Err(self.give_up(write, error)),
             }
             turn = self.try_write(write);
         }
@@ -160,10 +167,12 @@ impl<P: EvictionPolicy> Shared<P> {
             let error = self.unacceptable(shard, write);
             return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
         }
-        if let Some(accountant) = self.accountant.as_deref().filter(|_| !write.charged)
-            && let Err(error) = self.charge(accountant, shard, write, &mut old, &mut after)
-        {
-            return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after)));
+        if let Some(accountant) = self.accountant.as_deref().filter(|_| !write.charged) {
+            match self.charge(accountant, shard, write, &mut old, &mut after) {
+                Charged::Yes => {}
+                Charged::Refused(error) => return Turn::Done(Err(self.refuse(shard, write, old, error, &mut after))),
+                Charged::OwnElsewhere(error) => return Turn::OwnElsewhere(error),
+            }
         }
         match self.make_room(shard, write, &mut old, &mut after) {
             Room::Made => Turn::Done(Ok(self.store(shard, write, old, sequence, &mut after))),
@@ -206,44 +215,6 @@ impl<P: EvictionPolicy> Shared<P> {
         Error::new(ErrorKind::TooLarge, detail)
     }
 
-    /// Tells the accountant of the new entry; it may need the old one's place.
-    #[inline(never)]
-    fn charge<K: Place>(
-        &self,
-        accountant: &dyn Accountant,
-        shard: &mut Shard<P>,
-        write: &mut Write<'_, K>,
-        old: &mut Option<SlotId>,
-        after: &mut Afterwards,
-    ) -> Result<()> {
-        let charge = || accountant.charge(write.draft.place.tenant(), Charge::entry(write.draft.bytes));
-        let mut charged = charge();
-        if charged.is_err()
-            && let Some(held) = old.take().and_then(|old| self.take_out(shard, old, RemovalCause::Removed))
-        {
-            charged = charge();
-            let keep = charged.is_err() && matches!(write.when, When::IfLease(_));
-            after.keep(if keep { self.put_back(shard, held) } else { Some(held) });
-            *old = shard.table.find(write.draft.hash, &write.draft.place);
-        }
-        write.charged = charged.is_ok();
-        charged
-    }
-
-    /// Puts an entry in again that was just taken out; returns it if somebody else took its room.
-    fn put_back(&self, shard: &mut Shard<P>, entry: Whole) -> Option<Whole> {
-        let accountant = self.accountant.as_ref()?;
-        if accountant.charge(entry.slot.tenant(), entry.charge()).is_err() {
-            return Some(entry);
-        }
-        if !self.budget.take(shard.table.growth_again(&entry)) {
-            self.release(&entry);
-            return Some(entry);
-        }
-        shard.table.insert_again(entry);
-        None
-    }
-
     /// Leaves nothing behind that a failed write has declared wrong.
     #[cold]
     fn refuse<K: Place>(
@@ -262,84 +233,11 @@ impl<P: EvictionPolicy> Shared<P> {
     }
 
     /// Fails a write for which no room could be had.
-    fn give_up<K: Place>(&self, write: &Write<'_, K>) -> Error {
+    fn give_up<K: Place>(&self, write: &Write<'_, K>, error: Error) -> Error {
         let mut after = Afterwards::default();
         let mut shard = self.shard(write.draft.hash).write();
         let old = shard.table.find(write.draft.hash, &write.draft.place);
-        let error = Error::new(ErrorKind::Overloaded, "other writes hold all the room of the store");
         self.refuse(&mut shard, write, old, error, &mut after)
-    }
-
-    /// Takes room from the budget, else from entries of this shard.
-    #[inline]
-    fn make_room<K: Place>(
-        &self,
-        shard: &mut Shard<P>,
-        write: &mut Write<'_, K>,
-        old: &mut Option<SlotId>,
-        after: &mut Afterwards,
-    ) -> Room {
-        let want = shard.table.growth(write.draft, *old);
-        if write.takes(&self.budget, want) { Room::Made } else { self.evict_for(shard, write, want, old, after) }
-    }
-
-    #[inline(never)]
-    fn evict_for<K: Place>(
-        &self,
-        shard: &mut Shard<P>,
-        write: &mut Write<'_, K>,
-        mut want: usize,
-        old: &mut Option<SlotId>,
-        after: &mut Afterwards,
-    ) -> Room {
-        for _ in 0..VICTIMS_PER_LOCK {
-            let Some(victim) = shard.table.victim() else { return Room::Missing(Turn::Elsewhere(want)) };
-            if Some(victim) == *old {
-                *old = None;
-            } else if !shard.table.admits(write.draft.hash, write.draft.bytes, victim) {
-                return Room::NotAdmitted;
-            }
-            let Some((slot, freed)) = self.evict(shard, victim) else { return Room::Missing(Turn::Elsewhere(want)) };
-            write.held += freed;
-            after.keep(slot);
-            want = shard.table.growth(write.draft, *old);
-            if write.takes(&self.budget, want) {
-                return Room::Made;
-            }
-        }
-        Room::Missing(Turn::Again)
-    }
-
-    /// Takes a victim out; what it took stays taken from the budget, for the one who evicts.
-    ///
-    /// `None` if a policy names a slot that is not in use.
-    pub(super) fn evict(&self, shard: &mut Shard<P>, victim: SlotId) -> Option<(Whole, usize)> {
-        let before = shard.table.bytes();
-        let slot = shard.table.remove(victim, RemovalCause::Evicted)?;
-        self.release(&slot);
-        shard.counters.evicted += 1;
-        Some((slot, before - shard.table.bytes()))
-    }
-
-    /// Evicts from the other shards, one lock at a time, until there is room; `false` if there was nothing to evict.
-    fn evict_elsewhere<K>(&self, write: &mut Write<'_, K>, want: usize) -> bool {
-        let mut found = false;
-        for _ in 0..self.shards.len() {
-            let at = self.next_victims.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-            for _ in 0..VICTIMS_PER_LOCK {
-                if write.takes(&self.budget, want) {
-                    return true;
-                }
-                let mut shard = self.shards[at].write();
-                let victim = shard.table.victim();
-                let Some((slot, freed)) = victim.and_then(|victim| self.evict(&mut shard, victim)) else { break };
-                drop(shard);
-                drop(slot);
-                write.held += freed;
-                found = true;
-            }
-        }
-        found
     }
 
     fn store<K: Place>(
@@ -352,13 +250,14 @@ impl<P: EvictionPolicy> Shared<P> {
     ) -> Written {
         let version = shard.next_version();
         write.draft.stamp(version, sequence);
-        let before = shard.table.bytes();
+        let (before, place) = (shard.table.bytes(), old);
         let old = shard.table.insert(write.draft, (), old);
         // What is held and was not needed, or what the old value gave back, is returned at the end.
         write.held = (write.held + before).saturating_sub(shard.table.bytes());
         write.charged = false;
         if let Some((accountant, old)) = self.accountant.as_ref().zip(old.as_ref()) {
             accountant.release(write.draft.place.tenant(), Charge::entry(old.bytes));
+            place.into_iter().for_each(|id| shard.table.renew(id));
         }
         after.replaced = old;
         if let When::IfLease(id) = write.when {
@@ -386,11 +285,4 @@ impl<P: EvictionPolicy> Shared<P> {
         shard.table.note(write.draft.hash.short, Departure::Evicted);
         Written::Stored(shard.next_version())
     }
-}
-
-/// Whether there is room for a write.
-enum Room {
-    Made,
-    NotAdmitted,
-    Missing(Turn),
 }

@@ -18,7 +18,10 @@ use crate::{
     clock::Tick,
     entry::Entry,
     error::{Error, Result},
-    request::{Explain, Get, Lookup, OneOrMany, Reason, Request, Response, Target, TierReport, TouchKind},
+    request::{
+        Consistency, Explain, Get, GetItem, Lookup, OneOrMany, Reason, Request, Response, Scope, Target, TierReport,
+        TouchKind,
+    },
     service::{CacheService, oneshot},
 };
 
@@ -84,6 +87,11 @@ impl<S: CacheService> Service<Request> for Near<S> {
 impl<S: CacheService> Near<S> {
     fn read(&self, get: Get) -> NearFuture {
         let now = self.copies.clock.now();
+        if get.scope.consistency == Consistency::Nearest {
+            return NearFuture::ready(Response::Found(
+                get.items.map_ref(|item| Ok(self.nearest(item, &get.scope, now))),
+            ));
+        }
         let found = get.items.map_ref(|item| match item.unless {
             None => self.copies.find(&item.address, &get.scope, now).map(Lookup::fresh),
             Some(_) => None,
@@ -94,6 +102,16 @@ impl<S: CacheService> Near<S> {
         }
         let (copies, inner) = (Arc::clone(&self.copies), self.inner.clone());
         NearFuture::below(read_below(copies, inner, get, found))
+    }
+
+    /// Answers with what is held here, and nothing else.
+    fn nearest(&self, item: &GetItem, scope: &Scope, now: Tick) -> Lookup {
+        let wanted = |entry: &Entry| item.unless != Some(entry.meta.version);
+        let stale = || self.copies.find_stale(&item.address, scope, now).filter(|entry| !entry.meta.content.negative);
+        match self.copies.find(&item.address, scope, now).filter(wanted) {
+            Some(entry) => Lookup::fresh(entry),
+            None => stale().filter(wanted).map_or(Lookup::Miss, |entry| Lookup::Stale(entry, None)),
+        }
     }
 
     /// Puts what is held here above what is held below.
@@ -181,7 +199,7 @@ fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ti
 }
 
 /// Serves a copy, as stale, in place of a failure below that a copy can stand in for.
-fn fall_back(copies: &Copies, address: &Address, scope: &crate::request::Scope, error: Error) -> Result<Lookup> {
+fn fall_back(copies: &Copies, address: &Address, scope: &Scope, error: Error) -> Result<Lookup> {
     if error.version().is_some() || !error.is_retryable() {
         return Err(error);
     }

@@ -428,3 +428,28 @@ async fn an_invalidation_of_which_nobody_knows_drops_what_it_may_hide_and_no_mor
         assert!(!copies.insert(&addresses[0], entry(true), &ticket), "what was asked for before is not kept");
     }
 }
+
+#[tokio::test]
+async fn a_read_of_the_nearest_is_answered_here_fresh_or_stale_and_asks_nobody_below() {
+    use crate::{Consistency, Get, Lookup, Scope};
+    let (clock, leaf) = (ManualClock::new(), Cut::new(&ManualClock::new()));
+    let leaf = Cut { store: store(&clock), ..leaf };
+    let (stack, view) = Stack::over(leaf.clone()).near(near(&clock)).build_with_view();
+    let cache = cache(&clock, stack);
+    cache.set("held", &1).await.unwrap();
+    cache.set("below", &2).await.unwrap();
+    assert_eq!(cache.get::<u32>("held").await.unwrap(), Some(1));
+    leaf.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    let ask = async |key: &str| {
+        let scope = Scope { consistency: Consistency::Nearest, ..Scope::default() };
+        let get = Get { scope, ..Get::one(cache.address(key).unwrap()) };
+        cache.run(get).await.unwrap().into_one().unwrap().unwrap()
+    };
+    assert!(matches!(ask("held").await, Lookup::Hit(_)));
+    assert!(matches!(ask("below").await, Lookup::Miss));
+    clock.advance(Duration::from_secs(61));
+    assert!(matches!(ask("held").await, Lookup::Stale(_, None)));
+    clock.advance(Duration::from_secs(60));
+    assert!(matches!(ask("held").await, Lookup::Miss));
+    assert_eq!(view.stats().hits, 1);
+}

@@ -13,14 +13,14 @@ use super::{
 };
 use crate::{error::Result, name};
 
-/// The instruments that a [`Recorder`] is told about; tiers are asked, and telemetry counts itself.
+/// The instruments that a [`Recorder`] is told about; tiers and tenants are asked, and telemetry counts itself.
 const RECORDED: &[&Instrument] =
     &[REQUESTS, OPERATION_DURATION, OPERATION_ERRORS, LOAD_DURATION, LOADS_DEGRADED, LOADS_JOINED, FILLS, REJECTED];
 
 /// Reports to the [`metrics`](https://docs.rs/metrics) facade, and so to whatever exporter the application has installed.
 ///
 /// What a [`Recorder`] is told has the names, units and attributes of the [table](crate::observe), times in seconds. What
-/// tiers hold is asked by a [`Registry`](super::Registry) only.
+/// tiers hold and tenants use is asked by a [`Registry`](super::Registry) only.
 ///
 /// ```
 /// # fn main() -> memstache_core::Result<()> {
@@ -136,9 +136,8 @@ mod tests {
     #[test]
     fn all_but_tiers_and_telemetry_is_recorded() {
         let others = INSTRUMENTS.iter().filter(|instrument| RECORDED.iter().all(|it| it.name != instrument.name));
-        assert!(
-            others.clone().all(|it| it.name.starts_with("memstache.tier.") || it.name == "memstache.telemetry.dropped")
-        );
+        let asked = ["memstache.tier.", "memstache.tenant.", "memstache.telemetry.dropped"];
+        assert!(others.clone().all(|it| asked.iter().any(|begin| it.name.starts_with(begin))));
         assert_eq!(others.count() + RECORDED.len(), INSTRUMENTS.len());
     }
 }

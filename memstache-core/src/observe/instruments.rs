@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CallResult, Ending, Fill, OperationKind, Rejection, Tier, recorder::PANIC};
+use super::{CallResult, Ending, Fill, OperationKind, Rejection, Resource, Tier, recorder::PANIC};
 use crate::error::ErrorKind;
 
 /// One instrument of the table.
@@ -67,6 +67,10 @@ pub enum Attribute {
     ErrorType,
     /// `memstache.signal`: what was to be exported.
     Signal,
+    /// `memstache.tenant`: one of few tenants, all others together, or the shared space.
+    Tenant,
+    /// `memstache.resource`: [`Resource`].
+    Resource,
 }
 
 /// How loads end.
@@ -87,13 +91,15 @@ impl Attribute {
             Self::Tier => "memstache.tier",
             Self::ErrorType => "error.type",
             Self::Signal => "memstache.signal",
+            Self::Tenant => "memstache.tenant",
+            Self::Resource => "memstache.resource",
         }
     }
 
     /// Returns all values that it can have; `None` for the names that the application gives.
     pub fn values(self) -> Option<Vec<&'static str>> {
         match self {
-            Self::Cache => None,
+            Self::Cache | Self::Tenant => None,
             Self::Outcome => Some(Ending::ALL.iter().map(|it| it.as_str()).collect()),
             Self::Operation => Some(OperationKind::ALL.iter().map(|it| it.as_str()).collect()),
             Self::CallResult => Some(CallResult::NAMES.to_vec()),
@@ -103,6 +109,7 @@ impl Attribute {
             Self::Tier => Some(Tier::ALL.iter().map(|it| it.as_str()).collect()),
             Self::ErrorType => Some(ErrorKind::ALL.iter().map(|it| it.as_str()).chain([PANIC]).collect()),
             Self::Signal => Some(SIGNALS.to_vec()),
+            Self::Resource => Some(Resource::ALL.iter().map(|it| it.as_str()).collect()),
         }
     }
 }
@@ -149,6 +156,16 @@ instruments! {
         "Reads that the tier answered with a value";
     TIER_EVICTIONS = "memstache.tier.evictions", Counter, "{entry}", [Cache, Tier],
         "Entries that went for want of room";
+    TENANT_OPERATIONS = "memstache.tenant.operations", Counter, "{operation}", [Tenant],
+        "Operations of a tenant that went through its quota, one for each key";
+    TENANT_REFUSED = "memstache.tenant.refused", Counter, "{operation}", [Tenant, Resource],
+        "What a tenant was refused over its quota";
+    TENANT_SIZE = "memstache.tenant.size", Gauge, "By", [Tenant],
+        "Bytes that a tenant holds";
+    TENANT_ENTRIES = "memstache.tenant.entries", Gauge, "{entry}", [Tenant],
+        "Entries that a tenant holds";
+    TENANT_LOADS = "memstache.tenant.loads", Gauge, "{load}", [Tenant],
+        "Loads of a tenant that are running";
     TELEMETRY_DROPPED = "memstache.telemetry.dropped", Counter, "{item}", [Signal],
         "Spans, and exports of metrics, that a collector did not get, once for each collector";
 }

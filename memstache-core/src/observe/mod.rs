@@ -22,7 +22,10 @@ pub use self::{
     instruments::{Attribute, INSTRUMENTS, Instrument, InstrumentKind},
     layer::ObserveLayer,
     recorder::{CallResult, Ending, Event, Fill, ObservedCall, OperationKind, Recorder, Rejection},
-    registry::{CacheMetrics, MAX_CACHES, Registry, Tier, TierUse},
+    registry::{
+        CacheMetrics, MAX_CACHES, MAX_TENANTS, OTHER_TENANTS, Registry, Resource, SHARED_SPACE, TenantUse, Tier,
+        TierUse,
+    },
     service::Observed,
 };
 #[cfg(feature = "otlp")]

@@ -11,6 +11,9 @@ pub enum Consistency {
     /// From the nearest copy that is not known to be outdated.
     #[default]
     Near,
+    /// From what the nearest tier holds, fresh or in its grace: a near cache asks nobody below, and reports what it lacks as
+    /// missing. Without one, the store answers as ever. Nothing is leased.
+    Nearest,
     /// From the authority for the key: near caches and copies are passed by.
     Authority,
 }

@@ -37,7 +37,7 @@ pub use self::{
     config::{Resilience, ResilienceConfig, ResilienceSnapshot},
     guarded::GuardedFuture,
     limit::{Limit, LimitLayer},
-    rate_limit::{RateConfig, RateLimit, RateLimitLayer, RateLimiter},
+    rate_limit::{RateConfig, RateLimit, RateLimitLayer, RateLimiter, RateState},
     retry::{Retried, RetryConfig, RetryLayer, RetryPolicy, RetrySnapshot},
     share::{LimitSnapshot, Taken},
     timeout::{Timeout, TimeoutConfig, TimeoutFuture, TimeoutLayer},

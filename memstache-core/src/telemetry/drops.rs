@@ -54,7 +54,7 @@ impl Drops {
     pub(crate) fn samples(&self, out: &mut Vec<Sample>) {
         out.extend(SIGNALS.iter().zip(&self.dropped).map(|(signal, dropped)| Sample {
             instrument: TELEMETRY_DROPPED,
-            cache: None,
+            name: None,
             words: vec![signal],
             value: Value::Number(dropped.load(Relaxed)),
         }));

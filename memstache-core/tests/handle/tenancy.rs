@@ -48,6 +48,11 @@ pub(crate) async fn a_cleared_tenant_is_cleared_in_all_its_keyspaces(kit: Kit) {
     assert_eq!(there.get::<u32>("key").await.unwrap(), Some(2), "clear is for one keyspace");
     tenants.with_keyspace(&KeyspaceName::new("third").unwrap()).clear_tenant(&acme).await.unwrap();
     assert_eq!(there.get::<u32>("key").await.unwrap(), None);
+    there.set("key", &3).await.unwrap();
+    here.clear_tenant().await.unwrap();
+    assert_eq!(there.get::<u32>("key").await.unwrap(), None, "by the tenant's own handle");
+    let error = tenants.shared().clear_tenant().await.unwrap_err();
+    assert_eq!(error.to_string(), "the handle must be of a tenant, but one of the shared space was given");
 }
 
 rules! {

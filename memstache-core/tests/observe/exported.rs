@@ -83,6 +83,7 @@ async fn every_instrument_of_the_table_and_no_other_is_exported_as_the_table_say
             for ((_, value), attribute) in attributes.iter().zip(instrument.attributes) {
                 match attribute {
                     Attribute::Cache => assert_eq!(value, "products"),
+                    Attribute::Tenant => assert_eq!(value, "(other)"),
                     known => assert!(known.values().unwrap().contains(&value.as_str()), "{value}"),
                 }
             }

@@ -32,6 +32,7 @@ fn assert_attributes(instrument: &Instrument, attributes: &[(String, String)], s
     for ((_, value), attribute) in attributes.iter().zip(instrument.attributes) {
         match attribute {
             Attribute::Cache => assert_eq!(value, "products"),
+            Attribute::Tenant => assert_eq!(value, "(other)"),
             known => assert!(known.values().unwrap().contains(&value.as_str()), "{}: {value}", instrument.name),
         }
     }
@@ -154,8 +155,11 @@ fn the_metrics_crate_is_told_what_a_recorder_is_told_by_the_same_names() {
     assert!(MetricsRecorder::new("a name").unwrap_err().to_string().contains("the cache's name"));
 
     let told = exporter.0.lock().unwrap();
-    let recorded =
-        |it: &&&Instrument| !it.name.starts_with("memstache.tier.") && !it.name.starts_with("memstache.telemetry.");
+    let recorded = |it: &&&Instrument| {
+        !it.name.starts_with("memstache.tier.")
+            && !it.name.starts_with("memstache.tenant.")
+            && !it.name.starts_with("memstache.telemetry.")
+    };
     let names: BTreeSet<_> = INSTRUMENTS.iter().filter(recorded).map(|it| it.name).collect();
     let series: BTreeSet<_> = told.sums.keys().map(|(name, _)| name.as_str()).collect();
     assert_eq!(series, names);

@@ -8,7 +8,7 @@ use std::{
 
 use memstache_core::{
     Cache, Error, ErrorKind, Json, LoadContext, MemoryStore, NearConfig, Stack,
-    observe::{ObserveLayer, Recorder, Registry, Tier},
+    observe::{OTHER_TENANTS, ObserveLayer, Recorder, Registry, TenantUse, Tier},
     testing::{Fault, Faults, Gate, ManualClock},
 };
 
@@ -31,6 +31,7 @@ pub(crate) async fn everything(recorder: impl Recorder + Clone, registry: Option
     if let Some(registry) = registry {
         registry.watch("products", Tier::Store, move || store.stats().into()).unwrap();
         registry.watch("products", Tier::Near, move || view.stats().into()).unwrap();
+        registry.watch_tenants(|| vec![TenantUse { name: OTHER_TENANTS.into(), ..TenantUse::default() }]);
     }
     let build = |schema| {
         let builder = Cache::builder(stack.clone()).keyspace("k").format(Json).clock(clock.clone());

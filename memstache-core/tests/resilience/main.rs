@@ -5,6 +5,7 @@
 mod breaker;
 mod config;
 mod degraded;
+mod gate;
 mod hang;
 mod kit;
 mod limits;

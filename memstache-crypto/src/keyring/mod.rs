@@ -28,7 +28,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use memstache_core::{Clock, Coalesce, Error, RecordStore, Result, Space};
+use memstache_core::{Clock, Coalesce, Error, RecordStore, Result, Space, Tick};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -37,6 +37,7 @@ use self::{
     lines::Kept,
     owner::OwnerRef,
     settings::Settings,
+    state::State,
     stats::Counters,
     table::{Held, Reason, Table},
     vault::Vault,
@@ -200,8 +201,7 @@ impl Inner {
         let now = self.clock.upper_bound();
         held.touch(now);
         if let Some(key) = state.key(id) {
-            // The bound may be a moment ahead: only the exact time refuses.
-            let good = state.is_good(now) || state.is_good(self.clock.now());
+            let good = self.is_good(&state, now);
             return Some(if good { Ok(Arc::clone(key)) } else { Err(self.unavailable()) });
         }
         match state.state_of(id, &*self.clock) {
@@ -209,6 +209,19 @@ impl Inner {
             Some(KeyState::Revoked) => Some(Err(KeyFailure::Revoked)),
             _ => (!held.may_ask(id, now)).then_some(Err(KeyFailure::Unknown)),
         }
+    }
+
+    /// Lends the key of an id, if it is known and may still be used.
+    fn lend<K: Kept>(&self, held: &Held<K>, id: KeyId, to: impl FnOnce(&K)) -> bool {
+        let state = held.state();
+        let now = self.clock.upper_bound();
+        held.touch(now);
+        state.key(id).filter(|_| self.is_good(&state, now)).map(|key| to(key)).is_some()
+    }
+
+    fn is_good<K: Kept>(&self, state: &State<K>, now: Tick) -> bool {
+        // The bound may be a moment ahead: only the exact time refuses.
+        state.is_good(now) || state.is_good(self.clock.now())
     }
 
     /// Looks an id up in the record store.
@@ -264,6 +277,10 @@ impl DataKeys for Keyring {
             Some(Err(failure)) => KeyLookup::Failed(failure),
             None => KeyLookup::Wait(Box::pin(Arc::clone(&self.0).find(owner.to_owner(), id))),
         }
+    }
+
+    fn lend(&self, space: &Space, id: KeyId, to: &mut dyn FnMut(&DataKey)) -> bool {
+        self.0.data.with(self.0.owner(space), |held| self.0.lend(held, id, to)).unwrap_or(false)
     }
 
     /// Answers from what is at hand. What is not is fetched by the background task of [`Keyring::run`], or by

@@ -25,6 +25,29 @@ pub(super) enum Source<'a> {
 }
 
 impl Source<'_> {
+    /// Uses the key of an id, which commits to it; `None` if it must be waited for.
+    #[inline]
+    pub(super) fn with<R>(
+        &mut self,
+        space: &Space,
+        id: KeyId,
+        use_it: impl FnOnce(&DataKey) -> R,
+    ) -> Option<Result<R, KeyFailure>> {
+        let (mut use_it, mut used) = (Some(use_it), None);
+        if let Self::Ask(keys, _) = self {
+            let mut to = |key: &DataKey| used = use_it.take().filter(|_| key.id() == id).map(|use_it| use_it(key));
+            if keys.lend(space, id, &mut to) {
+                return Some(used.ok_or(KeyFailure::Unknown));
+            }
+        }
+        let key = match self.get(space, Some(id))? {
+            Ok(key) if key.id() == id => key,
+            Ok(_) => return Some(Err(KeyFailure::Unknown)),
+            Err(failure) => return Some(Err(failure)),
+        };
+        Some(use_it.map(|use_it| use_it(&key)).ok_or(KeyFailure::Unknown))
+    }
+
     /// Returns the key that seals in a space, or the one of an id; `None` if it must be waited for.
     pub(super) fn get(&mut self, space: &Space, id: Option<KeyId>) -> Option<Got> {
         match self {
@@ -84,9 +107,4 @@ impl Waits {
         })
         .await
     }
-}
-
-/// Makes sure that a key is the one that was asked for: the id commits to it.
-pub(super) fn checked(got: Got, wanted: KeyId) -> Got {
-    got.and_then(|key| if key.id() == wanted { Ok(key) } else { Err(KeyFailure::Unknown) })
 }

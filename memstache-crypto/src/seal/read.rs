@@ -8,13 +8,13 @@ use memstache_core::{
 
 use super::{
     Layer,
-    keys::{Source, Waits, checked},
+    keys::{Source, Waits},
     policy::Policy,
     stats::bump,
 };
 use crate::{
     envelope::{self, EntryKey, Inner, Reason},
-    key::KeyFailure,
+    key::{DataKey, KeyFailure},
 };
 
 /// Opens an answer; at once if every key is at hand.
@@ -104,15 +104,18 @@ impl Layer {
             return Err(Reason::Length);
         }
         let parsed = envelope::parse(&entry.value)?;
-        let got = self.spaces.with(address, |known| source.get(&known.space, Some(parsed.key_id)));
-        let Some(got) = got else { return Ok(()) };
-        let key = checked(got, parsed.key_id).map_err(reason_of)?;
-        if key.is_committing() && !parsed.suite.is_committing() {
-            return Err(Reason::Suite);
-        }
-        let derive = || EntryKey::derive(self.settings.backend, &key, parsed.suite, parsed.salt);
-        let open = |entry_key: &EntryKey| envelope::open(&parsed, entry_key, address);
-        let (inner, value) = self.prepared.with(&parsed, derive, open)?;
+        let by_key = |key: &DataKey| {
+            if key.is_committing() && !parsed.suite.is_committing() {
+                return Err(Reason::Suite);
+            }
+            let derive = || EntryKey::derive(self.settings.backend, key, parsed.suite, parsed.salt);
+            let open = |entry_key: &EntryKey| envelope::open(&parsed, entry_key, address);
+            self.prepared.with(&parsed, derive, open)
+        };
+        let Some(opened) = self.spaces.with(address, |known| source.with(&known.space, parsed.key_id, by_key)) else {
+            return Ok(());
+        };
+        let (inner, value) = opened.map_err(reason_of)??;
         let (tick, now) = self.wall.now();
         self.judge(&inner, now)?;
         self.bound(&mut entry.meta, &inner, tick, now);

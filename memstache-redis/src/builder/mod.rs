@@ -76,7 +76,7 @@ impl RedisBuilder {
             sentinel_auth: (None, None),
             connections: 1,
             connect_timeout: Duration::from_secs(1),
-            reconnect_backoff: (Duration::from_millis(50), Duration::from_secs(1)),
+            reconnect_backoff: (Duration::from_millis(50), Duration::from_millis(250)),
             max_queued: 16_384,
             settings: Settings::default(),
         }
@@ -136,7 +136,7 @@ impl RedisBuilder {
         self
     }
 
-    /// Sets the pause after a connection failed, which doubles up to the second; 1 ms to 60 s. Default: 50 ms, 1 s.
+    /// Sets the pause after a connection failed, which doubles up to the second; 1 ms to 60 s. Default: 50 ms, 250 ms.
     pub fn reconnect_backoff(mut self, least: Duration, most: Duration) -> Self {
         self.reconnect_backoff = (least, most);
         self

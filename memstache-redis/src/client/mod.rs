@@ -1,6 +1,7 @@
 //! The thin line between the store and whatever speaks to Redis.
 
 mod fred;
+mod gather;
 mod guarded;
 mod reply;
 mod topology;
@@ -13,6 +14,7 @@ use memstache_core::BoxFuture;
 
 pub(crate) use self::{
     fred::{FredClient, Lanes, sha1},
+    gather::Gather,
     guarded::{Guarded, GuardedStats},
     reply::Reply,
     topology::{Node, Topology, slot_of},

@@ -43,6 +43,13 @@ impl Reply {
         }
     }
 
+    /// Reads what `TIME` answers, in µs.
+    pub(crate) fn as_time(&self) -> Option<u64> {
+        let Self::Array(parts) = self else { return None };
+        let [seconds, micros] = parts.as_slice() else { return None };
+        seconds.as_u64()?.checked_mul(1_000_000)?.checked_add(micros.as_u64()?)
+    }
+
     pub(crate) fn into_bytes(self) -> Option<Bytes> {
         if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
     }
@@ -85,5 +92,9 @@ mod tests {
         assert_eq!(Reply::Bytes("7".into()).as_u64(), Some(7));
         assert_eq!(Reply::Int(-7).as_u64(), None);
         assert_eq!(Reply::Nil.as_u64(), None);
+        let time =
+            |parts: &[&'static str]| Reply::Array(parts.iter().map(|part| Reply::Bytes((*part).into())).collect());
+        assert_eq!(time(&["12", "000345"]).as_time(), Some(12_000_345));
+        assert_eq!([time(&["12"]), time(&["12", "x"]), Reply::Int(12)].map(|reply| reply.as_time()), [None; 3]);
     }
 }

@@ -20,11 +20,15 @@ pub(crate) fn payload(entry: NewEntry) -> Bytes {
     out.into()
 }
 
+/// Values up to this length are copied out of what came with them, so that keeping one does not keep all of that.
+const COPIED: usize = 16 * 1024;
+
 /// Reads what a read answered, in terms of the reader's clock.
 ///
 /// `server` is the server's time in ms when it looked, `now` a tick not after that: what is fresh by these ticks is fresh
 /// on the server.
 pub(crate) fn decode(head: &Head, envelope: Bytes, server: u64, now: Tick) -> Result<Entry> {
+    let envelope = if envelope.len() <= COPIED { Bytes::copy_from_slice(&envelope) } else { envelope };
     let mut entry = envelope::decode(envelope, now).map_err(|error| error.with_version(head.version))?;
     let at = |millis: u64| {
         let ahead = Duration::from_millis(millis.saturating_sub(server));

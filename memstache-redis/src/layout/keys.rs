@@ -17,6 +17,8 @@ pub(crate) const MAX_PREFIX: usize = 32;
 /// | `v` | an entry: head, tags, envelope |
 /// | `l` | the lease on an entry |
 /// | `s` | the line of a tenant: sequence and floors |
+/// | `m` | what plain reads need of a tenant's line |
+/// | `n` | and of one of its spaces |
 /// | `t`, `u` | the younger and the older invalidated tags of a tenant |
 /// | `i` | there for a moment: an invalidation, told by the key's name |
 /// | `w` | there for a moment: a lease ended that somebody waits for |
@@ -77,7 +79,13 @@ impl Keys {
             young: self.key(b't', tag, tenant.as_bytes()),
             old: self.key(b'u', tag, tenant.as_bytes()),
             marker: self.key(b'i', tag, b""),
+            extract: self.key(b'm', tag, tenant.as_bytes()),
         }
+    }
+
+    /// Returns the key of what plain reads need of one space of a tenant.
+    pub(crate) fn space(&self, tenant: &str, space: &str) -> Bytes {
+        self.key(b'n', tag_of(tenant.as_bytes()), &[tenant.as_bytes(), b":", space.as_bytes()].concat())
     }
 
     /// Returns a canary's key, in the slot of its hash tag.
@@ -115,7 +123,8 @@ impl Keys {
         key.put_slice(&self.prefix);
         key.put_u8(kind);
         if self.tagged {
-            key.put_slice(format!("{{{tag:04x}}}").as_bytes());
+            let digit = |shift: u16| b"0123456789abcdef"[usize::from(tag >> shift & 15)];
+            key.put_slice(&[b'{', digit(12), digit(8), digit(4), digit(0), b'}']);
         }
         key.put_slice(rest);
         key.freeze()
@@ -137,6 +146,8 @@ pub(crate) struct TenantKeys {
     pub(crate) old: Bytes,
     /// What the names of its markers begin with.
     pub(crate) marker: Bytes,
+    /// What plain reads need of the line.
+    pub(crate) extract: Bytes,
 }
 
 /// The same on every machine and in every release (FNV-1a, 64 bits, folded).
@@ -180,7 +191,7 @@ mod tests {
     fn a_line_lies_in_one_slot() {
         let tenant = keys().tenant("acme");
         let marker = Bytes::from([&tenant.marker[..], b"17:t:acme:items:{x}"].concat());
-        for key in [&tenant.young, &tenant.old, &marker] {
+        for key in [&tenant.young, &tenant.old, &marker, &tenant.extract, &keys().space("acme", "items")] {
             assert_eq!(slot_of(key), slot_of(&tenant.line));
         }
     }

@@ -28,9 +28,18 @@ pub(crate) enum Hides {
 }
 
 impl Line {
-    /// Reads what `line_of` of the scripts answers.
+    /// Reads what scripts answer: numbers, or what is written down of the tenant and of each space, one after the other.
     pub(crate) fn parse(reply: &Reply, spaces: usize) -> Result<Self> {
         let wrong = || Error::new(ErrorKind::Protocol, "the server answered something else than a line");
+        if let Reply::Bytes(written) = reply {
+            let (numbers, rest) = written.as_chunks::<8>();
+            if numbers.len() != 3 + 2 * spaces || !rest.is_empty() {
+                return Err(wrong());
+            }
+            let number = |at: usize| u64::from_be_bytes(numbers[at]);
+            let spaces = (0..spaces).map(|at| (number(3 + 2 * at), number(4 + 2 * at))).collect();
+            return Ok(Self { sequence: Sequence(number(0)), floor: number(1), tagged_floor: number(2), spaces });
+        }
         let Reply::Array(items) = reply else { return Err(wrong()) };
         if items.len() != 3 + 2 * spaces {
             return Err(wrong());
@@ -38,6 +47,20 @@ impl Line {
         let number = |at: usize| items[at].as_u64().ok_or_else(wrong);
         let spaces = (0..spaces).map(|at| Ok((number(3 + 2 * at)?, number(4 + 2 * at)?))).collect::<Result<_>>()?;
         Ok(Self { sequence: Sequence(number(0)?), floor: number(1)?, tagged_floor: number(2)?, spaces })
+    }
+
+    /// Reads what scripts write down of a line: of the tenant, and of each space; `None` for what is not there, or
+    /// not of this release.
+    ///
+    /// ```text
+    ///   8  sequence                  8  last clear of the space
+    ///   8  floor                     8  its last invalidation
+    ///   8  floor of what is tagged
+    /// ```
+    pub(crate) fn parse_extract(tenant: &Reply, spaces: &[Reply]) -> Option<Self> {
+        let [sequence, floor, tagged_floor] = numbers(tenant)?;
+        let spaces = spaces.iter().map(|space| numbers(space).map(|[clear, last]| (clear, last)));
+        Some(Self { sequence: Sequence(sequence), floor, tagged_floor, spaces: spaces.collect::<Option<_>>()? })
     }
 
     /// Returns the last clear of a space or of the tenant.
@@ -65,6 +88,13 @@ impl Line {
             Hides::No
         }
     }
+}
+
+fn numbers<const N: usize>(reply: &Reply) -> Option<[u64; N]> {
+    let Reply::Bytes(bytes) = reply else { return None };
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    let numbers = <[[u8; 8]; N]>::try_from(numbers).ok().filter(|_| rest.is_empty())?;
+    Some(numbers.map(u64::from_be_bytes))
 }
 
 #[cfg(test)]
@@ -97,6 +127,19 @@ mod tests {
         ] {
             assert_eq!(line.hides(0, &entry(5, tagged)), hides, "{line:?} {tagged}");
         }
+    }
+
+    #[test]
+    fn an_extract_says_the_same() {
+        let bytes = |numbers: &[u64]| Reply::Bytes(numbers.iter().flat_map(|n| n.to_be_bytes()).collect());
+        let read = |tenant: &[u64], space: &[u64]| Line::parse_extract(&bytes(tenant), &[bytes(space)]);
+        assert_eq!(read(&[6, 5, 4], &[3, 2]), Some(line(6, 5, 4, 3, 2)));
+        assert_eq!(Line::parse(&bytes(&[6, 5, 4, 3, 2]), 1).unwrap(), line(6, 5, 4, 3, 2), "both in one");
+        assert!(Line::parse(&bytes(&[6, 5, 4, 3]), 1).is_err() && Line::parse(&bytes(&[6, 5, 4, 3, 2]), 0).is_err());
+        assert_eq!(read(&[6, 5], &[3, 2]), None);
+        assert_eq!(read(&[6, 5, 4], &[3, 2, 1]), None);
+        assert_eq!(Line::parse_extract(&bytes(&[6, 5, 4]), &[Reply::Nil]), None);
+        assert_eq!(Line::parse_extract(&Reply::Bytes("ten bytes.".into()), &[]), None);
     }
 
     #[test]

@@ -14,3 +14,6 @@ pub(crate) use self::{
     line::{Hides, Line},
     marker::Marker,
 };
+
+#[cfg(test)]
+pub(crate) use self::head::tests::write as write_head;

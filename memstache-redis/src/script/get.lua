@@ -17,6 +17,7 @@ local function slide(key, stored, head)
   if head.sliding == 0 or left * 10 >= head.sliding * 9 then return stored end
   local fresh = math.min(now + head.sliding, head.hard)
   if fresh <= head.fresh then return stored end
+  make_way(key)
   redis.call('SETRANGE', key, 18, pack('>I8', fresh))
   redis.call('PEXPIRE', key, fresh + head.grace - now)
   return sub(stored, 1, 18) .. pack('>I8', fresh) .. sub(stored, 27)
@@ -29,12 +30,17 @@ local function grant(key, usable, supersede, nonce)
     return 1, id, unpack_from('>I8', lease, 9), redis.call('PTTL', key)
   end
   if lease and id ~= supersede then
-    if (mode == 'w' or mode == 'p') and not usable and sub(lease, 17, 17) == '0' then redis.call('SETRANGE', key, 16, '1') end
+    if (mode == 'w' or mode == 'p') and not usable and sub(lease, 17, 17) == '0' then
+      make_way(key)
+      redis.call('SETRANGE', key, 16, '1')
+    end
     return 2, id, unpack_from('>I8', lease, 9), redis.call('PTTL', key)
   end
   if mode == 'p' then return 4, '', 0, 0 end
   if now_us > not_after then return 3, '', 0, 0 end
   if lease then end_lease(key, lease, prefix) end
+  -- Without leases everybody would load.
+  make_way(key)
   redis.call('SET', key, nonce .. pack('>I8', sequence) .. '0', 'PX', lease_ttl)
   return 1, nonce, sequence, lease_ttl
 end

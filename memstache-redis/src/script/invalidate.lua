@@ -1,8 +1,9 @@
--- KEYS: the line, its younger tags, its older tags.
+-- KEYS: the line, its younger tags, its older tags, what plain reads need of it; then for each target, of its space.
 -- ARGV: life of lines, most tags, start of markers; then for each target: kind (t tag, s space, a all of the tenant),
 --   space, tag, end of its marker.
 -- Answers: time, then the sequence of each target.
 local life, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+make_way(KEYS[4])
 local line_key, young, old = KEYS[1], KEYS[2], KEYS[3]
 local sequence = line_of(line_key, life, 4, 0)[1]
 
@@ -51,6 +52,19 @@ for at = 4, #ARGV, 4 do
   bound()
   tell(ARGV[3] .. s .. ':' .. ARGV[at + 3])
   answer[#answer + 1] = sequence
+end
+local function numbers(fields)
+  local found = redis.call('HMGET', line_key, unpack(fields))
+  for at = 1, #fields do found[at] = tonumber(found[at] or 0) end
+  return found
+end
+
+extract('call', KEYS[4], numbers({ 'q', 'f', 'g' }))
+for at = 4, #ARGV, 4 do
+  if ARGV[at] ~= 'a' then
+    local found = numbers({ 'f:' .. ARGV[at + 1], 'l:' .. ARGV[at + 1] })
+    extract_space('call', KEYS[at / 4 + 4], found[1], found[2])
+  end
 end
 redis.call('PEXPIRE', line_key, life)
 redis.call('PEXPIRE', old, life)

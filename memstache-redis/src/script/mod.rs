@@ -14,6 +14,8 @@ const PRELUDE: &str = include_str!("prelude.lua");
 pub(crate) struct Script {
     source: Bytes,
     sha: Bytes,
+    /// Whether it reads lines by what plain reads go by.
+    by_extract: bool,
 }
 
 impl Script {
@@ -22,7 +24,16 @@ impl Script {
     }
 
     fn of(source: String) -> Self {
-        Self { sha: sha1(&source).into(), source: source.into() }
+        Self { sha: sha1(&source).into(), source: source.into(), by_extract: false }
+    }
+
+    fn by_extract(self) -> Self {
+        Self { by_extract: true, ..self }
+    }
+
+    /// Returns whether the keys of what plain reads need follow that of the line.
+    pub(crate) fn is_by_extract(&self) -> bool {
+        self.by_extract
     }
 
     /// Calls the script by its hash; a server that has not seen it answers NOSCRIPT.
@@ -46,7 +57,7 @@ impl Script {
         let source = std::str::from_utf8(&self.source).unwrap();
         let mark = format!("-- guard: {guard}");
         let kept: Vec<_> = source.lines().filter(|line| !line.ends_with(&mark)).collect();
-        Self::of(kept.join("\n"))
+        Self { by_extract: self.by_extract, ..Self::of(kept.join("\n")) }
     }
 }
 
@@ -67,8 +78,8 @@ impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
             get: Script::new(include_str!("get.lua")),
-            set: Script::new(include_str!("set.lua")),
-            remove: Script::new(include_str!("remove.lua")),
+            set: Script::new(include_str!("set.lua")).by_extract(),
+            remove: Script::new(include_str!("remove.lua")).by_extract(),
             touch: Script::new(include_str!("touch.lua")),
             line: Script::new(include_str!("line.lua")),
             tags: Script::new(include_str!("tags.lua")),

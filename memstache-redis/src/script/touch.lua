@@ -17,6 +17,7 @@ local function touch_lease(key, kind, at)
   elseif kind == 'f' then
     end_lease(key, lease, prefix)
   elseif unpack_from('>I8', lease, 9) < tonumber(ARGV[at + 2]) then
+    make_way(key)
     redis.call('SETRANGE', key, 8, pack('>I8', tonumber(ARGV[at + 2])))
   end
   return { 1, 0, false }
@@ -28,6 +29,7 @@ local function touch_entry(key, kind, at)
   if kind == 'u' then
     local same = head and head.present and text(head.version) == ARGV[at + 1]
     if same and head.sequence < tonumber(ARGV[at + 2]) then
+      make_way(key)
       redis.call('SETRANGE', key, 50, pack('>I8', tonumber(ARGV[at + 2])))
     end
     return { same and 1 or 0, 0, false }
@@ -37,6 +39,7 @@ local function touch_entry(key, kind, at)
   if kind == 's' and head.sliding > 0 and (head.fresh - now) * 10 < head.sliding * 9 then
     local fresh = math.min(now + head.sliding, head.hard)
     if fresh > head.fresh then
+      make_way(key)
       redis.call('SETRANGE', key, 18, pack('>I8', fresh))
       redis.call('PEXPIRE', key, fresh + head.grace - now)
     end
@@ -44,6 +47,7 @@ local function touch_entry(key, kind, at)
     if is_late(nil, not_after) then return { 3, head.version, false } end
     if text(head.version) ~= ARGV[at + 1] then return { 2, head.version, seen } end
     local fresh, grace = now + ARGV[at + 2], tonumber(ARGV[at + 4])
+    make_way(key)
     redis.call('SETRANGE', key, 18, pack('>I8I8I8I8', fresh, now + ARGV[at + 3], grace, tonumber(ARGV[at + 5])))
     redis.call('PEXPIRE', key, fresh + grace - now)
   end

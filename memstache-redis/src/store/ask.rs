@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_util::future::{join, join_all};
 use memstache_core::{Error, Result, Sequence, Tick};
 
@@ -13,7 +13,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    client::{Failure, Reply},
+    client::{Command, Failure, Reply},
     layout::Line,
     script::{Args, Script, millis},
 };
@@ -24,6 +24,13 @@ pub(crate) struct Manner {
     pub(crate) deadline: Tick,
     /// Whether what is cut off may have changed something.
     pub(crate) writes: bool,
+}
+
+/// What is sent.
+enum What<'a> {
+    Script(&'a Script, &'a [Bytes], &'a [Bytes]),
+    Plain(Command),
+    Keys(Vec<Bytes>),
 }
 
 /// What a round trip brought.
@@ -84,6 +91,9 @@ impl Shared {
             }
             if !cluster {
                 keys.push(tenant.keys.line.clone());
+                if script.is_by_extract() {
+                    keys.extend(tenant.extract());
+                }
             }
             async move { self.call(script, group.slot, &keys, args.as_slice(), manner).await }
         });
@@ -103,7 +113,7 @@ impl Shared {
             match answer.and_then(|answer| take_apart(answer, group, line, spaces)) {
                 Ok((server_us, line, replies)) => {
                     for (at, reply) in group.items.iter().zip(replies) {
-                        let reply = reply.into_array().ok_or_else(errors::protocol);
+                        let reply = unpacked(reply).ok_or_else(errors::protocol);
                         let (line, server_ms) = (Arc::clone(&line), server_us / 1000);
                         items[*at] = reply.map(|reply| Answer { reply, line, sent_under, server_ms, sent_at });
                     }
@@ -137,6 +147,24 @@ impl Shared {
         args: &[Bytes],
         manner: Manner,
     ) -> Result<Reply> {
+        self.send(slot, &What::Script(script, keys, args), manner).await
+    }
+
+    /// Reads keys of a slot as they are; tried again while there is time.
+    pub(super) async fn read(&self, slot: u16, keys: Vec<Bytes>, deadline: Tick) -> Result<Vec<Reply>> {
+        let count = keys.len();
+        let reply = self.send(slot, &What::Keys(keys), Manner { deadline, writes: false }).await?;
+        reply.into_array().filter(|values| values.len() == count).ok_or_else(errors::protocol)
+    }
+
+    /// Asks the server of a slot for its time, in µs.
+    pub(super) async fn time(&self, slot: u16, deadline: Tick) -> Result<u64> {
+        let command = Command::plain("TIME", &[]);
+        let reply = self.send(slot, &What::Plain(command), Manner { deadline, writes: false }).await?;
+        reply.as_time().ok_or_else(errors::protocol)
+    }
+
+    async fn send(&self, slot: u16, what: &What<'_>, manner: Manner) -> Result<Reply> {
         let patience = if manner.writes { self.settings.write_timeout } else { self.settings.read_timeout };
         let mut attempt = 1;
         loop {
@@ -145,12 +173,24 @@ impl Shared {
                 return Err(errors::too_late());
             }
             // Whose time it is that comes back: slots move meanwhile.
-            let server = self.client.server_of(slot);
-            let failure = match self.eval(script, slot, keys, args, left.min(patience)).await {
-                Ok(reply) => {
-                    self.note_time(&server, &reply);
-                    return Ok(reply);
+            let (server, sent_at) = (self.client.server_of(slot), self.clock.now());
+            let answer = match what {
+                What::Plain(command) => self.client.send(slot, command.clone(), left.min(patience)).await,
+                // Who has less time than a read may take goes alone.
+                What::Keys(keys) if left < patience => {
+                    self.client.send(slot, Command { name: "MGET", args: keys.clone() }, left).await
                 }
+                What::Keys(keys) => {
+                    let place = if self.client.topology().cluster { slot } else { 0 };
+                    self.gather.read(place, slot, keys.clone(), patience).await
+                }
+                What::Script(script, keys, args) => {
+                    let answer = self.eval(script, slot, keys, args, left.min(patience)).await;
+                    answer.inspect(|reply| self.note_time(&server, reply, sent_at))
+                }
+            };
+            let failure = match answer {
+                Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
             let again = !manner.writes && failure.is_outage() && attempt < self.settings.read_attempts;
@@ -187,22 +227,23 @@ impl Shared {
         self.clocks.fence(&self.client.server_of(slot), now, deadline.min(patience))
     }
 
-    fn note_time(&self, server: &Arc<str>, reply: &Reply) {
+    fn note_time(&self, server: &Arc<str>, reply: &Reply, sent_at: Tick) {
         if let Reply::Array(items) = reply
             && let Some(server_us) = items.first().and_then(Reply::as_u64)
         {
-            self.clocks.note(server, server_us, self.clock.now());
+            self.clocks.note(server, server_us, sent_at, self.clock.now());
         }
     }
 
-    async fn line(&self, tenant: &super::plan::Tenant, deadline: Tick) -> Result<Line> {
+    /// Reads a line by the script, which also writes down what plain reads go by.
+    pub(super) async fn line(&self, tenant: &super::plan::Tenant, deadline: Tick) -> Result<Line> {
         let mut args = Args::default();
         args.number(millis(self.settings.line_life())).number(tenant.spaces.len() as u64);
         tenant.spaces.iter().for_each(|space| {
             args.text(space);
         });
         let manner = Manner { deadline, writes: false };
-        let keys = [tenant.keys.line.clone()];
+        let keys: Vec<_> = std::iter::once(tenant.keys.line.clone()).chain(tenant.extract()).collect();
         let reply = self.call(&self.scripts.line, tenant.slot, &keys, args.as_slice(), manner).await?;
         let line = reply.into_array().and_then(|mut items| items.pop()).ok_or_else(errors::protocol)?;
         Line::parse(&line, tenant.spaces.len())
@@ -227,6 +268,17 @@ fn take_apart(
     Ok((time, line, items))
 }
 
+/// Reads what a script says of one item: state, version, and bytes if there are any; packed or not.
+fn unpacked(reply: Reply) -> Option<Vec<Reply>> {
+    let Reply::Bytes(mut packed) = reply else { return reply.into_array() };
+    if packed.len() < 9 {
+        return None;
+    }
+    let (state, version) = (packed.get_u8(), i64::try_from(packed.get_u64()).ok()?);
+    let rest = if packed.is_empty() { Reply::Nil } else { Reply::Bytes(packed) };
+    Some(vec![Reply::Int(i64::from(state)), Reply::Int(version), rest])
+}
+
 /// Exponential, with full jitter.
 fn backoff(least: Duration, attempt: u32, random: f64) -> Duration {
     least.saturating_mul(1 << attempt.min(6)).mul_f64(random)
@@ -245,7 +297,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        client::{Client, Command, Guarded, Node, Topology},
+        client::{Client, Guarded, Node, Topology},
         store::RedisStore,
     };
 
@@ -269,6 +321,21 @@ mod tests {
         }
         fn reconnect(&self, _: u16) {}
         fn close(&self) {}
+    }
+
+    #[test]
+    fn what_is_packed_says_the_same() {
+        let packed = |version: u64, rest: &[u8]| {
+            unpacked(Reply::Bytes([&[2][..], &version.to_be_bytes(), rest].concat().into()))
+        };
+        let said = |rest| Some(vec![Reply::Int(2), Reply::Int(9), rest]);
+        assert_eq!(packed(9, b""), said(Reply::Nil));
+        assert_eq!(packed(9, b"head"), said(Reply::Bytes("head".into())));
+        assert_eq!(unpacked(Reply::Array(said(Reply::Nil).unwrap())), said(Reply::Nil));
+        assert_eq!(
+            (packed(u64::MAX, b""), unpacked(Reply::Bytes("short".into())), unpacked(Reply::Nil)),
+            (None, None, None)
+        );
     }
 
     #[tokio::test]

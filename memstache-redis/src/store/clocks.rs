@@ -9,9 +9,39 @@ use parking_lot::RwLock;
 /// Servers that are remembered; more come only where servers keep changing their names.
 const MOST: usize = 4096;
 
-/// How far the clock of each server is ahead of ours, at least; in µs.
+/// How long what is known of a clock holds for reads: it may be set meanwhile. Servers are asked anew more often while
+/// there is something to do.
+const HOLDS: Duration = Duration::from_secs(2);
+
+/// How far the clock of each server is ahead of ours.
 #[derive(Debug, Default)]
-pub(super) struct ServerClocks(RwLock<HashMap<Arc<str>, i64, RandomState>>);
+pub(crate) struct ServerClocks(RwLock<HashMap<Arc<str>, Offset, RandomState>>);
+
+/// How far a clock is ahead of ours, in µs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offset {
+    least: i64,
+    most: i64,
+    noted: Tick,
+}
+
+impl Offset {
+    /// What an answer shows that was sent for at one tick and arrived at another.
+    fn of(server_us: u64, sent_at: Tick, now: Tick) -> Self {
+        let us = |millis: u64| millis.saturating_mul(1000);
+        // A tick has begun up to a millisecond ago.
+        let least = (server_us as i64).saturating_sub_unsigned(us(now.as_millis().saturating_add(1)));
+        Self { least, most: (server_us as i64).saturating_sub_unsigned(us(sent_at.as_millis())), noted: now }
+    }
+
+    /// Keeps what both say. Clocks drift apart by less than a thousandth; one that was set has another offset.
+    fn narrowed(self, newer: Self) -> Self {
+        let drift = i64::try_from(newer.noted.since(self.noted).as_millis()).unwrap_or(i64::MAX);
+        let most = newer.most.min(self.most.saturating_add(drift));
+        let least = newer.least.max(self.least.saturating_sub(drift));
+        if least > most { newer } else { Self { least, most, ..newer } }
+    }
+}
 
 /// What a write carries so that it cannot happen after its time; in µs of the server's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,27 +80,35 @@ impl Fence {
 }
 
 impl ServerClocks {
-    /// Takes note of a time that an answer carried, which arrived at `now`.
-    ///
-    /// The answer took a while, so the server is further ahead than it seems: what is not after a deadline by this
-    /// measure is not after it in truth.
-    pub(super) fn note(&self, server: &Arc<str>, server_us: u64, now: Tick) {
-        // The tick has begun up to a millisecond ago.
-        let local = now.as_millis().saturating_add(1).saturating_mul(1000);
-        let ahead = (server_us as i64).saturating_sub_unsigned(local);
-        if self.0.read().get(server).is_some_and(|known| *known == ahead) {
+    /// Takes note of a time that an answer carried, which was sent for at `sent_at` and arrived at `now`.
+    pub(crate) fn note(&self, server: &Arc<str>, server_us: u64, sent_at: Tick, now: Tick) {
+        let seen = Offset::of(server_us, sent_at, now);
+        let mut clocks = self.0.write();
+        if let Some(known) = clocks.get_mut(server) {
+            *known = known.narrowed(seen);
             return;
         }
-        let mut clocks = self.0.write();
         if clocks.len() >= MOST {
             clocks.clear();
         }
-        clocks.insert(Arc::clone(server), ahead);
+        clocks.insert(Arc::clone(server), seen);
+    }
+
+    /// Returns the latest time, in ms, that it may be on a server at a tick; `None` if that is not known well.
+    pub(super) fn latest(&self, server: &str, at: Tick) -> Option<u64> {
+        let known = *self.0.read().get(server)?;
+        let age = at.since(known.noted);
+        let drift = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let us = at.as_millis().saturating_add(1).saturating_mul(1000);
+        (age <= HOLDS).then(|| us.saturating_add_signed(known.most.saturating_add(drift)).div_ceil(1000))
     }
 
     /// Makes the fence of a write that is given up at `deadline`.
     pub(super) fn fence(&self, server: &str, now: Tick, deadline: Tick) -> Fence {
-        let Some(ahead) = self.0.read().get(server).copied() else { return Fence { not_after: 0, stamp: 0 } };
+        // At least so far ahead: what is not after a deadline by this measure is not after it in truth.
+        let Some(ahead) = self.0.read().get(server).map(|known| known.least) else {
+            return Fence { not_after: 0, stamp: 0 };
+        };
         let there = |tick: Tick| tick.as_millis().saturating_mul(1000).saturating_add_signed(ahead);
         Fence { not_after: there(deadline), stamp: there(now) }
     }
@@ -87,12 +125,35 @@ mod tests {
         let (now, deadline) = (Tick::from_millis(1_000), Tick::from_millis(3_000));
         assert_eq!(clocks.fence(&server, now, deadline), Fence { not_after: 0, stamp: 0 });
         // The server's clock is 500 ms ahead; the answer took 20 ms.
-        clocks.note(&server, 1_480_000, Tick::from_millis(1_000));
+        clocks.note(&server, 1_480_000, Tick::from_millis(960), Tick::from_millis(1_000));
         let fence = clocks.fence(&server, now, deadline);
         assert!(fence.not_after <= 3_500_000 && fence.not_after > 3_400_000, "{fence:?}");
         // Behind ours, too.
-        clocks.note(&server, 400_000, Tick::from_millis(1_000));
+        clocks.note(&server, 400_000, Tick::from_millis(990), Tick::from_millis(1_000));
         assert!(clocks.fence(&server, now, deadline).not_after <= 2_400_000);
+    }
+
+    #[test]
+    fn a_time_is_never_later_than_the_latest() {
+        let (clocks, server) = (ServerClocks::default(), Arc::<str>::from("h:1"));
+        let at = Tick::from_millis;
+        assert_eq!(clocks.latest(&server, at(0)), None);
+        // Exactly 500 ms ahead; the answer took 80 ms, then 4 ms, then 80 ms again.
+        clocks.note(&server, 1_520_000, at(1_000), at(1_080));
+        assert_eq!(clocks.latest(&server, at(1_080)), Some(1_601));
+        clocks.note(&server, 1_602_000, at(1_100), at(1_104));
+        let narrow = clocks.latest(&server, at(1_104)).unwrap();
+        assert!((1_604..=1_608).contains(&narrow), "{narrow}");
+        clocks.note(&server, 1_720_000, at(1_150), at(1_230));
+        let still = clocks.latest(&server, at(1_230)).unwrap();
+        assert!((1_730..=1_735).contains(&still), "what was known better is kept: {still}");
+        assert_eq!(clocks.latest(&server, at(3_231)), None, "clocks are set");
+        // Set ahead by a minute, and back: what contradicts is not kept.
+        for set in [61_000_000, 3_000_000] {
+            clocks.note(&server, set, at(3_300), at(3_310));
+            let latest = clocks.latest(&server, at(3_310)).unwrap();
+            assert!(latest * 1000 >= set && latest * 1000 < set + 20_000, "{latest}");
+        }
     }
 
     #[test]
@@ -109,7 +170,7 @@ mod tests {
     fn memory_is_bounded() {
         let clocks = ServerClocks::default();
         for port in 0..10_000 {
-            clocks.note(&format!("h:{port}").into(), 1, Tick::from_millis(1));
+            clocks.note(&format!("h:{port}").into(), 1, Tick::from_millis(1), Tick::from_millis(1));
         }
         assert!(clocks.0.read().len() <= MOST);
     }

@@ -48,11 +48,11 @@ impl From<OnMiss> for Mode {
 }
 
 /// One item on its way to an answer.
-struct Question {
-    pass_by: Option<Version>,
+pub(super) struct Question {
+    pub(super) pass_by: Option<Version>,
     supersede: Option<LeaseId>,
     nonce: u64,
-    answer: Option<Result<Lookup>>,
+    pub(super) answer: Option<Result<Lookup>>,
     /// How long the lease of somebody else lives, if nobody renews it.
     busy_for: Duration,
     /// The line as it was read beside.
@@ -87,6 +87,10 @@ impl Shared {
     ) -> (Vec<Result<Lookup>>, Option<Duration>) {
         let deadline = self.deadline(scope);
         let mut questions: Vec<_> = items.iter().map(Question::new).collect();
+        // Who waits was told that nothing is there.
+        if matches!(mode, Mode::Report | Mode::Lease) {
+            self.glance(items, &mut questions, mode, deadline).await;
+        }
         for _ in 0..ROUNDS {
             let open: Vec<_> = (0..items.len()).filter(|at| questions[*at].answer.is_none()).collect();
             if open.is_empty() {

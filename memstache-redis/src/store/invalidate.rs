@@ -38,14 +38,18 @@ impl Shared {
     async fn invalidate_in(&self, tenant: &str, targets: Vec<&Target>, scope: &Scope) -> Result<Vec<Sequence>> {
         let keys = self.keys.tenant(tenant);
         let mut args = Args::default();
-        args.number(millis(self.settings.line_life())).number(self.settings.max_tags).bytes(keys.marker);
+        args.number(millis(self.settings.line_life())).number(self.settings.max_tags).bytes(keys.marker.clone());
+        // A whole tenant has no space: nothing is written down of it but its line.
+        let mut extracts = vec![keys.extract.clone()];
         for target in &targets {
             let marker = Marker::of(target)
                 .ok_or_else(|| Error::new(ErrorKind::Unsupported, "this store does not know such a target"))?;
+            let space = !marker.space.is_empty();
+            extracts.push(if space { self.keys.space(tenant, marker.space) } else { keys.extract.clone() });
             args.word(marker.kind).text(marker.space).text(marker.tag).bytes(marker.end);
         }
         let slot = slot_of(&keys.line);
-        let keys = [keys.line, keys.young, keys.old];
+        let keys: Vec<_> = [keys.line, keys.young, keys.old].into_iter().chain(extracts).collect();
         let manner = Manner { deadline: self.deadline(scope), writes: true };
         let answer = self.call(&self.scripts.invalidate, slot, &keys, args.as_slice(), manner).await?;
         let sequences = answer.into_array().filter(|items| items.len() == 1 + targets.len());
@@ -57,5 +61,49 @@ impl Shared {
             self.known.note(tenant, *last);
         }
         Ok(sequences)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use memstache_core::{BoxFuture, KeyspaceName, Space, Tag};
+    use parking_lot::Mutex;
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::{
+        client::{Client, Command, Failure, Guarded, Node, Topology},
+        store::RedisStore,
+    };
+
+    /// A server that notes how many keys each command has.
+    #[derive(Debug, Default)]
+    struct Noting(Mutex<Vec<String>>);
+
+    impl Client for Noting {
+        fn send(&self, _: u16, command: Command, _: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
+            self.0.lock().push(format!("{} {:?}", command.name, command.args[1]));
+            Box::pin(async { Ok(Reply::Array(vec![Reply::Int(1_000_000), Reply::Int(7)])) })
+        }
+        fn topology(&self) -> Arc<Topology> {
+            Arc::new(Topology { cluster: false, nodes: vec![Node::new("h".into(), 1, None)] })
+        }
+        fn reconnect(&self, _: u16) {}
+        fn close(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_tag_is_one_command_over_one_line() {
+        let server = Arc::new(Noting::default());
+        let mut shared = RedisStore::builder("redis://127.0.0.1:1").unwrap().shared().unwrap();
+        let client = Arc::clone(&server) as Arc<dyn Client>;
+        shared.client = Guarded::new(client, Arc::clone(&shared.clock), Handle::current());
+        let space = Space::new(None, &KeyspaceName::new("items").unwrap());
+        let target = Target::Tag(space, Tag::new("red").unwrap());
+        let done = shared.invalidate(&[target], &Scope::default()).await.remove(0);
+        assert_eq!(done.unwrap(), Sequence(7));
+        assert_eq!(*server.0.lock(), ["EVALSHA b\"5\""], "the line, its tags, and what plain reads need of it");
     }
 }

@@ -3,7 +3,9 @@
 mod ask;
 mod clocks;
 pub(crate) mod errors;
+mod explain;
 mod get;
+mod glance;
 mod invalidate;
 mod known;
 mod plan;
@@ -20,11 +22,11 @@ mod with_redis;
 use std::{fmt, sync::Arc};
 
 use memstache_core::{
-    Coherence, Found, Get, Invalidate, Invalidated, InvalidationStream, OnMiss, Remove, Removed, Result, Set, Store,
-    Stored, Touch, Touched,
+    Coherence, Explain, Explained, Found, Get, Invalidate, Invalidated, InvalidationStream, OnMiss, PartHealth, Remove,
+    Removed, Result, Set, Store, Stored, Touch, Touched,
 };
 
-pub(crate) use self::{ask::Manner, shared::Shared};
+pub(crate) use self::{ask::Manner, explain::TIER, shared::Shared};
 use crate::{builder::RedisBuilder, health::RedisHealth, stats::RedisStats};
 
 /// Keeps entries in Redis: one server, the primary that Sentinel names, or a Cluster.
@@ -126,6 +128,21 @@ impl Store for RedisStore {
     async fn invalidate(&self, op: Invalidate) -> Result<Invalidated> {
         let invalidated = self.shared.invalidate(op.items.as_slice(), &op.scope).await;
         Ok(answers(op.items, invalidated))
+    }
+
+    /// Tells apart what was [removed](memstache_core::Reason::Removed) a short time ago and what a
+    /// [tag](memstache_core::Reason::Tag) or a [clear](memstache_core::Reason::Cleared) hides; of what ended or was evicted
+    /// the server remembers nothing: [not held](memstache_core::Reason::NotHeld).
+    async fn explain(&self, op: Explain) -> Result<Explained> {
+        let explained = self.shared.explain(op.items.as_slice(), &op.scope).await;
+        Ok(answers(op.items, explained))
+    }
+
+    /// Down while all primaries are known to be gone, degraded while one is or changes are not told. It asks nobody: see
+    /// the inherent [`health`](RedisStore::health) for that.
+    fn health(&self) -> Option<PartHealth> {
+        let (servers, stats) = (self.shared.client.topology().nodes.len(), self.shared.stats());
+        Some(stats.health(servers))
     }
 }
 

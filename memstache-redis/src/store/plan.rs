@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use memstache_core::Address;
 
@@ -34,6 +35,15 @@ pub(super) struct Tenant {
     pub(super) keys: TenantKeys,
     pub(super) slot: u16,
     pub(super) spaces: Vec<String>,
+    /// For each space, what plain reads need of it.
+    extracts: Vec<Bytes>,
+}
+
+impl Tenant {
+    /// Returns the keys of what plain reads need of the line: its own, then those of its spaces.
+    pub(super) fn extract(&self) -> impl Iterator<Item = Bytes> {
+        std::iter::once(&self.keys.extract).chain(&self.extracts).cloned()
+    }
 }
 
 /// Items of one slot and tenant, by their places; in the order asked.
@@ -73,13 +83,20 @@ impl Plan {
             None => {
                 let keys = keys.tenant(name);
                 let slot = slot_of(&keys.line);
-                self.tenants.push(Tenant { name: name.to_owned(), keys, slot, spaces: Vec::new() });
+                self.tenants.push(Tenant {
+                    name: name.to_owned(),
+                    keys,
+                    slot,
+                    spaces: Vec::new(),
+                    extracts: Vec::new(),
+                });
                 self.tenants.len() - 1
             }
         };
-        let spaces = &mut self.tenants[tenant].spaces;
+        let Tenant { spaces, extracts, .. } = &mut self.tenants[tenant];
         let space = spaces.iter().position(|known| known == space).unwrap_or_else(|| {
             spaces.push(space.to_owned());
+            extracts.push(keys.space(name, space));
             spaces.len() - 1
         });
         (tenant, space)

@@ -11,7 +11,7 @@ use tokio::{
 use super::{clocks::ServerClocks, known::Known};
 use crate::{
     builder::Settings,
-    client::{Client, Command, Guarded},
+    client::{Client, Command, Gather, Guarded},
     health::RedisHealth,
     layout::Keys,
     listen::Listeners,
@@ -27,12 +27,13 @@ const UNIT: usize = 1024;
 
 pub(crate) struct Shared {
     pub(crate) client: Guarded,
+    pub(super) gather: Arc<Gather>,
     pub(crate) raw: Arc<dyn Client>,
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(super) clocks: ServerClocks,
+    pub(super) clocks: Arc<ServerClocks>,
     pub(super) known: Known,
     pub(crate) listeners: Listeners,
     pub(super) counters: Counters,
@@ -50,16 +51,18 @@ impl Shared {
     ) -> Self {
         let clock = Arc::clone(&settings.clock);
         let room = Semaphore::new(settings.max_in_flight_bytes / UNIT);
-        let client = Guarded::new(Arc::clone(&raw), Arc::clone(&clock), runtime);
-        client.keep_pulse();
+        let (clocks, client) = (Arc::default(), Guarded::new(Arc::clone(&raw), Arc::clone(&clock), runtime.clone()));
+        let noted: Arc<ServerClocks> = Arc::clone(&clocks);
+        client.keep_pulse(Arc::new(move |server, server_us, sent_at, now| noted.note(server, server_us, sent_at, now)));
         Self {
+            gather: Gather::new(client.clone(), runtime),
             client,
             raw,
             keys,
             scripts: Scripts::new(),
             settings,
             clock,
-            clocks: ServerClocks::default(),
+            clocks,
             known: Known::default(),
             listeners,
             counters: Counters::default(),

@@ -124,7 +124,10 @@ async fn what_does_not_fit_together_is_told() {
             "read_timeout = '3s'",
             "backend cannot be used: read_timeout must be at most call_timeout (2s), but 3s was given",
         ),
-        ("reconnect_backoff = '2s'", "backend cannot be used: reconnect_backoff must be 2s to 60s, but 1s was given"),
+        (
+            "reconnect_backoff = '2s'",
+            "backend cannot be used: reconnect_backoff must be 2s to 60s, but 250ms was given",
+        ),
         ("prefix = 'a b'", "backend cannot be used: prefix must be"),
         ("client_name = 'a b'", "backend cannot be used: client_name must be"),
         (

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Parser, value_parser};
+use clap::{Parser, ValueEnum, value_parser};
 
 /// Most products of all shops together: about 4 GiB of cache and database.
 const MOST_PRODUCTS: u64 = 2_000_000;
@@ -24,6 +24,14 @@ pub(crate) struct Args {
     /// Break the store and the database under 400 requests a second, with errors, then hangs; a row each second
     #[arg(long, conflicts_with_all = ["ttl", "clients"])]
     pub(crate) chaos: bool,
+
+    /// Where the cache keeps what its near tier does not; `redis` starts one, unless --redis says where it is
+    #[arg(long, value_enum, default_value_t, conflicts_with = "chaos")]
+    pub(crate) store: Store,
+
+    /// URL of the Redis, with --store redis: redis://, redis-sentinel:// or redis-cluster://
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: Option<String>,
 
     /// Seconds of load for each of the two ways, or for each kind of chaos
     #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = value_parser!(u64).range(1..=3600))]
@@ -70,6 +78,16 @@ pub(crate) struct Args {
     pub(crate) quiet: bool,
 }
 
+/// A kind of store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// In this process
+    #[default]
+    Memory,
+    /// In Redis
+    Redis,
+}
+
 impl Args {
     /// Checks what no argument shows by itself; the error is for the person who typed them.
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -79,6 +97,13 @@ impl Args {
                 "--shops times --products must be at most {MOST_PRODUCTS}, but {} times {} is {all}\n",
                 self.shops, self.products
             ));
+        }
+        match (self.store, &self.redis) {
+            (Store::Redis, None) => {
+                return Err("--store redis must be given with --redis URL; `cargo xtask demo` adds it\n".to_owned());
+            }
+            (Store::Memory, Some(_)) => return Err("--redis must be given with --store redis\n".to_owned()),
+            _ => {}
         }
         let Some(path) = &self.db else { return Ok(()) };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -140,6 +165,10 @@ mod tests {
             (&["--db", "/no/such/folder/x.db"], "a folder that exists"),
             (&["--chaos", "--ttl", "5"], "'--chaos' cannot be used with '--ttl"),
             (&["--clients", "8", "--chaos"], "cannot be used with"),
+            (&["--store", "redis"], "must be given with --redis URL"),
+            (&["--redis", "redis://h"], "must be given with --store redis"),
+            (&["--store", "disk"], "[possible values: memory, redis]"),
+            (&["--store", "redis", "--redis", "redis://h", "--chaos"], "cannot be used with"),
             (&["--frobnicate"], "--frobnicate"),
         ] {
             let error = parsed(words).unwrap_err();

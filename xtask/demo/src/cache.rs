@@ -1,26 +1,23 @@
-//! The cache of the service: a near cache and the resilient stack in front of a memory store, one tenant for each shop.
+//! The cache of the service: a near cache and the resilient stack in front of a store, one tenant for each shop.
 
 use std::time::Duration;
 
+use anyhow::Result;
 use memstache_core::{
-    Cache, Health as _, Json, KeyspaceName, MemoryStore, NearConfig, NearView, Result, Stack, TenantId, Tenanted,
+    Cache, Health as _, Json, KeyspaceName, NearView, TenantId, Tenanted,
     observe::{ObserveLayer, Registry, Tier},
     resilience::{BreakerConfig, CircuitBreaker, Resilience},
-    testing::{Faults, Faulty},
+    testing::Faults,
 };
 
-use crate::{database::Size, place::Shop};
-
-/// Bytes for each product that could be cached; most take a third of it.
-const BYTES_PER_PRODUCT: usize = 2 * 1024;
-
-/// Bytes that are there whatever the number of products.
-const LEAST_BYTES: usize = 32 * 1024 * 1024;
+use crate::{
+    database::Size,
+    place::Shop,
+    store::{Kept, Parts},
+};
 
 /// The name of the cache in metrics.
 const NAME: &str = "catalogue";
-
-pub(crate) const NEAR_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long a request for a product may take, whatever is broken.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
@@ -56,7 +53,7 @@ impl Lives {
 #[derive(Debug)]
 pub(crate) struct Caches {
     pub(crate) all: Cache<Json, Tenanted>,
-    pub(crate) store: MemoryStore,
+    pub(crate) store: Kept,
     pub(crate) near: NearView,
     /// What `/metrics` answers.
     pub(crate) registry: Registry,
@@ -79,28 +76,29 @@ pub(crate) struct ShopCaches {
 }
 
 impl Caches {
-    /// Builds the stack, large enough for every product: nothing is loaded twice for want of room.
-    pub(crate) fn new(size: Size, lives: Lives) -> Result<Self> {
-        let products = usize::from(size.shops) * size.products as usize;
-        let store = MemoryStore::builder().max_bytes(LEAST_BYTES + products * BYTES_PER_PRODUCT).build()?;
+    /// Builds the stack over a store.
+    pub(crate) fn new(store: Kept, size: Size, lives: Lives) -> Result<Self> {
         let registry = Registry::new();
         let recorder = registry.recorder(NAME)?;
-        let (faults, resilience) = (Faults::new(), Resilience::default());
+        let (faults, resilience) = (Faults::new(), store.resilience()?);
         let source = CircuitBreaker::new(BreakerConfig::source().with_open_for(lives.source_pause))?;
         let guarded = source.clone();
-        let (stack, near) = Stack::over(Faulty::new(store.clone(), faults.clone()))
-            .watch(store.clone())
-            .resilient(&resilience)
-            .watch(move || {
-                let mut part = guarded.health();
-                part.part = "source".into();
-                part
-            })
-            .near(NearConfig::new(NEAR_BYTES)?)
-            .observe(ObserveLayer::new(recorder.clone()))
-            .build_with_view();
-        let (watched, view) = (store.clone(), near.clone());
-        registry.watch(NAME, Tier::Store, move || watched.stats().into())?;
+        let health = move || {
+            let mut part = guarded.health();
+            part.part = "source".into();
+            part
+        };
+        let (stack, near) = store.stack(Parts {
+            faults: faults.clone(),
+            resilience: resilience.clone(),
+            source: Box::new(health),
+            observe: ObserveLayer::new(recorder.clone()),
+        })?;
+        if let Kept::Memory(store) = &store {
+            let watched = store.clone();
+            registry.watch(NAME, Tier::Store, move || watched.stats().into())?;
+        }
+        let view = near.clone();
         registry.watch(NAME, Tier::Near, move || view.stats().into())?;
         let all = Cache::builder(stack)
             .keyspace("products")

@@ -20,6 +20,7 @@ mod run;
 mod screen;
 mod service;
 mod shutdown;
+mod store;
 mod temporary;
 mod zipf;
 

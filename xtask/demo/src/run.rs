@@ -22,6 +22,7 @@ use crate::{
     screen::{bar, say},
     service::App,
     shutdown::Shutdown,
+    store::Kept,
     temporary::Temporary,
 };
 
@@ -54,7 +55,11 @@ async fn demo(args: &Args, file: &Path) -> Result<Ended> {
     let size = Size { shops: args.shops, products: args.products, seed: args.seed };
     let Some(database) = open(args, file, size, &shutdown).await? else { return Ok(Ended::Interrupted) };
     let lives = if args.chaos { chaos::lives(args.seconds) } else { Lives::of(args.ttl()) };
-    let app = Arc::new(App::new(database, Caches::new(size, lives)?).with_chaos(args.chaos));
+    let store = match &args.redis {
+        Some(url) => Kept::in_redis(url).await?,
+        None => Kept::in_memory(size)?,
+    };
+    let app = Arc::new(App::new(database, Caches::new(store, size, lives)?).with_chaos(args.chaos));
     let running = Arc::clone(&app).start(args.port, shutdown.clone()).await?;
     let demand = Arc::new(Demand::new(size, args.zipf));
     let time = Duration::from_secs(args.seconds);

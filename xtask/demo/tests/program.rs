@@ -145,3 +145,28 @@ fn wrong_arguments_and_files_are_refused() {
     assert!(text(&output.stderr).starts_with("error: the database "));
     assert_eq!(fs::read_to_string(&file).unwrap(), "somebody's notes".repeat(100), "it is left as it was");
 }
+
+/// Excluded where there is no Redis.
+mod with_redis {
+    use super::*;
+
+    #[test]
+    fn a_run_over_redis_keeps_its_promises() {
+        let url = std::env::var("MEMSTACHE_REDIS_URL").unwrap_or_else(|_| {
+            panic!("MEMSTACHE_REDIS_URL is not set: `cargo xtask test` sets it; or exclude this test")
+        });
+        let mut demo = Demo::new("redis", &["--seconds", "1", "--exit", "--store", "redis", "--redis", &url]);
+        let output = demo.run();
+        let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{shown}{errors}");
+        assert!(shown.contains("1,000 requests at once for one cold product over 8 connections: 1 load,"), "{shown}");
+        assert!(shown.contains("in its list: 0 old answers"), "{shown}");
+        demo.leaves_nothing_behind();
+    }
+
+    #[test]
+    fn a_redis_that_is_not_there_is_told() {
+        let output = Demo::new("no-redis", &["--exit", "--store", "redis", "--redis", "redis://h:x"]).run();
+        assert!(!output.status.success() && text(&output.stderr).contains("error: "), "{output:?}");
+    }
+}

@@ -93,6 +93,14 @@ fn primary(port: u16) -> Result<()> {
     Ok(())
 }
 
+/// A primary that takes part: one that has just started refuses everything for two seconds, whatever others say of it.
+fn serving(port: u16) -> Result<()> {
+    primary(port)?;
+    let info = Connection::open_within(port, PATIENCE)?.text(&["CLUSTER", "INFO"])?;
+    ensure!(ready::fields(&info).get("cluster_state") == Some(&"ok"), "it does not serve yet");
+    Ok(())
+}
+
 /// The primary that every sentinel names.
 fn watched(state: &State) -> Result<()> {
     let mut named: Vec<u16> = Vec::new();
@@ -115,7 +123,7 @@ fn whole(state: &State) -> Result<()> {
         let nodes = connection.text(&["CLUSTER", "NODES"])?;
         let owners: Vec<_> = ready::members(&nodes).into_iter().filter(|it| it.has_slots && it.is_sound()).collect();
         ensure!(owners.len() == state.nodes.len() / 2, "a primary is missing");
-        owners.iter().try_for_each(|owner| primary(owner.port))?;
+        owners.iter().try_for_each(|owner| serving(owner.port))?;
     }
     Ok(())
 }

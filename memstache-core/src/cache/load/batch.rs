@@ -103,8 +103,9 @@ async fn fly_all<F, L, T, K>(
     if claims.is_empty() {
         return;
     }
-    let pass = match source.enter() {
-        Ok(pass) => pass,
+    let entered = core.enter(cache.space().tenant()).and_then(|permit| Ok((permit, source.enter()?)));
+    let (_permit, pass) = match entered {
+        Ok(entered) => entered,
         Err(error) => {
             claims.iter_mut().for_each(Claim::refused);
             return landings.into_iter().for_each(|landing| landing.land(Err(error.clone())));

@@ -81,8 +81,9 @@ pub(super) async fn load(
         claim.release(Duration::ZERO);
         return Err(error);
     }
-    let pass = match source.enter() {
-        Ok(pass) => pass,
+    let entered = core.enter(claim.address.tenant()).and_then(|permit| Ok((permit, source.enter()?)));
+    let (_permit, pass) = match entered {
+        Ok(entered) => entered,
         Err(error) => {
             claim.refused();
             return Err(error);

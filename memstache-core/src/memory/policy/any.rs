@@ -81,6 +81,10 @@ impl EvictionPolicy for AnyPolicy {
         each!(self, policy => policy.select_victim())
     }
 
+    fn worth(&mut self, slot: SlotId) -> u32 {
+        each!(self, policy => policy.worth(slot))
+    }
+
     fn admit(&mut self, hash: u64, weight: usize, victim: SlotId) -> bool {
         each!(self, policy => policy.admit(hash, weight, victim))
     }

@@ -24,6 +24,10 @@ impl<P: EvictionPolicy + ?Sized> EvictionPolicy for Box<P> {
         (**self).select_victim()
     }
 
+    fn worth(&mut self, slot: SlotId) -> u32 {
+        (**self).worth(slot)
+    }
+
     fn admit(&mut self, hash: u64, weight: usize, victim: SlotId) -> bool {
         (**self).admit(hash, weight, victim)
     }
@@ -61,6 +65,9 @@ mod tests {
         fn select_victim(&mut self) -> Option<SlotId> {
             Some(SlotId(9))
         }
+        fn worth(&mut self, slot: SlotId) -> u32 {
+            slot.0 + 1
+        }
         fn admit(&mut self, hash: u64, weight: usize, victim: SlotId) -> bool {
             self.note(format!("admit {hash} {weight} {}", victim.0));
             false
@@ -77,6 +84,7 @@ mod tests {
             policy.record_update(SlotId(6), 7, 8);
             policy.record_remove(SlotId(9), 0, RemovalCause::Expired);
             assert_eq!(policy.select_victim(), Some(SlotId(9)));
+            assert_eq!(policy.worth(SlotId(9)), 10);
             assert!(!policy.admit(10, 11, SlotId(12)));
         }
         drive(&mut policy);

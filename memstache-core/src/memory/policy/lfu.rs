@@ -141,6 +141,11 @@ impl EvictionPolicy for Lfu {
         self.order.get_mut().remove(slot);
     }
 
+    fn worth(&mut self, slot: SlotId) -> u32 {
+        let order = self.order.get_mut();
+        u32::from((order.entries.at(slot.0).key + BUCKETS - order.age) % BUCKETS)
+    }
+
     fn select_victim(&mut self) -> Option<SlotId> {
         self.order.get_mut().least()
     }

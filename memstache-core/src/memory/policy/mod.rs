@@ -6,7 +6,7 @@ mod fifo;
 mod ghost;
 mod kind;
 mod lfu;
-mod list;
+pub(super) mod list;
 mod lru;
 mod random;
 mod s3_fifo;
@@ -103,6 +103,14 @@ pub trait EvictionPolicy: Send + Sync + 'static {
     ///
     /// The store then asks [`admit`](Self::admit) and removes the entry, or leaves it.
     fn select_victim(&mut self) -> Option<SlotId>;
+
+    /// Returns what an entry is worth among others, higher if it was used more.
+    ///
+    /// Asked, a few entries at a time, where an [`Accountant`](crate::Accountant) says of which tenant one must go: the
+    /// least worth goes, of several the one that was written first. Default: the same for all.
+    fn worth(&mut self, _slot: SlotId) -> u32 {
+        0
+    }
 
     /// Returns whether a new entry is worth more than the victim; if not, the new one goes at once. Default: yes.
     fn admit(&mut self, _hash: u64, _weight: usize, _victim: SlotId) -> bool {

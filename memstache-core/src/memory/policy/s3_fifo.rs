@@ -174,6 +174,10 @@ impl EvictionPolicy for S3Fifo {
         self.weight -= u64::from(weight);
     }
 
+    fn worth(&mut self, slot: SlotId) -> u32 {
+        u32::from(*self.states.at(slot.0).get_mut() & (USES | MAIN))
+    }
+
     fn select_victim(&mut self) -> Option<SlotId> {
         loop {
             if let Some(slot) = self.outgoing() {

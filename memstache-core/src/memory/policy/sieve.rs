@@ -77,6 +77,10 @@ impl EvictionPolicy for Sieve {
         self.queue.remove(&mut self.links, slot);
     }
 
+    fn worth(&mut self, slot: SlotId) -> u32 {
+        u32::from(*self.used.at(slot.0).get_mut())
+    }
+
     fn select_victim(&mut self) -> Option<SlotId> {
         let mut at = self.hand.or_else(|| self.queue.oldest())?;
         while std::mem::take(self.used.at(at.0).get_mut()) {

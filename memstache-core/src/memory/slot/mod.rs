@@ -31,7 +31,7 @@ use super::{
 use crate::address::Address;
 #[cfg(feature = "near")]
 use crate::entry::Content;
-use crate::{accountant::Charge, clock::Tick, entry::Tags, expiry, version::Sequence};
+use crate::{accountant::Charge, address::Space, clock::Tick, entry::Tags, expiry, version::Sequence};
 
 /// Bytes that an entry takes beside its slot, its key, its value and its tags' text: links of the wheel and the policy,
 /// its part of the hash table at the worst load, and for its value's allocation a header and what an allocator rounds up.
@@ -113,6 +113,10 @@ impl Slot {
 
     pub(crate) fn space_key(&self) -> &[u8] {
         self.class.space.key()
+    }
+
+    pub(crate) fn space(&self) -> &Space {
+        &self.class.space
     }
 
     pub(crate) fn tenant(&self) -> Option<&str> {

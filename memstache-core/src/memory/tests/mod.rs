@@ -3,6 +3,7 @@
 mod accounting;
 mod coherence;
 mod entries;
+mod fairness;
 mod leases;
 mod plain;
 mod policies;

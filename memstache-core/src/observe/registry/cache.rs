@@ -64,7 +64,7 @@ impl CacheMetrics {
     /// Adds what was counted. Calls and errors that there never were have no series.
     pub(super) fn samples(&self, out: &mut Vec<Sample>) {
         let mut add = |instrument: &'static Instrument, words: &[&'static str], value: Value| {
-            out.push(Sample { instrument, cache: Some(Arc::clone(&self.name)), words: words.to_vec(), value });
+            out.push(Sample { instrument, name: Some(Arc::clone(&self.name)), words: words.to_vec(), value });
         };
         let count = |counter: &AtomicU64| Value::Number(counter.load(Relaxed));
         for (ending, requests) in Ending::ALL.iter().zip(&self.requests) {

@@ -3,6 +3,7 @@
 mod cache;
 mod histogram;
 mod sample;
+mod tenants;
 mod text;
 mod tier;
 
@@ -14,6 +15,7 @@ pub(crate) use self::sample::Sample;
 use self::tier::Watched;
 pub use self::{
     cache::CacheMetrics,
+    tenants::{MAX_TENANTS, OTHER_TENANTS, Resource, SHARED_SPACE, TenantUse},
     tier::{Tier, TierUse},
 };
 #[cfg(feature = "otlp")]
@@ -61,9 +63,13 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     caches: RwLock<BTreeMap<Arc<str>, Arc<CacheMetrics>>>,
     tiers: RwLock<BTreeMap<(Arc<str>, Tier), Watched>>,
+    tenants: RwLock<Option<AskTenants>>,
     #[cfg(feature = "otlp")]
     drops: std::sync::OnceLock<Arc<crate::telemetry::Drops>>,
 }
+
+/// Asks what tenants use.
+type AskTenants = Arc<dyn Fn() -> Vec<TenantUse> + Send + Sync>;
 
 impl Registry {
     /// The content type of [`prometheus_text`](Self::prometheus_text).
@@ -109,6 +115,23 @@ impl Registry {
         Ok(())
     }
 
+    /// Asks what tenants use each time that somebody reads the registry. Another question takes this one's place.
+    ///
+    /// Of its answer, the first [`MAX_TENANTS`] and one more are told. Names of tenants become attributes that everybody
+    /// sees who sees metrics: name those that may be seen.
+    ///
+    /// ```
+    /// use memstache_core::observe::{OTHER_TENANTS, Registry, TenantUse};
+    ///
+    /// let registry = Registry::new();
+    /// registry.watch_tenants(|| vec![TenantUse { name: OTHER_TENANTS.into(), operations: 7, ..TenantUse::default() }]);
+    /// let text = registry.prometheus_text();
+    /// assert!(text.contains("memstache_tenant_operations_total{memstache_tenant=\"(other)\"} 7\n"));
+    /// ```
+    pub fn watch_tenants(&self, ask: impl Fn() -> Vec<TenantUse> + Send + Sync + 'static) {
+        *self.0.tenants.write() = Some(Arc::new(ask));
+    }
+
     /// Writes everything in Prometheus' text format, to be answered to a scrape.
     pub fn prometheus_text(&self) -> String {
         text::render(&self.samples())
@@ -129,6 +152,9 @@ impl Registry {
         caches.iter().for_each(|cache| cache.samples(&mut out));
         let tiers: Vec<_> = self.0.tiers.read().iter().map(|(key, watched)| (key.clone(), watched.clone())).collect();
         tiers.iter().for_each(|((cache, tier), watched)| watched.samples(cache, *tier, &mut out));
+        let ask = self.0.tenants.read().clone();
+        let tenants = ask.map(|ask| ask()).unwrap_or_default();
+        tenants.iter().take(MAX_TENANTS + 1).for_each(|tenant| tenant.samples(&mut out));
         #[cfg(feature = "otlp")]
         if let Some(drops) = self.0.drops.get() {
             drops.samples(&mut out);

@@ -9,8 +9,8 @@ use crate::observe::{Attribute, Instrument};
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) instrument: &'static Instrument,
-    /// The value of [`Attribute::Cache`], if the instrument has it.
-    pub(crate) cache: Option<Arc<str>>,
+    /// The value of [`Attribute::Cache`] or [`Attribute::Tenant`], if the instrument has one of them.
+    pub(crate) name: Option<Arc<str>>,
     /// The values of the other attributes, in the instrument's order.
     pub(crate) words: Vec<&'static str>,
     pub(crate) value: Value,
@@ -26,9 +26,9 @@ impl Sample {
     /// Its attributes, in the instrument's order.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (Attribute, &str)> {
         let mut words = self.words.iter();
-        let cache = self.cache.as_deref().unwrap_or_default();
+        let name = self.name.as_deref().unwrap_or_default();
         let value = move |attribute: &Attribute| match attribute {
-            Attribute::Cache => cache,
+            Attribute::Cache | Attribute::Tenant => name,
             _ => words.next().copied().unwrap_or_default(),
         };
         self.instrument.attributes.iter().copied().zip(self.instrument.attributes.iter().map(value))

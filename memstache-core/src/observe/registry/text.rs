@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
         let sample = Sample {
             instrument: INSTRUMENTS[0],
-            cache: Some(Arc::from("x")),
+            name: Some(Arc::from("x")),
             words: vec!["hit"],
             value: Value::Number(1),
         };

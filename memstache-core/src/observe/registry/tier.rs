@@ -71,7 +71,7 @@ impl Watched {
         let evictions = evictions.map(|evictions| (TIER_EVICTIONS, evictions));
         out.extend(numbers.into_iter().chain(evictions).map(|(instrument, number)| Sample {
             instrument,
-            cache: Some(Arc::clone(cache)),
+            name: Some(Arc::clone(cache)),
             words: vec![tier.as_str()],
             value: Value::Number(number),
         }));

@@ -49,7 +49,7 @@ impl RateConfig {
         self.quota().map(drop)
     }
 
-    fn quota(&self) -> Result<Quota> {
+    pub(super) fn quota(&self) -> Result<Quota> {
         let bad_rate = || Error::invalid("rate per_second", format_args!("from 1 to {MOST}"), self.per_second);
         let rate = NonZeroU32::new(self.per_second).filter(|rate| rate.get() <= MOST).ok_or_else(bad_rate)?;
         let (least, most) = (self.per_second.div_ceil(1000), self.per_second.saturating_mul(3600).min(MOST));
@@ -100,17 +100,20 @@ impl RateLimiter {
     pub fn try_take(&self, items: u32) -> Result<()> {
         let Some(items) = NonZeroU32::new(items) else { return Ok(()) };
         let Ok(taken) = self.inner.check_n(items) else {
-            return Err(Error::invalid(
-                "items at once",
-                format_args!("at most the burst ({})", self.config.burst),
-                items,
-            ));
+            return Err(too_many(&self.config, items));
         };
-        taken.map_err(|until| {
-            let wait = until.wait_time_from(governor::clock::Clock::now(self.inner.clock()));
-            Error::new(ErrorKind::Overloaded, "the rate limit is reached").with_retry_after(wait)
-        })
+        taken.map_err(|until| too_soon(until.wait_time_from(governor::clock::Clock::now(self.inner.clock()))))
     }
+}
+
+/// The error of a call that no wait would let through.
+pub(super) fn too_many(rate: &RateConfig, items: NonZeroU32) -> Error {
+    Error::invalid("items at once", format_args!("at most the burst ({})", rate.burst), items)
+}
+
+/// The error of a call that comes too soon.
+pub(super) fn too_soon(wait: Duration) -> Error {
+    Error::new(ErrorKind::Overloaded, "the rate limit is reached").with_retry_after(wait)
 }
 
 impl fmt::Debug for RateLimiter {

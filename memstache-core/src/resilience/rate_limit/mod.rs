@@ -3,9 +3,11 @@
 mod layer;
 mod limiter;
 mod service;
+mod state;
 
 pub use self::{
     layer::RateLimitLayer,
     limiter::{RateConfig, RateLimiter},
     service::RateLimit,
+    state::RateState,
 };

@@ -3,15 +3,14 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use tower::{retry::Retry, util::MapErr};
+use tower::retry::Retry;
 use tower_layer::Layer;
-use tower_service::Service;
 
 use super::{RetryConfig, RetryPolicy, policy::Shared};
 use crate::{
     clock::{Clock, SystemClock},
-    error::{Error, Result},
-    request::{Request, Response},
+    error::Result,
+    service::{CacheService, ErasedService},
 };
 
 /// Repeats what is retryable and idempotent.
@@ -37,7 +36,10 @@ use crate::{
 pub struct RetryLayer(Option<Arc<Shared>>);
 
 /// What a [`RetryLayer`] makes of a stack: tower's retry over it.
-pub type Retried<S> = Retry<RetryPolicy, MapErr<S, fn(<S as Service<Request>>::Error) -> Error>>;
+///
+/// Erased, since tower clones what it may have to call again in every call, and moves its future: a reference count and
+/// a pointer instead of a stack and all that its call consists of.
+pub type Retried = Retry<RetryPolicy, ErasedService>;
 
 /// What was repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,14 +90,11 @@ impl RetryLayer {
     }
 }
 
-impl<S> Layer<S> for RetryLayer
-where
-    S: Service<Request, Response = Response, Error: Into<Error>>,
-{
-    type Service = Retried<S>;
+impl<S: CacheService> Layer<S> for RetryLayer {
+    type Service = Retried;
 
-    fn layer(&self, inner: S) -> Retried<S> {
-        Retry::new(RetryPolicy::new(self.0.clone()), MapErr::new(inner, Into::into))
+    fn layer(&self, inner: S) -> Retried {
+        Retry::new(RetryPolicy::new(self.0.clone()), ErasedService::new(inner))
     }
 }
 

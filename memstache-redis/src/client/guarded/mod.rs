@@ -19,7 +19,7 @@ use memstache_core::{
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use self::probing::{Prober, probe, pulse};
+use self::probing::{Prober, Told, probe, pulse};
 use super::{Client, Command, Failure, Reply, Topology, watchdog::Watchdog};
 
 /// Failures within this time count once: a burst of commands that all end at once says no more than its first.
@@ -29,7 +29,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Servers that are remembered; more come only where servers keep changing their names.
 const MOST: usize = 4096;
 
-/// A client behind breakers.
+/// A client behind breakers. Clones are the same.
+#[derive(Clone)]
 pub(crate) struct Guarded(Arc<Inner>);
 
 struct Inner {
@@ -114,8 +115,10 @@ impl Guarded {
     }
 
     /// Asks servers whether they are there, for as long as the client lives.
-    pub(crate) fn keep_pulse(&self) {
-        self.0.runtime.spawn(pulse(Arc::downgrade(&self.0)));
+    ///
+    /// Their times are told as they answer: to a server, in µs, with when it was asked and when it answered.
+    pub(crate) fn keep_pulse(&self, told: Told) {
+        self.0.runtime.spawn(pulse(Arc::downgrade(&self.0), told));
     }
 
     pub(crate) fn topology(&self) -> Arc<Topology> {

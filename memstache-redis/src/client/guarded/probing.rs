@@ -18,8 +18,11 @@ pub(super) const PROBE: Duration = Duration::from_millis(250);
 /// The least time from one probe to the next.
 pub(super) const REST: Duration = Duration::from_millis(250);
 
-/// Pings all servers at each beat, if there was something to do since the last.
-pub(super) async fn pulse(inner: Weak<Inner>) {
+/// Hears the time of a server, in µs, and when it was asked and answered.
+pub(crate) type Told = Arc<dyn Fn(&Arc<str>, u64, Tick, Tick) + Send + Sync>;
+
+/// Pings all servers at each beat, and asks them for the time, if there was something to do since the last.
+pub(super) async fn pulse(inner: Weak<Inner>, told: Told) {
     let mut seen = 0;
     while let Some(guard) = inner.upgrade() {
         let wake = guard.clock.sleep_until(guard.clock.now().after(PULSE));
@@ -33,17 +36,27 @@ pub(super) async fn pulse(inner: Weak<Inner>) {
         for node in &guard.client.topology().nodes {
             let slot = node.slots.first().map_or(0, |(first, _)| *first);
             // Not waited for: the next beat comes in time.
-            tokio::spawn(ping(Arc::clone(&guard), Arc::clone(&node.name), slot));
+            tokio::spawn(ping(Arc::clone(&guard), Arc::clone(&node.name), slot, Arc::clone(&told)));
         }
     }
 }
 
-async fn ping(inner: Arc<Inner>, server: Arc<str>, slot: u16) {
+async fn ping(inner: Arc<Inner>, server: Arc<str>, slot: u16, told: Told) {
     let since = inner.clock.now();
     let Some(permit) = inner.permit(&server, since) else { return };
-    let mut call = Call { inner: &inner, server, slot, since, permit: Some(permit) };
+    let mut call = Call { inner: &inner, server: Arc::clone(&server), slot, since, permit: Some(permit) };
     let answer = inner.client.send(slot, Command::plain("PING", &[]), PULSE).await;
     call.note(answer.as_ref().err());
+    drop(call);
+    // Beside it: a server that does not serve yet knows what time it is.
+    let sent_at = inner.clock.now();
+    if answer.is_ok()
+        && let Ok(time) = inner.client.send(slot, Command::plain("TIME", &[]), PULSE).await
+        && let Some(server_us) = time.as_time()
+        && inner.server_of(slot) == server
+    {
+        told(&server, server_us, sent_at, inner.clock.now());
+    }
 }
 
 /// Who asks whether a server is back. When it goes before that is so, with its runtime, the server is asked by requests

@@ -78,7 +78,7 @@ async fn opens_after_five_and_closes_by_a_probe() {
 #[tokio::test]
 async fn a_server_that_hangs_is_noticed_however_patient_its_callers_are() {
     let (client, guarded, clock) = guarded(Failure::Timeout);
-    guarded.keep_pulse();
+    guarded.keep_pulse(Arc::new(|_, _, _, _| panic!("it does not answer")));
     for _ in 0..8 {
         // Each beat finds that something was sent since the last.
         guarded.0.sent.fetch_add(1, Relaxed);
@@ -191,4 +191,40 @@ async fn a_caller_that_leaves_late_counts_as_a_timeout() {
     }
     assert_eq!(guarded.stats().open, 1);
     assert_eq!(guarded.stats().reconnects, 1);
+}
+
+#[derive(Debug)]
+struct Watch;
+
+impl Client for Watch {
+    fn send(&self, _: u16, command: Command, _: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
+        let parts = || Reply::Array(vec![Reply::Bytes("12".into()), Reply::Bytes("34".into())]);
+        Box::pin(async move { Ok(if command.name == "TIME" { parts() } else { Reply::Nil }) })
+    }
+    fn topology(&self) -> Arc<Topology> {
+        Arc::new(Topology { cluster: false, nodes: vec![Node::new("h".into(), 1, None)] })
+    }
+    fn reconnect(&self, _: u16) {}
+    fn close(&self) {}
+}
+
+#[tokio::test]
+async fn servers_are_asked_for_the_time_while_there_is_something_to_do() {
+    let clock = ManualClock::new();
+    let guarded = Guarded::new(Arc::new(Watch), Arc::new(clock.clone()), Handle::current());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    guarded
+        .keep_pulse(Arc::new(move |server: &Arc<str>, micros, _, _| hears.lock().push((server.to_string(), micros))));
+    let beat = async || {
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(PULSE);
+    };
+    guarded.send(0, Command::plain("GET", &[]), PULSE).await.unwrap();
+    for _ in 0..8 {
+        beat().await;
+    }
+    assert_eq!(*heard.lock(), [("h:1".to_owned(), 12_000_034)]);
 }

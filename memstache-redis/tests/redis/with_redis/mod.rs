@@ -10,3 +10,4 @@ mod processes;
 mod proxy;
 mod records;
 mod store;
+mod tags;

@@ -43,6 +43,11 @@ async fn crowd(test: &str, prefix: &str, meanwhile: impl Future<Output = ()>) ->
     children.join_all().await
 }
 
+#[expect(clippy::print_stdout, reason = "that is how a process tells what it saw")]
+fn tell(seen: &str) {
+    println!("{seen}");
+}
+
 /// Asks for one missing key from many tasks; the load takes `takes`, and is counted.
 async fn ask(child: &str, takes: Duration) {
     let (prefix, begin) = child.split_once(' ').expect("prefix and time");
@@ -69,6 +74,8 @@ async fn ask(child: &str, takes: Duration) {
     let values = tasks.join_all().await;
     assert!(values.iter().all(|value| value.starts_with("load :")), "{:?}", store.stats());
     assert_eq!(values.len(), TASKS);
+    // For who looks into a failure: did a server seem to be gone?
+    tell(&format!("{:?} {:?}", cache.stats(), store.stats()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,11 +84,13 @@ async fn four_processes_load_once() {
         return ask(&child, Duration::from_millis(500)).await;
     }
     let prefix = kit::prefix();
+    let mut told = String::new();
     for output in crowd("four_processes_load_once", &prefix, async {}).await {
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+        told += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
+        assert!(output.status.success(), "{told}");
     }
-    assert_eq!(kit::raw(&["GETDEL", &format!("{prefix}loads")]).await.lines().last(), Some("1"), "one load");
+    let loads = kit::raw(&["GETDEL", &format!("{prefix}loads")]).await;
+    assert_eq!(loads.lines().last(), Some("1"), "one load\n{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

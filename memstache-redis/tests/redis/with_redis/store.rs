@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use memstache_core::{
-    Address, ErrorKind, Get, Invalidate, KeyspaceName, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Scope, Set,
-    SetItem, Space, Store, Tag, Tags, Target, TenantId, When, Written,
+    Address, ErrorKind, Explain, Get, Invalidate, KeyspaceName, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Reason,
+    Scope, Set, SetItem, Space, Store, Tag, Tags, Target, TenantId, When, Written,
 };
 use memstache_redis::OnOversize;
 
@@ -38,11 +39,43 @@ async fn nothing_is_stored_without_an_end() {
     let found: Vec<_> = found.lines().last().unwrap().split(' ').map(|pair| pair.split_once('=').unwrap()).collect();
     let mut kinds: Vec<_> = found.iter().map(|(kind, _)| *kind).collect();
     kinds.sort_unstable();
-    assert_eq!(kinds, ["l", "s", "t", "v", "v"], "entry, tombstone, lease, line, tags");
+    assert_eq!(kinds, ["l", "m", "n", "s", "t", "v", "v"], "entry, tombstone, lease, line and its extracts, tags");
     for (kind, left) in found {
         let left: i64 = left.parse().unwrap();
         assert!(left > 0, "a key of kind {kind} has no end");
         assert!(kind != "v" || left <= 60_000, "{left} ms");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explanations_give_the_reason() {
+    for url in [kit::single(), kit::url("MEMSTACHE_REDIS_CLUSTER_URL")] {
+        let store = kit::store(kit::builder(&url)).await;
+        let why = async |name: &str| {
+            let mut tiers = store.explain(Explain::one(kit::key(name))).await.unwrap().into_one().unwrap().unwrap();
+            let report = tiers.remove(0);
+            assert_eq!((&*report.tier, tiers.len()), ("redis", 0));
+            (report.reason, report.entry.map(|entry| entry.value), report.loading)
+        };
+        let (space, red) = (kit::key("k").space(), || Tag::new("red").unwrap());
+        let held = || Some(Bytes::from("v"));
+        assert_eq!(why("k").await, (Some(Reason::NotHeld), None, false));
+        let mut leased = Get::one(kit::key("k"));
+        leased.on_miss = OnMiss::Lease;
+        assert!(matches!(store.get(leased).await.unwrap().into_one().unwrap(), Ok(Lookup::Leased(_))));
+        assert_eq!(why("k").await, (Some(Reason::NotHeld), None, true));
+        kit::set(&store, "k", "v").await.unwrap();
+        assert_eq!(why("k").await, (None, held(), false));
+        kit::remove(&store, "k").await.unwrap();
+        assert_eq!(why("k").await, (Some(Reason::Removed), None, false));
+        let entry = NewEntry::new("v", Lifetime::UNLIMITED).with_tags(Tags::new([red()]).unwrap());
+        store.set(Set::one(kit::key("k"), entry)).await.unwrap().into_one().unwrap().unwrap();
+        assert_eq!(why("k").await, (None, held(), false));
+        store.invalidate(Invalidate::one(Target::Tag(space.clone(), red()))).await.unwrap();
+        assert_eq!(why("k").await, (Some(Reason::Tag), held(), false));
+        kit::set(&store, "k", "v").await.unwrap();
+        store.invalidate(Invalidate::one(Target::Space(space))).await.unwrap();
+        assert_eq!(why("k").await, (Some(Reason::Cleared), held(), false));
     }
 }
 
@@ -115,12 +148,49 @@ async fn a_lost_line_hides_everything_that_came_before() {
     let store = kit::store(kit::builder(&kit::single()).prefix(&prefix)).await;
     kit::set(&store, "k", "v").await.unwrap();
     assert!(kit::get(&store, "k").await.unwrap().is_some());
-    let script =
-        format!("for _, key in ipairs(redis.call('KEYS', '{prefix}s*')) do redis.call('DEL', key) end return 1");
-    assert_eq!(kit::raw(&["EVAL", &script, "0"]).await, ":1");
+    lose(&prefix, "smn").await;
     assert_eq!(kit::get(&store, "k").await.unwrap(), None, "what hid it is not known any more");
     kit::set(&store, "k", "w").await.unwrap();
     assert!(kit::get(&store, "k").await.unwrap().is_some());
+}
+
+/// Deletes all keys of some kinds, as an eviction might.
+async fn lose(prefix: &str, kinds: &str) {
+    let script = format!(
+        "for _, key in ipairs(redis.call('KEYS', '{prefix}[{kinds}]*')) do redis.call('DEL', key) end return 1"
+    );
+    assert_eq!(kit::raw(&["EVAL", &script, "0"]).await, ":1");
+}
+
+#[tokio::test]
+async fn no_part_of_a_line_that_is_lost_shows_what_was_hidden() {
+    for kinds in ["m", "n", "mn", "s", "sm", "sn", "tu", "stu"] {
+        let prefix = kit::prefix();
+        let store = kit::store(kit::builder(&kit::single()).prefix(&prefix)).await;
+        let (space, red) = (kit::key("k").space(), || Tags::new([Tag::new("red").unwrap()]).unwrap());
+        let set = async |name: &str| {
+            let entry = NewEntry::new("v", Lifetime::UNLIMITED).with_tags(red());
+            store.set(Set::one(kit::key(name), entry)).await.unwrap().into_one().unwrap().unwrap();
+        };
+        let invalidate = async |target: Target| {
+            store.invalidate(Invalidate::one(target)).await.unwrap().into_one().unwrap().unwrap();
+        };
+        let sees = async |name: &str| kit::get(&store, name).await.unwrap().is_some();
+        set("tagged").await;
+        assert!(sees("tagged").await);
+        invalidate(Target::Tag(space.clone(), Tag::new("red").unwrap())).await;
+        lose(&prefix, kinds).await;
+        assert!(!sees("tagged").await, "without {kinds}");
+        set("cleared").await;
+        assert!(sees("cleared").await, "without {kinds}");
+        invalidate(Target::Space(space.clone())).await;
+        lose(&prefix, kinds).await;
+        assert!(!sees("cleared").await && !sees("tagged").await, "without {kinds}");
+        set("new").await;
+        lose(&prefix, kinds).await;
+        invalidate(Target::Space(space)).await;
+        assert!(!sees("new").await && !sees("cleared").await, "without {kinds}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,12 +12,13 @@ use super::{
     verdict::Evidence,
 };
 use crate::{
-    cache::{Caches, JITTER, Lives, NEAR_BYTES},
+    cache::{Caches, JITTER, Lives},
     check::lifetimes,
     database::Route,
     load::{Load, Pace},
     screen::say,
     service::App,
+    store::NEAR_BYTES,
 };
 
 /// Short-lived, so that fresh copies do not hide what is broken.
@@ -63,7 +64,7 @@ pub(crate) async fn run(app: &App, load: &Load, seconds: u64, exponent: f64) -> 
 fn look(app: &App, pace: &Pace, second: u64, phase: Phase, loads: u64) -> Row {
     let caches = &app.caches;
     let memory = Memory {
-        cached: (caches.near.stats().bytes + caches.store.stats().bytes) as u64,
+        cached: (caches.near.stats().bytes + caches.store.bytes().0) as u64,
         under_way: caches.resilience.snapshot().bytes.taken as u64,
         process: resident(),
     };
@@ -85,7 +86,7 @@ fn evidence(caches: &Caches, rows: Vec<Row>, known: u64, lifetimes: u64) -> Evid
         rows,
         known,
         lifetimes,
-        most_cached: (NEAR_BYTES + caches.store.stats().max_bytes) as u64,
+        most_cached: (NEAR_BYTES + caches.store.bytes().1) as u64,
         most_under_way: snapshot.bytes.most as u64,
         opened: (snapshot.breaker.map_or(0, |breaker| breaker.opened), caches.source.snapshot().opened),
     }

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     cache::Lives,
     database::{Reach, Size},
+    store::Kept,
     temporary::Temporary,
 };
 
@@ -29,7 +30,7 @@ impl Bench {
         let folder = Temporary::new().unwrap();
         let file = folder.path().join("x.db");
         let database = Database::open(&file, SIZE, &ProgressBar::hidden(), &Shutdown::new()).unwrap();
-        let caches = Caches::new(SIZE, Lives::of(Duration::from_secs(600))).unwrap();
+        let caches = Caches::new(Kept::in_memory(SIZE).unwrap(), SIZE, Lives::of(Duration::from_secs(600))).unwrap();
         let app = Arc::new(App::new(database, caches));
         Self { router: Arc::clone(&app).router(), app, folder }
     }

@@ -138,6 +138,10 @@ impl EvictionPolicy for TinyLfu {
         }
     }
 
+    fn worth(&mut self, slot: SlotId) -> u32 {
+        self.split.count(slot.0).into()
+    }
+
     fn select_victim(&mut self) -> Option<SlotId> {
         self.split.victim().map(SlotId)
     }

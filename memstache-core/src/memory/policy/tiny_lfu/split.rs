@@ -245,7 +245,8 @@ impl<S: Slots> Split<S> {
         }
     }
 
-    fn count(&self, slot: u32) -> u8 {
+    /// Returns how often an entry was used of late.
+    pub(super) fn count(&self, slot: u32) -> u8 {
         self.queues.slots.state(slot).map_or(0, |state| state.count(self.epoch))
     }
 

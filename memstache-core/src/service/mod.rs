@@ -1,14 +1,17 @@
 //! What memstache accepts as a stack, and the one place where its type is erased.
 
+mod erased;
+
 use std::{
     any::{Any, TypeId},
     fmt,
-    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use tower_service::Service;
+
+use self::erased::{Dispatch, Reused};
 
 use crate::{
     address::{self, Address},
@@ -16,6 +19,7 @@ use crate::{
     entry::{Content, Entry, FormatId, Meta, NewEntry, Schema},
     error::{Error, Result},
     health::{Health, HealthReport, Parts},
+    load_gate::LoadGate,
     request::{Request, Response, Scope, TierReport},
 };
 
@@ -37,8 +41,9 @@ impl<S> CacheService for S where
 }
 
 /// Readies a clone and calls it.
+#[cfg(any(feature = "near", feature = "test-util", test))]
 pub(crate) async fn oneshot<S: CacheService>(mut service: S, request: Request) -> Result<Response> {
-    poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
     service.call(request).await.map_err(Into::into)
 }
 
@@ -147,16 +152,15 @@ impl DecodedAs {
 
 /// A whole stack behind `&self`: the only type erasure, made once, at the handle.
 ///
-/// Cloning costs one or two reference counts. Readiness is awaited inside the call, so the master copy never holds a permit.
+/// Cloning costs one or two reference counts. Readiness is awaited inside the call, so that no copy which waits for its next
+/// call holds a permit.
 #[derive(Clone)]
 pub struct ErasedService {
     erased: Arc<Erased<dyn Dispatch>>,
     /// What is asked for its health, if anything is.
     parts: Option<Arc<Parts>>,
-}
-
-trait Dispatch: Send + Sync {
-    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>>;
+    /// What stands between loads and their sources, if anything does.
+    gate: Option<Arc<dyn LoadGate>>,
 }
 
 struct Erased<S: ?Sized> {
@@ -165,24 +169,22 @@ struct Erased<S: ?Sized> {
     service: S,
 }
 
-impl<S: CacheService> Dispatch for S {
-    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Response>> {
-        Box::pin(oneshot(self.clone(), request))
-    }
-}
-
 impl ErasedService {
     /// Erases a stack.
     pub fn new(service: impl CacheService) -> Self {
-        Self { erased: Arc::new(Erased { near: None, service }), parts: None }
+        Self { erased: Arc::new(Erased { near: None, service: Reused::new(service) }), parts: None, gate: None }
     }
 
     /// Erases a stack that contains `near`, whose hits are answered without going through the stack: no layer sees them.
     pub fn with_try_hit(service: impl CacheService, near: impl TryHit) -> Self {
-        Self { erased: Arc::new(Erased { near: Some(Box::new(near)), service }), parts: None }
+        Self {
+            erased: Arc::new(Erased { near: Some(Box::new(near)), service: Reused::new(service) }),
+            parts: None,
+            gate: None,
+        }
     }
 
-    /// Sends a request through the stack. At most one allocation of its own.
+    /// Sends a request through the stack. One allocation of its own; nothing is done before the future is polled.
     ///
     /// # Cancellation
     /// Dropping the future drops the request wherever it is; a write may or may not have happened.
@@ -205,6 +207,21 @@ impl ErasedService {
     pub fn watch(mut self, part: impl Health) -> Self {
         Arc::make_mut(self.parts.get_or_insert_default()).push(part);
         self
+    }
+
+    /// Puts a gate between the loads of all handles on this stack and their sources; [`Stack`](crate::Stack::gate_loads)
+    /// and configurations do so.
+    #[must_use]
+    pub fn with_load_gate(self, gate: impl LoadGate) -> Self {
+        self.gated(Some(Arc::new(gate)))
+    }
+
+    pub(crate) fn gated(self, gate: Option<Arc<dyn LoadGate>>) -> Self {
+        Self { gate, ..self }
+    }
+
+    pub(crate) fn load_gate(&self) -> Option<&dyn LoadGate> {
+        self.gate.as_deref()
     }
 
     pub(crate) fn with_parts(self, parts: Parts) -> Self {

@@ -1,0 +1,277 @@
+//! Reads that begin at the same time go out as one command.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, sync::oneshot, task};
+
+use super::{Command, Failure, Guarded, Reply};
+
+/// Keys of one command at most: it holds up everything else of its server.
+const MOST: usize = 256;
+
+/// Gathers `MGET`s of one server or slot.
+///
+/// The first that comes lets whoever else is ready have a turn, and then sends for all who came meanwhile. Nobody waits
+/// for an answer on its way, nor for a time: one reader alone is as fast as without.
+pub(crate) struct Gather {
+    client: Guarded,
+    runtime: Handle,
+    /// Who came after a first one that has not sent yet, by where their keys lie.
+    waiting: Mutex<HashMap<u16, Vec<Want>, RandomState>>,
+}
+
+/// A read that somebody else sends.
+struct Want {
+    keys: Vec<Bytes>,
+    answer: oneshot::Sender<Result<Reply, Failure>>,
+}
+
+impl Gather {
+    pub(crate) fn new(client: Guarded, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self { client, runtime, waiting: Mutex::default() })
+    }
+
+    /// Reads keys, with others that lie in the same place; the answer is as if they were asked for alone.
+    ///
+    /// # Cancellation
+    /// Dropping the future of who sends for others keeps nothing from them.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        place: u16,
+        slot: u16,
+        keys: Vec<Bytes>,
+        within: Duration,
+    ) -> Result<Reply, Failure> {
+        let (mut turn, keys) = match self.come(place, keys) {
+            Come::First(keys) => (Turn { gather: self, place, slot, within, over: false }, keys),
+            Come::After(answered) => return answered.await.unwrap_or(Err(Failure::Disconnected)),
+        };
+        task::yield_now().await;
+        let mut wants = turn.take();
+        if wants.is_empty() {
+            return self.client.send(slot, Command { name: "MGET", args: keys }, within).await;
+        }
+        let (answer, answered) = oneshot::channel();
+        wants.push(Want { keys, answer });
+        turn.send(wants);
+        answered.await.unwrap_or(Err(Failure::Disconnected))
+    }
+
+    fn come(&self, place: u16, keys: Vec<Bytes>) -> Come {
+        match self.waiting.lock().entry(place) {
+            Entry::Vacant(free) => {
+                free.insert(Vec::new());
+                Come::First(keys)
+            }
+            Entry::Occupied(mut waiting) => {
+                let (answer, answered) = oneshot::channel();
+                waiting.get_mut().push(Want { keys, answer });
+                Come::After(answered)
+            }
+        }
+    }
+}
+
+/// Who comes.
+enum Come {
+    First(Vec<Bytes>),
+    After(oneshot::Receiver<Result<Reply, Failure>>),
+}
+
+/// The first that came, until it has sent: if it leaves before, the others are sent for all the same.
+struct Turn<'a> {
+    gather: &'a Arc<Gather>,
+    place: u16,
+    slot: u16,
+    within: Duration,
+    over: bool,
+}
+
+impl Turn<'_> {
+    /// Ends the turn; returns who came.
+    fn take(&mut self) -> Vec<Want> {
+        self.over = true;
+        self.gather.waiting.lock().remove(&self.place).unwrap_or_default()
+    }
+
+    /// Sends for all of them, in a task that nobody can cancel.
+    fn send(&self, wants: Vec<Want>) {
+        let (client, slot, within) = (self.gather.client.clone(), self.slot, self.within);
+        self.gather.runtime.spawn(async move {
+            let commands = batches(wants).into_iter().map(|batch| batch.send(&client, slot, within));
+            join_all(commands).await;
+        });
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // What is there after the end of a turn is another's.
+        let wants = if self.over { Vec::new() } else { self.take() };
+        if !wants.is_empty() {
+            self.send(wants);
+        }
+    }
+}
+
+/// One command for several reads.
+#[derive(Default)]
+struct Batch {
+    keys: Vec<Bytes>,
+    /// Where each key is among them.
+    known: HashMap<Bytes, usize, RandomState>,
+    /// Each with where its keys are.
+    wants: Vec<(oneshot::Sender<Result<Reply, Failure>>, Vec<usize>)>,
+}
+
+/// Spreads reads over as many commands as it takes; keys in common are read once.
+fn batches(wants: Vec<Want>) -> Vec<Batch> {
+    let mut batches = vec![Batch::default()];
+    for want in wants {
+        let full =
+            batches.last().is_none_or(|batch| batch.keys.len() + want.keys.len() > MOST && !batch.keys.is_empty());
+        if full {
+            batches.push(Batch::default());
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.add(want);
+        }
+    }
+    batches
+}
+
+impl Batch {
+    fn add(&mut self, want: Want) {
+        let Self { keys, known, wants } = self;
+        let places = want.keys.into_iter().map(|key| {
+            *known.entry(key).or_insert_with_key(|key| {
+                keys.push(key.clone());
+                keys.len() - 1
+            })
+        });
+        wants.push((want.answer, places.collect()));
+    }
+
+    async fn send(self, client: &Guarded, slot: u16, within: Duration) {
+        let count = self.keys.len();
+        let answer = client.send(slot, Command { name: "MGET", args: self.keys }, within).await;
+        let values =
+            answer.and_then(|reply| reply.into_array().filter(|values| values.len() == count).ok_or(Failure::Protocol));
+        for (answer, places) in self.wants {
+            let own = values.as_ref().map(|values| Reply::Array(places.iter().map(|at| values[*at].clone()).collect()));
+            // Whoever left does not want it any more.
+            let _ = answer.send(own.map_err(Clone::clone));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use futures_util::FutureExt;
+    use memstache_core::{BoxFuture, testing::ManualClock};
+
+    use super::*;
+    use crate::client::{Client, Node, Topology};
+
+    /// Answers each key with itself.
+    #[derive(Debug, Default)]
+    struct Echo {
+        commands: AtomicUsize,
+        keys: AtomicUsize,
+        fails: bool,
+    }
+
+    impl Client for Echo {
+        fn send(&self, _: u16, command: Command, _: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
+            self.commands.fetch_add(1, Relaxed);
+            self.keys.fetch_add(command.args.len(), Relaxed);
+            let values = command.args.into_iter().map(Reply::Bytes).collect();
+            let answer = if self.fails { Err(Failure::Timeout) } else { Ok(Reply::Array(values)) };
+            Box::pin(async move {
+                task::yield_now().await;
+                answer
+            })
+        }
+        fn topology(&self) -> Arc<Topology> {
+            Arc::new(Topology { cluster: false, nodes: vec![Node::new("h".into(), 1, None)] })
+        }
+        fn reconnect(&self, _: u16) {}
+        fn close(&self) {}
+    }
+
+    fn gather(echo: &Arc<Echo>) -> Arc<Gather> {
+        let client = Guarded::new(Arc::clone(echo) as Arc<dyn Client>, Arc::new(ManualClock::new()), Handle::current());
+        Gather::new(client, Handle::current())
+    }
+
+    fn read(gather: &Arc<Gather>, place: u16, number: usize) -> impl Future<Output = Result<Reply, Failure>> + use<> {
+        let gather = Arc::clone(gather);
+        let keys = vec![Bytes::from(number.to_string()), Bytes::from("common")];
+        async move { gather.read(place, 0, keys, Duration::from_secs(1)).await }
+    }
+
+    fn own(number: usize) -> Result<Reply, Failure> {
+        Ok(Reply::Array(vec![Reply::Bytes(number.to_string().into()), Reply::Bytes("common".into())]))
+    }
+
+    #[tokio::test]
+    async fn each_gets_its_own_and_common_keys_are_read_once() {
+        let echo = Arc::new(Echo::default());
+        let gather = gather(&echo);
+        let answers = join_all((0..100).map(|number| read(&gather, 0, number))).await;
+        assert!(answers.into_iter().enumerate().all(|(number, answer)| answer == own(number)));
+        assert_eq!((echo.commands.load(Relaxed), echo.keys.load(Relaxed)), (1, 101));
+        assert_eq!(read(&gather, 0, 7).await, own(7), "alone");
+        assert_eq!((echo.commands.load(Relaxed), gather.waiting.lock().len()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn places_are_apart_and_commands_stay_short() {
+        let echo = Arc::new(Echo::default());
+        let gather = gather(&echo);
+        join_all((0..4).map(|number| read(&gather, number % 2, usize::from(number)))).await;
+        assert_eq!(echo.commands.swap(0, Relaxed), 2);
+        let answers = join_all((0..1_000).map(|number| read(&gather, 0, number))).await;
+        assert!(answers.into_iter().enumerate().all(|(number, answer)| answer == own(number)));
+        assert_eq!(echo.commands.load(Relaxed), 4, "255 of their own and the common one in each");
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_takes_nothing_from_the_others() {
+        let echo = Arc::new(Echo::default());
+        let gather = gather(&echo);
+        let mut first = Box::pin(read(&gather, 0, 1));
+        let (mut second, mut third) = (Box::pin(read(&gather, 0, 2)), Box::pin(read(&gather, 0, 3)));
+        for waiting in [&mut first, &mut second, &mut third] {
+            assert!(waiting.now_or_never().is_none());
+        }
+        drop(first);
+        drop(third);
+        assert_eq!(second.await, own(2));
+        assert_eq!((gather.waiting.lock().len(), echo.commands.load(Relaxed)), (0, 1));
+        // Before anybody followed.
+        let mut alone = Box::pin(read(&gather, 0, 4));
+        assert!((&mut alone).now_or_never().is_none());
+        drop(alone);
+        assert_eq!(gather.waiting.lock().len(), 0);
+        assert_eq!(read(&gather, 0, 5).await, own(5));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_everybodys() {
+        let echo = Arc::new(Echo { fails: true, ..Echo::default() });
+        let gather = gather(&echo);
+        let answers = join_all((0..3).map(|number| read(&gather, 0, number))).await;
+        assert_eq!(answers, vec![Err(Failure::Timeout); 3]);
+    }
+}

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     address::Address,
     coherence::Invalidation,
-    memory::{Departure, Hashed, Key, RemovalCause, Sequences, Table},
+    memory::{Departure, Hashed, Key, RemovalCause, Sequences, SlotId, Table},
     request::Target,
 };
 
@@ -31,6 +31,23 @@ impl Copies {
         self.tickets.changed_all();
         drop(shards);
         drop(held);
+    }
+
+    /// Drops what targets may hide of which nobody knows whether they were invalidated, and under which sequence.
+    ///
+    /// Other copies stay: what one tenant's invalidation cannot hide does not go because it failed. Looks at every copy.
+    pub(super) fn drop_all_of(&self, targets: &[Target]) {
+        // Counted before anything is removed: of what was asked for before, nothing is put in behind this.
+        self.tickets.changed_all();
+        for shard in self.shards.iter() {
+            let mut dropped = Vec::new();
+            let mut table = shard.write();
+            let meant = |slot: Copy<'_>| targets.iter().any(|target| target.covers(slot.space_key(), slot.tags()));
+            let ids: Vec<_> = (0..table.end().0).map(SlotId).filter(|id| table.get(*id).is_some_and(meant)).collect();
+            dropped.extend(ids.into_iter().filter_map(|id| self.take_out(&mut table, id, RemovalCause::Removed)));
+            self.counters.invalidated.fetch_add(dropped.len() as u64, Relaxed);
+            drop(table);
+        }
     }
 
     /// Hides what an invalidation hides.

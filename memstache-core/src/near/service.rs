@@ -72,7 +72,7 @@ impl<S: CacheService> Service<Request> for Near<S> {
                 let targets: Vec<Target> = op.items.iter().cloned().collect();
                 let (copies, below) = (Arc::clone(&self.copies), oneshot(self.inner.clone(), Request::Invalidate(op)));
                 NearFuture::below(async move {
-                    let mut unsure = FlushUnlessTold { copies: &copies, told: false };
+                    let mut unsure = DropUnlessTold { copies: &copies, targets: &targets, told: false };
                     let response = below.await?;
                     unsure.told = hide(&copies, &targets, &response);
                     Ok(response)
@@ -233,16 +233,17 @@ impl Drop for DropCopies {
     }
 }
 
-/// Drops everything when an invalidation ends without its sequence: it may have happened.
-struct FlushUnlessTold<'a> {
+/// Drops all that an invalidation may hide when it ends without its sequence: it may have happened.
+struct DropUnlessTold<'a> {
     copies: &'a Copies,
+    targets: &'a [Target],
     told: bool,
 }
 
-impl Drop for FlushUnlessTold<'_> {
+impl Drop for DropUnlessTold<'_> {
     fn drop(&mut self) {
         if !self.told {
-            self.copies.flush();
+            self.copies.drop_all_of(self.targets);
         }
     }
 }

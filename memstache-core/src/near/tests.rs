@@ -389,6 +389,47 @@ async fn decoded_values_are_charged_and_make_room() {
 }
 
 #[tokio::test]
+async fn an_invalidation_of_which_nobody_knows_drops_what_it_may_hide_and_no_more() {
+    use crate::{KeyspaceName, Scope, Sequence, Space, Tag, Tags, Target, TenantId, Version};
+
+    let tenant = |name: &str| (!name.is_empty()).then(|| TenantId::new(name).unwrap());
+    let space = |name: &str, keyspace: &str| Space::new(tenant(name).as_ref(), &KeyspaceName::new(keyspace).unwrap());
+    let red = || Tag::new("red").unwrap();
+    let all = [("a", "k", true), ("a", "k", false), ("a", "j", true), ("ab", "k", true), ("", "k", true)];
+    for (target, gone) in [
+        (Target::Tag(space("a", "k"), red()), &[0][..]),
+        (Target::Tag(space("a", "k"), Tag::new("blue").unwrap()), &[]),
+        (Target::Space(space("a", "k")), &[0, 1]),
+        (Target::Space(space("", "k")), &[4]),
+        (Target::Tenant(tenant("a").unwrap()), &[0, 1, 2]),
+        (Target::Tenant(tenant("k").unwrap()), &[]),
+    ] {
+        let clock = ManualClock::new();
+        let (copies, _touches) = Copies::new(near(&clock));
+        let addresses = (0..)
+            .zip(all)
+            .map(|(at, (name, keyspace, _))| crate::Address::plain(&space(name, keyspace), format!("n{at}")).unwrap());
+        let addresses: Vec<_> = addresses.collect();
+        let entry = |tagged: bool| {
+            let tags = if tagged { Tags::new([red()]).unwrap() } else { Tags::NONE };
+            let entry = crate::NewEntry::new("v", crate::Lifetime::UNLIMITED).with_tags(tags);
+            entry.into_entry(clock.now(), Version(1), Sequence(0))
+        };
+        for (address, (_, _, tagged)) in addresses.iter().zip(all) {
+            assert!(copies.insert(address, entry(tagged), &copies.ticket(address)));
+        }
+        let ticket = copies.ticket(&addresses[0]);
+        copies.drop_all_of(&[target.clone()]);
+        for (at, address) in addresses.iter().enumerate() {
+            let held = copies.find(address, &Scope::default(), clock.now()).is_some();
+            assert_eq!(held, !gone.contains(&at), "{target:?} and the copy at {at}");
+        }
+        assert_eq!(copies.stats().invalidated, gone.len() as u64);
+        assert!(!copies.insert(&addresses[0], entry(true), &ticket), "what was asked for before is not kept");
+    }
+}
+
+#[tokio::test]
 async fn a_read_of_the_nearest_is_answered_here_fresh_or_stale_and_asks_nobody_below() {
     use crate::{Consistency, Get, Lookup, Scope};
     let (clock, leaf) = (ManualClock::new(), Cut::new(&ManualClock::new()));

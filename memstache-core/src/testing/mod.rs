@@ -4,6 +4,7 @@
 //! - [`NaiveStore`]: a store that is obviously right, to put under what is tested.
 //! - [`Faults`], [`SlowLayer`], [`Recorder`]: layers that make a stack fail, wait and tell what passed.
 //! - [`Gate`]: holds a call at one point, for an exact interleaving.
+//! - [`samples`]: one request of every kind, for tests that must not forget one.
 //! - [`History`]: a record of what happened under load and faults, and whether it was allowed.
 //! - [`conformance`]: the suite that every store and every stack must pass.
 //! - [`records`]: the suite that every record store must pass.
@@ -44,6 +45,7 @@ mod history;
 mod naive;
 mod recording;
 pub mod records;
+mod samples;
 mod slow;
 
 pub use self::{
@@ -53,5 +55,6 @@ pub use self::{
     history::{Breach, History, Stamp, Violation, WriteOutcome},
     naive::{NaiveStore, Sabotage},
     recording::{Call, Ending, Outcome, Recorder, Recording},
+    samples::samples,
     slow::{Slow, SlowLayer},
 };

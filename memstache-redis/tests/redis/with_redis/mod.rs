@@ -11,3 +11,4 @@ mod proxy;
 mod records;
 mod store;
 mod tags;
+mod tenants;

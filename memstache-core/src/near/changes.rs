@@ -42,7 +42,7 @@ impl Copies {
         for shard in self.shards.iter() {
             let mut dropped = Vec::new();
             let mut table = shard.write();
-            let meant = |slot: Copy<'_>| targets.iter().any(|target| target.covers(slot.space_key(), slot.tags()));
+            let meant = |slot: Copy<'_>| targets.iter().any(|target| target.covers(slot.space_key()));
             let ids: Vec<_> = (0..table.end().0).map(SlotId).filter(|id| table.get(*id).is_some_and(meant)).collect();
             dropped.extend(ids.into_iter().filter_map(|id| self.take_out(&mut table, id, RemovalCause::Removed)));
             self.counters.invalidated.fetch_add(dropped.len() as u64, Relaxed);

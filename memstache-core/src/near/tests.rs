@@ -397,8 +397,8 @@ async fn an_invalidation_of_which_nobody_knows_drops_what_it_may_hide_and_no_mor
     let red = || Tag::new("red").unwrap();
     let all = [("a", "k", true), ("a", "k", false), ("a", "j", true), ("ab", "k", true), ("", "k", true)];
     for (target, gone) in [
-        (Target::Tag(space("a", "k"), red()), &[0][..]),
-        (Target::Tag(space("a", "k"), Tag::new("blue").unwrap()), &[]),
+        (Target::Tag(space("a", "k"), red()), &[0, 1][..]),
+        (Target::Tag(space("a", "k"), Tag::new("blue").unwrap()), &[0, 1]),
         (Target::Space(space("a", "k")), &[0, 1]),
         (Target::Space(space("", "k")), &[4]),
         (Target::Tenant(tenant("a").unwrap()), &[0, 1, 2]),

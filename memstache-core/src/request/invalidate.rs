@@ -1,8 +1,6 @@
 //! Hiding many entries at once, whatever their number.
 
 use super::{OneOrMany, Scope};
-#[cfg(feature = "near")]
-use crate::entry::Tags;
 use crate::{
     address::Space,
     error::Result,
@@ -40,12 +38,11 @@ impl Target {
         }
     }
 
-    /// Returns whether it can hide an entry of a space (`tenant:keyspace:`) with these tags.
+    /// Returns whether it can hide an entry of a space (`tenant:keyspace:`), whatever its tags.
     #[cfg(feature = "near")]
-    pub(crate) fn covers(&self, space_key: &[u8], tags: &Tags) -> bool {
+    pub(crate) fn covers(&self, space_key: &[u8]) -> bool {
         match self {
-            Self::Tag(space, tag) => space.key() == space_key && tags.iter().any(|it| it == tag),
-            Self::Space(space) => space.key() == space_key,
+            Self::Tag(space, _) | Self::Space(space) => space.key() == space_key,
             // Labels have no colon, so the first one ends the tenant.
             Self::Tenant(tenant) => {
                 space_key.strip_prefix(tenant.as_str().as_bytes()).is_some_and(|rest| rest.starts_with(b":"))

@@ -22,5 +22,5 @@ pub use self::{
     listen::LagHistogram,
     records::RedisRecords,
     stats::RedisStats,
-    store::RedisStore,
+    store::{RedisStore, RedisUsage},
 };

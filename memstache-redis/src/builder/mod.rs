@@ -13,7 +13,7 @@ use memstache_core::{Clock, Error, Result};
 use tokio::runtime::Handle;
 
 pub use self::settings::OnOversize;
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::{Settings, count};
 use self::{tls::Tls, url::Place};
 use crate::{
     client::{Client, FredClient, Lanes},

@@ -6,7 +6,7 @@ use memstache_core::{Error, ErrorKind, LeaseId, Result, Sequence, Tag, Tags, Ver
 /// The layout that this release writes, and the only one that it reads.
 const LAYOUT: u8 = 1;
 /// Up to the tags.
-const LEN: usize = 68;
+pub(crate) const LEN: usize = 68;
 const PRESENT: u8 = 1;
 const NEGATIVE: u8 = 2;
 

@@ -9,7 +9,7 @@ pub(crate) mod marker;
 pub(crate) use self::{
     entry::{decode, payload},
     head::flags,
-    head::{Head, Visible},
+    head::{Head, LEN as HEAD_LEN, Visible},
     keys::{EntryKeys, Keys, TenantKeys},
     line::{Hides, Line},
     marker::Marker,

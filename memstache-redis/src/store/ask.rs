@@ -159,9 +159,12 @@ impl Shared {
 
     /// Asks the server of a slot for its time, in µs.
     pub(super) async fn time(&self, slot: u16, deadline: Tick) -> Result<u64> {
-        let command = Command::plain("TIME", &[]);
-        let reply = self.send(slot, &What::Plain(command), Manner { deadline, writes: false }).await?;
-        reply.as_time().ok_or_else(errors::protocol)
+        self.plain(slot, Command::plain("TIME", &[]), deadline).await?.as_time().ok_or_else(errors::protocol)
+    }
+
+    /// Sends a command that changes nothing; tried again while there is time.
+    pub(super) async fn plain(&self, slot: u16, command: Command, deadline: Tick) -> Result<Reply> {
+        self.send(slot, &What::Plain(command), Manner { deadline, writes: false }).await
     }
 
     async fn send(&self, slot: u16, what: &What<'_>, manner: Manner) -> Result<Reply> {

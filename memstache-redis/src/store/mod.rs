@@ -14,6 +14,7 @@ mod set;
 mod shared;
 mod tags;
 mod touch;
+mod usage;
 mod wait;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use memstache_core::{
     Removed, Result, Set, Store, Stored, Touch, Touched,
 };
 
+pub use self::usage::RedisUsage;
 pub(crate) use self::{ask::Manner, explain::TIER, shared::Shared};
 use crate::{builder::RedisBuilder, health::RedisHealth, stats::RedisStats};
 

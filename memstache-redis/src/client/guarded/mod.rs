@@ -183,6 +183,12 @@ impl Call<'_> {
         let timeout = failure == Some(&Failure::Timeout) && verdict == Verdict::Failure;
         self.inner.note(&self.server, self.slot, permit, verdict, timeout);
     }
+
+    /// Ends it as one that says nothing about the server.
+    fn ignore(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        self.inner.note(&self.server, self.slot, permit, Verdict::Ignored, false);
+    }
 }
 
 impl Drop for Call<'_> {

@@ -8,11 +8,14 @@ use std::{
 use memstache_core::{Tick, resilience::BreakerState};
 
 use super::{Call, Inner};
-use crate::client::Command;
+use crate::client::{Command, Failure};
 
 /// How often servers are asked whether they are there, while there is something to do: a server that hangs is noticed
 /// within a second, however patient the commands are.
 pub(super) const PULSE: Duration = Duration::from_millis(250);
+/// How much later than it should a ping may be given up and still say something: a process that was kept from running for
+/// longer may have been kept from the answer as well.
+pub(super) const LATE: Duration = Duration::from_millis(100);
 /// How long a probe may take.
 pub(super) const PROBE: Duration = Duration::from_millis(250);
 /// The least time from one probe to the next.
@@ -46,7 +49,11 @@ async fn ping(inner: Arc<Inner>, server: Arc<str>, slot: u16, told: Told) {
     let Some(permit) = inner.permit(&server, since) else { return };
     let mut call = Call { inner: &inner, server: Arc::clone(&server), slot, since, permit: Some(permit) };
     let answer = inner.client.send(slot, Command::plain("PING", &[]), PULSE).await;
-    call.note(answer.as_ref().err());
+    if answer == Err(Failure::Timeout) && inner.clock.now().since(since) > PULSE + LATE {
+        call.ignore();
+    } else {
+        call.note(answer.as_ref().err());
+    }
     drop(call);
     // Beside it: a server that does not serve yet knows what time it is.
     let sent_at = inner.clock.now();

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use memstache_core::testing::ManualClock;
 
 use super::{
-    probing::{PROBE, PULSE, REST},
+    probing::{LATE, PROBE, PULSE, REST},
     *,
 };
 use crate::client::Node;
@@ -17,6 +17,8 @@ struct Scripted {
     sent: AtomicUsize,
     reconnects: AtomicUsize,
     clock: ManualClock,
+    /// How much later than they should timers fire.
+    late: Mutex<Duration>,
 }
 
 impl Client for Scripted {
@@ -24,7 +26,7 @@ impl Client for Scripted {
         self.sent.fetch_add(1, Relaxed);
         let answer = self.answer.lock().clone();
         if answer == Some(Failure::Timeout) {
-            self.clock.advance(within);
+            self.clock.advance(within + *self.late.lock());
         }
         Box::pin(async move { answer.map_or(Ok(Reply::Nil), Err) })
     }
@@ -44,6 +46,7 @@ fn guarded(failure: Failure) -> (Arc<Scripted>, Guarded, ManualClock) {
         sent: AtomicUsize::new(0),
         reconnects: AtomicUsize::new(0),
         clock: clock.clone(),
+        late: Mutex::default(),
     });
     let runtime = Handle::current();
     let guarded = Guarded::new(Arc::clone(&client) as Arc<dyn Client>, Arc::new(clock.clone()), runtime);
@@ -98,6 +101,32 @@ async fn a_server_that_hangs_is_noticed_however_patient_its_callers_are() {
         }
     }
     assert!(client.sent.load(Relaxed) <= sent + 1, "nothing is asked while there is nothing to do");
+}
+
+#[tokio::test]
+async fn a_ping_that_is_given_up_late_says_nothing() {
+    for (late, counts) in [(LATE, true), (LATE + Duration::from_millis(1), false)] {
+        let (client, guarded, clock) = guarded(Failure::Timeout);
+        *client.late.lock() = late;
+        guarded.keep_pulse(Arc::new(|_, _, _, _| panic!("it does not answer")));
+        for _ in 0..8 {
+            guarded.0.sent.fetch_add(1, Relaxed);
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(PULSE);
+        }
+        assert!(client.sent.load(Relaxed) >= 5, "it was asked");
+        let seen = (guarded.stats().opened > 0, client.reconnects.load(Relaxed) > 0);
+        assert_eq!(seen, (counts, counts), "{late:?} late");
+        if !counts {
+            // Only pings: what a caller waited for in vain counts.
+            for _ in 0..5 {
+                assert_eq!(send(&guarded, 250).await, Err(Failure::Timeout));
+            }
+            assert_eq!(guarded.stats().open, 1);
+        }
+    }
 }
 
 async fn open(guarded: &Guarded, clock: &ManualClock) {

@@ -12,3 +12,4 @@ mod records;
 mod store;
 mod tags;
 mod tenants;
+mod usage;

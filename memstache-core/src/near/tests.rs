@@ -419,7 +419,7 @@ async fn an_invalidation_of_which_nobody_knows_drops_what_it_may_hide_and_no_mor
             assert!(copies.insert(address, entry(tagged), &copies.ticket(address)));
         }
         let ticket = copies.ticket(&addresses[0]);
-        copies.drop_all_of(&[target.clone()]);
+        copies.drop_all_of(std::slice::from_ref(&target));
         for (at, address) in addresses.iter().enumerate() {
             let held = copies.find(address, &Scope::default(), clock.now()).is_some();
             assert_eq!(held, !gone.contains(&at), "{target:?} and the copy at {at}");

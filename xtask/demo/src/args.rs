@@ -11,9 +11,10 @@ const MOST_PRODUCTS: u64 = 2_000_000;
 ///
 /// Makes up a database of shops and their products, starts the service on this machine, puts it under load, prints a
 /// table of both ways and stays up to be tried by hand (Ctrl-C ends it). Fails if a request failed, if a read after a
-/// write was old, or if the cache asked the database more than once per product and lifetime. With --chaos it breaks the
-/// cache's store and the database instead, and fails if a request outlasts its deadline, if a product that was asked for
-/// before cannot be had though store or database is there, if the database sees a stampede, or if memory grows.
+/// write was old, if the cache asked the database more than once per product and lifetime, or if the others notice that
+/// one shop asks for 50 times its share. With --chaos it breaks the cache's store and the database instead, and fails if
+/// a request outlasts its deadline, if a product that was asked for before cannot be had though store or database is
+/// there, if the database sees a stampede, or if memory grows.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask demo", bin_name = "cargo xtask demo", max_term_width = 100)]
 pub(crate) struct Args {
@@ -33,11 +34,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) redis: Option<String>,
 
-    /// Seconds of load for each of the two ways, or for each kind of chaos
+    /// Seconds of load for each of the two ways and for the noisy shop, or for each kind of chaos
     #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
 
-    /// Shops; each is a tenant of the cache
+    /// Shops; each is a tenant of the cache, with a plan and a key of its own
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = value_parser!(u16).range(1..=1000))]
     pub(crate) shops: u16,
 

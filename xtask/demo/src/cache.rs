@@ -1,17 +1,19 @@
-//! The cache of the service: a near cache and the resilient stack in front of a store, one tenant for each shop.
+//! The cache of the service: quotas, a near cache and the resilient stack in front of a store that sees sealed values
+//! only; each shop is a tenant.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use memstache_core::{
-    Cache, Health as _, Json, KeyspaceName, NearView, TenantId, Tenanted,
+    Cache, Health as _, Json, KeyspaceName, NearView, Tenanted,
     observe::{ObserveLayer, Registry, Tier},
     resilience::{BreakerConfig, CircuitBreaker, Resilience},
     testing::Faults,
 };
+use memstache_tenancy::{TenantMetrics, Tenants};
 
 use crate::{
-    database::Size,
+    keys::Keys,
     place::Shop,
     store::{Kept, Parts},
 };
@@ -55,6 +57,10 @@ pub(crate) struct Caches {
     pub(crate) all: Cache<Json, Tenanted>,
     pub(crate) store: Kept,
     pub(crate) near: NearView,
+    /// The shops' plans, and who uses how much.
+    pub(crate) tenants: Tenants,
+    /// The shops' keys.
+    pub(crate) keys: Keys,
     /// What `/metrics` answers.
     pub(crate) registry: Registry,
     /// What the stack does not hang by.
@@ -63,7 +69,6 @@ pub(crate) struct Caches {
     pub(crate) source: CircuitBreaker,
     /// What goes wrong in the store: nothing, but for `--chaos`.
     pub(crate) faults: Faults,
-    shops: Vec<ShopCaches>,
 }
 
 /// One shop's part of the cache: no call on it can reach another shop's.
@@ -77,9 +82,10 @@ pub(crate) struct ShopCaches {
 
 impl Caches {
     /// Builds the stack over a store.
-    pub(crate) fn new(store: Kept, size: Size, lives: Lives) -> Result<Self> {
+    pub(crate) fn new(store: Kept, tenants: Tenants, keys: Keys, lives: Lives) -> Result<Self> {
         let registry = Registry::new();
         let recorder = registry.recorder(NAME)?;
+        tenants.publish(&registry, TenantMetrics::named())?;
         let (faults, resilience) = (Faults::new(), store.resilience()?);
         let source = CircuitBreaker::new(BreakerConfig::source().with_open_for(lives.source_pause))?;
         let guarded = source.clone();
@@ -92,6 +98,8 @@ impl Caches {
             faults: faults.clone(),
             resilience: resilience.clone(),
             source: Box::new(health),
+            seal: keys.seal.clone(),
+            quota: tenants.quota(),
             observe: ObserveLayer::new(recorder.clone()),
         })?;
         if let Kept::Memory(store) = &store {
@@ -111,17 +119,19 @@ impl Caches {
             .jitter(JITTER)
             .recorder(recorder)
             .build_tenanted()?;
-        let lists = all.with_keyspace(&KeyspaceName::new("categories")?);
-        let shop = |number| {
-            let tenant = TenantId::new(Shop(number).to_string())?;
-            Ok(ShopCaches { products: all.for_tenant(&tenant), lists: lists.for_tenant(&tenant) })
-        };
-        let shops = (1..=size.shops).map(shop).collect::<Result<_>>()?;
-        Ok(Self { all, store, near, registry, resilience, source, faults, shops })
+        Ok(Self { all, store, near, tenants, keys, registry, resilience, source, faults })
     }
 
-    /// Returns a shop's part. The shop must be one of the database's.
-    pub(crate) fn of(&self, shop: Shop) -> &ShopCaches {
-        &self.shops[usize::from(shop.0) - 1]
+    /// Returns a shop's part, where no request says whose it is.
+    pub(crate) fn of(&self, shop: Shop) -> ShopCaches {
+        ShopCaches::new(self.all.for_tenant(&shop.tenant()))
+    }
+}
+
+impl ShopCaches {
+    /// Takes the shop's products, and finds its lists beside them.
+    pub(crate) fn new(products: Cache<Json>) -> Self {
+        let lists = KeyspaceName::new("categories").expect("a good name");
+        Self { lists: products.with_keyspace(&lists), products }
     }
 }

@@ -1,8 +1,9 @@
 //! The demo of the workspace: a web service over SQLite, served through a memstache stack, and put under load.
 //!
 //! `cargo xtask demo` makes up a database, starts the service on a free port of this machine and asks it for products
-//! over HTTP, first past the cache and then through it. The table at the end shows what the cache saved; if it did not
-//! keep what it promises, the program fails. Then it stays up, to be tried by hand.
+//! over HTTP, first past the cache and then through it. Each shop is a tenant with a plan and a key of its own; in the end
+//! one gets noisy. Tables show what the cache saved and whether the others noticed; if it did not keep what it promises,
+//! the program fails. Then it stays up, to be tried by hand.
 
 #![allow(clippy::disallowed_methods, reason = "a tool that people wait for measures real time")]
 #![allow(clippy::print_stderr, reason = "a command-line tool says there what went wrong")]
@@ -13,8 +14,10 @@ mod catalogue;
 mod chaos;
 mod check;
 mod database;
+mod keys;
 mod load;
 mod place;
+mod plans;
 mod report;
 mod run;
 mod screen;

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use memstache_core::TenantId;
+
+/// The domain of all shops: browsers and curl know that it is this machine.
+pub(crate) const DOMAIN: &str = "localhost";
+
 /// A shop, by its number from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Shop(pub(crate) u16);
@@ -11,6 +16,16 @@ impl Shop {
     pub(crate) fn parse(name: &str, shops: u16) -> Option<Self> {
         let shop = Self(name.strip_prefix("shop-")?.parse().ok()?);
         ((1..=shops).contains(&shop.0) && shop.to_string() == name).then_some(shop)
+    }
+
+    /// Returns the shop's name as a tenant of the cache.
+    pub(crate) fn tenant(self) -> TenantId {
+        TenantId::new(self.to_string()).expect("the name of a shop is a good one")
+    }
+
+    /// Returns the host that its customers ask.
+    pub(crate) fn host(self) -> String {
+        format!("{self}.{DOMAIN}")
     }
 }
 
@@ -28,9 +43,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Returns the path of the product under which the cache is asked first.
+    /// Returns the path of the product, at its shop's host, under which the cache is asked first.
     pub(crate) fn path(self) -> String {
-        format!("/shops/{}/products/{}", self.shop, self.id)
+        format!("/products/{}", self.id)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "product {} of {}", self.id, self.shop)
     }
 }
 
@@ -51,6 +72,7 @@ mod tests {
         for wrong in ["shop-7", "shop-007", "shop-21", "shop-00", "shop-+7", "shop-", "Shop-07", "", "shop-99999999"] {
             assert_eq!(Shop::parse(wrong, 20), None, "{wrong}");
         }
+        assert_eq!((Shop(7).tenant().as_str(), Shop(7).host().as_str()), ("shop-07", "shop-07.localhost"));
         assert_eq!(parse_id("42"), Some(42));
         for wrong in ["0", "042", "+42", "-1", "4294967296", "x", ""] {
             assert_eq!(parse_id(wrong), None, "{wrong}");

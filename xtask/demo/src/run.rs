@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::HumanCount;
+use memstache_tenancy::Tenants;
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -16,9 +17,10 @@ use crate::{
     chaos,
     check::{Checked, Evidence, Side, lifetimes},
     database::{Database, Route, Size},
+    keys::Keys,
     load::{self, Demand, Load},
     place::Place,
-    report,
+    plans, report,
     screen::{bar, say},
     service::App,
     shutdown::Shutdown,
@@ -55,11 +57,13 @@ async fn demo(args: &Args, file: &Path) -> Result<Ended> {
     let size = Size { shops: args.shops, products: args.products, seed: args.seed };
     let Some(database) = open(args, file, size, &shutdown).await? else { return Ok(Ended::Interrupted) };
     let lives = if args.chaos { chaos::lives(args.seconds) } else { Lives::of(args.ttl()) };
+    let tenants = Tenants::new(plans::unmetered(size)?);
     let store = match &args.redis {
         Some(url) => Kept::in_redis(url).await?,
-        None => Kept::in_memory(size)?,
+        None => Kept::in_memory(size, &tenants)?,
     };
-    let app = Arc::new(App::new(database, Caches::new(store, size, lives)?).with_chaos(args.chaos));
+    let caches = Caches::new(store, tenants, Keys::new().await?, lives)?;
+    let app = Arc::new(App::new(database, caches)?.with_chaos(args.chaos));
     let running = Arc::clone(&app).start(args.port, shutdown.clone()).await?;
     let demand = Arc::new(Demand::new(size, args.zipf));
     let time = Duration::from_secs(args.seconds);
@@ -145,7 +149,14 @@ async fn drive(args: &Args, app: &App, load: &Load) -> Result<Evidence> {
     let invalidation = Checked { loads: loads(seen.place), seen };
     let seen = load::unknown(load).await?;
     let unknown = Checked { loads: loads(seen.place), seen };
-    Ok(Evidence { uncached, cached, lifetimes, writes, stampede, invalidation, unknown })
+
+    // The shops share what there is from here on; until now it was measured how much that is.
+    app.caches.tenants.reload(plans::standard(app.database.size())?);
+    let progress = bar(args.quiet, length, "Asking beside a noisy shop");
+    let each = Duration::from_secs(args.seconds.div_ceil(2));
+    let neighbours = load::neighbours(load, app.database.size().shops, each).await?;
+    progress.finish_and_clear();
+    Ok(Evidence { uncached, cached, lifetimes, writes, stampede, invalidation, unknown, neighbours })
 }
 
 /// Shows what was seen; an error if it is not what was promised.

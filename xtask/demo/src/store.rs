@@ -9,15 +9,17 @@ use memstache_core::{
     resilience::{Resilience, ResilienceConfig},
     testing::{Faults, Faulty},
 };
+use memstache_crypto::Seal;
 use memstache_redis::RedisStore;
+use memstache_tenancy::{MeterTenants as _, QuotaLayer, Tenants};
 
 use crate::database::Size;
 
 /// Bytes for each product that could be cached; most take a third of it.
-const BYTES_PER_PRODUCT: usize = 2 * 1024;
+pub(crate) const BYTES_PER_PRODUCT: usize = 2 * 1024;
 
 /// Bytes that are there whatever the number of products.
-const LEAST_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const LEAST_BYTES: usize = 32 * 1024 * 1024;
 
 pub(crate) const NEAR_BYTES: usize = 8 * 1024 * 1024;
 
@@ -34,14 +36,16 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    /// In memory, with room for every product: nothing is loaded twice for want of room.
-    pub(crate) fn in_memory(size: Size) -> Result<Self> {
+    /// In memory, with room for every product: nothing is loaded twice for want of room. It keeps account of each shop.
+    pub(crate) fn in_memory(size: Size, tenants: &Tenants) -> Result<Self> {
         let products = usize::from(size.shops) * size.products as usize;
-        let store = MemoryStore::builder().max_bytes(LEAST_BYTES + products * BYTES_PER_PRODUCT).build()?;
+        let store = MemoryStore::builder().max_bytes(LEAST_BYTES + products * BYTES_PER_PRODUCT);
+        let store = store.accountant(tenants.clone()).build()?;
         Ok(Self::Memory(store))
     }
 
-    /// In Redis, under names that no other run has: what is left of those is another database's.
+    /// In Redis, under names that no other run has: what is left of those is another database's. It keeps no
+    /// account: of a plan, only the operations are limited.
     pub(crate) async fn in_redis(url: &str) -> Result<Self> {
         let builder = RedisStore::builder(url)?.prefix(&format!("demo-{:x}:", fastrand::u64(..)));
         let store = builder.read_timeout(PATIENCE).connect(READY).await.context("--redis")?;
@@ -81,6 +85,8 @@ pub(crate) struct Parts {
     pub(crate) resilience: Resilience,
     /// How the source is.
     pub(crate) source: Box<dyn Fn() -> PartHealth + Send + Sync>,
+    pub(crate) seal: Seal,
+    pub(crate) quota: QuotaLayer,
     pub(crate) observe: ObserveLayer<Arc<CacheMetrics>>,
 }
 
@@ -92,8 +98,10 @@ impl Parts {
         let built = Stack::over(Faulty::new(store.clone(), self.faults))
             .watch(store)
             .resilient(&self.resilience)
+            .seal(self.seal)
             .watch(self.source)
             .near(NearConfig::new(NEAR_BYTES)?)
+            .meter(self.quota)
             .observe(self.observe)
             .build_with_view();
         Ok(built)

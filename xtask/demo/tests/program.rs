@@ -66,6 +66,12 @@ fn a_run_keeps_its_promises_and_shows_it() {
     assert_eq!(cell("errors"), "0");
     assert!(shown.contains("1,000 requests at once for one cold product over 8 connections: 1 load,"), "{shown}");
     assert!(shown.contains("in its list: 0 old answers"), "{shown}");
+    assert_eq!(cell("the others: refused (429)"), "0", "{shown}");
+    let noisy = shown.lines().find(|line| line.contains("shop-02: hit ratio")).unwrap();
+    assert!(noisy.contains("100.0 % ") && noisy.ends_with(" 0.0 %"), "{noisy}");
+    assert_ne!(cell("shop-02: refused (429)"), "0", "{shown}");
+    assert!(shown.contains("times its share and was refused "), "{shown}");
+    assert!(shown.contains("the others 0 times, and their hit ratio fell by "), "{shown}");
     demo.leaves_nothing_behind();
 }
 
@@ -101,11 +107,20 @@ fn it_stays_up_until_it_is_told_to_end() {
     let mut child = demo.command.spawn().unwrap();
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
     let address = lines.into_iter().find(|line| line.starts_with(SCHEME)).expect("it came up");
-    let mut stream = TcpStream::connect(&address[SCHEME.len()..]).unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let get = |path: &str, host: &str| {
+        let mut stream = TcpStream::connect(&address[SCHEME.len()..]).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = get("/healthz", "x");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"status\":\"ok\""), "{answer}");
+    for (host, status) in [("shop-01.localhost", 200), ("shop-03.localhost", 403), ("x", 400)] {
+        let answer = get("/products/7", host);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {answer}");
+    }
+    assert!(get("/metrics", "x").contains("memstache_tenant=\"shop-02\""), "shops are told apart");
     // A connection that is kept open must not keep the program.
     let _open = TcpStream::connect(&address[SCHEME.len()..]).unwrap();
     signal(&child, "TERM");
@@ -161,6 +176,7 @@ mod with_redis {
         assert!(output.status.success(), "{shown}{errors}");
         assert!(shown.contains("1,000 requests at once for one cold product over 8 connections: 1 load,"), "{shown}");
         assert!(shown.contains("in its list: 0 old answers"), "{shown}");
+        assert!(shown.contains("times its share and was refused "), "{shown}");
         demo.leaves_nothing_behind();
     }
 

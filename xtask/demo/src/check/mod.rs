@@ -1,10 +1,12 @@
 //! What the cache promises, held against what was seen.
 
+mod neighbours;
+
 use std::time::Duration;
 
 use crate::{
     database::Queries,
-    load::{Invalidated, Measured, Stampeded, Unknown, Writes},
+    load::{Invalidated, Measured, Neighbours, Stampeded, Unknown, Writes},
 };
 
 /// All that was seen.
@@ -18,6 +20,8 @@ pub(crate) struct Evidence {
     pub(crate) stampede: Checked<Stampeded>,
     pub(crate) invalidation: Checked<Invalidated>,
     pub(crate) unknown: Checked<Unknown>,
+    /// `None` if there is one shop.
+    pub(crate) neighbours: Option<Neighbours>,
 }
 
 /// One of the two ways.
@@ -80,6 +84,9 @@ impl Evidence {
         must(*writes > 0, "no change was made".to_owned());
         must(*old_reads == 0, format!("{old_reads} reads after {writes} changes were old"));
         self.checks(&mut must);
+        if let Some(seen) = &self.neighbours {
+            neighbours::judge(seen, &mut must);
+        }
         faults
     }
 

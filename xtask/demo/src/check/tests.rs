@@ -3,6 +3,7 @@ use anyhow::anyhow;
 use super::*;
 use crate::{
     catalogue::Category,
+    load::{Group, Phase},
     place::{Place, Shop},
 };
 
@@ -22,6 +23,16 @@ pub(crate) fn good() -> Evidence {
         queries: Queries { total, distinct: 500, most },
         asked: 500,
     };
+    let group = |requests, from_cache, refused| Group {
+        measured: Measured { elapsed: Duration::from_secs(1), ..measured(requests, from_cache) },
+        refused,
+        unhinted: 0,
+    };
+    let neighbours = Neighbours {
+        noisy: Shop(2),
+        before: Phase { others: group(380, 380, 0), noisy: group(20, 20, 0) },
+        noise: Phase { others: group(380, 376, 0), noisy: group(1000, 0, 900) },
+    };
     Evidence {
         uncached: side(10_000, 0, 10_000, 900),
         cached: side(40_000, 39_500, 500, 1),
@@ -36,6 +47,7 @@ pub(crate) fn good() -> Evidence {
             loads: 2,
         },
         unknown: Checked { seen: Unknown { requests: 10, place, wrong: 0 }, loads: 1 },
+        neighbours: Some(neighbours),
     }
 }
 
@@ -68,6 +80,29 @@ fn every_broken_promise_is_found() {
         let faults = seen.faults();
         assert!(faults.len() == 1 && faults[0].contains(message), "{message}: {faults:?}");
     }
+}
+
+#[test]
+fn what_the_noise_does_to_others_is_found() {
+    let cases: [(fn(&mut Neighbours), &str); 10] = [
+        (|seen| seen.noise.others.measured.from_cache = 372, "fell from 100.0 % to 97.9 % by the noise"),
+        (|seen| seen.noise.others.refused = 1, "1 requests of the others were refused with the noise"),
+        (|seen| seen.before.others.refused = 1, "1 requests of the others were refused before the noise"),
+        (|seen| seen.before.noisy.refused = 1, "1 requests of shop-02 were refused at its share"),
+        (|seen| seen.noise.noisy.refused = 0, "shop-02 was never refused"),
+        (|seen| seen.noise.noisy.unhinted = 2, "2 refusals did not say when to come back"),
+        (|seen| seen.noise.others.measured.errors = 1, "1 of the others' 380 requests with the noise failed"),
+        (|seen| seen.noise.noisy.measured.errors = 1, "1 of the noisy shop's 1000 requests with the noise failed"),
+        (|seen| seen.before.noisy.measured.errors = 1, "1 of the noisy shop's 20 requests before the noise failed"),
+        (|seen| seen.noise.noisy.measured.requests = 0, "none of the noisy shop's requests with the noise"),
+    ];
+    for (break_it, message) in cases {
+        let mut seen = good();
+        break_it(seen.neighbours.as_mut().unwrap());
+        let faults = seen.faults();
+        assert!(faults.len() == 1 && faults[0].contains(message), "{message}: {faults:?}");
+    }
+    assert_eq!(Evidence { neighbours: None, ..good() }.faults(), Vec::<String>::new(), "a shop alone");
 }
 
 #[test]

@@ -12,7 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{place::Place, service::X_CACHE};
+use crate::{
+    place::{Place, Shop},
+    service::X_CACHE,
+};
 
 const MOST_HEADERS: usize = 32;
 
@@ -37,6 +40,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// The `x-cache` header, empty if there is none.
     pub(super) cache: String,
+    /// The `retry-after` header, in seconds.
+    pub(super) retry_after: Option<u64>,
     pub(super) body: Vec<u8>,
 }
 
@@ -47,20 +52,25 @@ impl Connection {
         Ok(connection)
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> Result<Answer> {
-        self.ask(&get(path)).await
+    pub(super) async fn get(&mut self, shop: Shop, path: &str) -> Result<Answer> {
+        self.ask(&get(shop, path)).await
     }
 
-    pub(super) async fn send(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
-        let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: demo\r\ncontent-type: application/json\r\n");
+    /// Asks for a product through the cache; whatever else is answered is an error.
+    pub(super) async fn product(&mut self, place: Place) -> Result<Answer> {
+        self.get(place.shop, &place.path()).await?.of(place)
+    }
+
+    pub(super) async fn send(&mut self, method: &str, shop: Shop, path: &str, body: &str) -> Result<Answer> {
+        let (length, host) = (body.len(), shop.host());
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n");
         self.ask(&format!("{head}content-length: {length}\r\n\r\n{body}")).await
     }
 
     /// Asks for the same many times at once: all questions are sent before the first answer is read.
-    pub(super) async fn get_times(&mut self, path: &str, times: usize) -> Result<Vec<Answer>> {
+    pub(super) async fn get_times(&mut self, shop: Shop, path: &str, times: usize) -> Result<Vec<Answer>> {
         let mut answers = Vec::with_capacity(times);
-        self.stream().await?.write_all(get(path).repeat(times).as_bytes()).await?;
+        self.stream().await?.write_all(get(shop, path).repeat(times).as_bytes()).await?;
         while answers.len() < times {
             answers.push(timeout(PATIENCE, self.answer()).await.context("no answer came in time")??);
         }
@@ -113,8 +123,8 @@ impl Answer {
         let start = format!("{{\"id\":{},", place.id);
         match self.status {
             200 if self.body.starts_with(start.as_bytes()) => Ok(self),
-            200 => bail!("{} was answered with another product", place.path()),
-            status => bail!("{} was answered with status {status}", place.path()),
+            200 => bail!("{place} was asked for and another product answered"),
+            status => bail!("{place} was asked for and status {status} answered"),
         }
     }
 
@@ -127,8 +137,8 @@ impl Answer {
     }
 }
 
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: demo\r\n\r\n")
+fn get(shop: Shop, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", shop.host())
 }
 
 /// Parses the answer at the start of `bytes`, if all of it is there, and returns its length too.
@@ -145,8 +155,11 @@ fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>> {
         bail!("an answer is longer than {MOST_BYTES} bytes");
     }
     let Some(body) = bytes.get(start..start + length) else { return Ok(None) };
-    let cache = text(X_CACHE.as_str())?.unwrap_or_default().to_owned();
-    Ok(Some((Answer { status: head.code.unwrap_or_default(), cache, body: body.to_vec() }, start + length)))
+    let x_cache = X_CACHE;
+    let cache = text(x_cache.as_str())?.unwrap_or_default().to_owned();
+    let retry_after = text("retry-after")?.map(str::parse).transpose()?;
+    let status = head.code.unwrap_or_default();
+    Ok(Some((Answer { status, cache, retry_after, body: body.to_vec() }, start + length)))
 }
 
 #[cfg(test)]
@@ -158,7 +171,8 @@ mod tests {
     #[test]
     fn an_answer_is_taken_once_it_is_whole() {
         let (answer, length) = parse(TWO).unwrap().unwrap();
-        assert_eq!(answer, Answer { status: 200, cache: "hit".to_owned(), body: b"abc".to_vec() });
+        let cache = "hit".to_owned();
+        assert_eq!(answer, Answer { status: 200, cache, retry_after: None, body: b"abc".to_vec() });
         assert!(TWO[length..].starts_with(b"HTTP/1.1 404"));
         for cut in 0..length {
             assert_eq!(parse(&TWO[..cut]).unwrap(), None, "{cut} bytes");
@@ -170,5 +184,12 @@ mod tests {
         assert!(parse(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err(), "without a length");
         assert!(parse(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 429 x\r\nretry-after: soon\r\ncontent-length: 0\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn when_to_come_back_is_read() {
+        let (answer, _) = parse(b"HTTP/1.1 429 x\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n").unwrap().unwrap();
+        assert_eq!((answer.status, answer.retry_after), (429, Some(3)));
     }
 }

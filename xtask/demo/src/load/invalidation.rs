@@ -34,30 +34,30 @@ struct Repriced {
 /// Caches a product and its category's lists, changes all prices of the category, and asks again.
 pub(crate) async fn invalidate(load: &Load, place: Place) -> Result<Invalidated> {
     let mut connection = Connection::open(load.address).await.context("a connection could not be opened")?;
-    let product: Product = connection.get(&place.path()).await?.of(place)?.json()?;
+    let product: Product = connection.product(place).await?.json()?;
     let category = product.draft.category;
-    let path = format!("/shops/{}/categories/{category}", place.shop);
+    let path = format!("/categories/{category}");
     let lists = [format!("{path}?sort=price"), format!("{path}?sort=name")];
     for list in &lists {
-        connection.get(list).await?.json::<Vec<Line>>()?;
+        connection.get(place.shop, list).await?.json::<Vec<Line>>()?;
     }
 
     let mut faults = Faults::default();
-    faults.expect("hit", "the product before", &connection.get(&place.path()).await?);
+    faults.expect("hit", "the product before", &connection.product(place).await?);
     for list in &lists {
-        faults.expect("hit", "a list before", &connection.get(list).await?);
+        faults.expect("hit", "a list before", &connection.get(place.shop, list).await?);
     }
     let body = format!("{{\"percent\":{PERCENT}}}");
-    let repriced: Repriced = connection.send("POST", &format!("{path}/reprice"), &body).await?.json()?;
+    let repriced: Repriced = connection.send("POST", place.shop, &format!("{path}/reprice"), &body).await?.json()?;
     for list in &lists {
-        faults.expect("miss", "a list after", &connection.get(list).await?);
+        faults.expect("miss", "a list after", &connection.get(place.shop, list).await?);
     }
-    let answer = connection.get(&place.path()).await?.of(place)?;
+    let answer = connection.product(place).await?;
     faults.expect("miss", "the product after", &answer);
     if answer.json::<Product>()?.draft.price_cents != product.draft.price_cents * (100 + PERCENT) / 100 {
         faults.0.push("the product after has an old price".to_owned());
     }
-    faults.expect("hit", "the product after, asked again", &connection.get(&place.path()).await?);
+    faults.expect("hit", "the product after, asked again", &connection.product(place).await?);
     Ok(Invalidated { category, place, products: repriced.products, faults: faults.0 })
 }
 

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn clients_add_up() {
-        let answer = |cache: &str| Ok(Answer { status: 200, cache: cache.to_owned(), body: Vec::new() });
+        let answer =
+            |cache: &str| Ok(Answer { status: 200, cache: cache.to_owned(), retry_after: None, body: Vec::new() });
         let (mut one, mut two) = (Tally::default(), Tally::default());
         one.note(1, Duration::ZERO, answer("hit"));
         one.note(2, Duration::ZERO, answer("miss"));

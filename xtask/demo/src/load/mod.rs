@@ -4,6 +4,7 @@ mod client;
 mod demand;
 mod invalidation;
 mod measured;
+mod neighbours;
 mod paced;
 mod stampede;
 mod unknown;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     demand::Demand,
     invalidation::{Invalidated, invalidate},
     measured::Measured,
+    neighbours::{Group, Neighbours, Phase, neighbours},
     paced::{Pace, Seen},
     stampede::{Stampeded, stampede},
     unknown::{Unknown, unknown},
@@ -103,7 +105,7 @@ async fn client(
         }
         let rank = ranks.draw();
         let place = demand.place(rank);
-        let answer = connection.get(&path(route, place)).await.and_then(|answer| answer.of(place));
+        let answer = connection.get(place.shop, &path(route, place)).await.and_then(|answer| answer.of(place));
         tally.note(rank, started.elapsed(), answer);
         requests.fetch_add(1, Relaxed);
     }

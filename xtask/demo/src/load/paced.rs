@@ -88,7 +88,7 @@ impl Pace {
         let mut first = Connection::open(load.address).await?;
         for rank in 0..known {
             let place = load.demand.place(rank);
-            first.get(&place.path()).await?.of(place).context("a product could not be had before the chaos")?;
+            first.product(place).await.context("a product could not be had before the chaos")?;
         }
         let (zipf, next_new) = (Zipf::new(known, exponent), AtomicUsize::new(known));
         let asked = Arc::new(Asked { load: load.clone(), zipf, known, next_new, seen: Mutex::default() });
@@ -125,7 +125,7 @@ impl Asked {
             turns.tick().await;
             let (place, new) = self.draw(&mut rng);
             let started = Instant::now();
-            let answer = connection.get(&place.path()).await.and_then(|answer| answer.of(place));
+            let answer = connection.product(place).await;
             self.seen().note(new, started.elapsed(), &answer);
         }
     }
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart() {
-        let answer = |cache: &str| Ok(Answer { status: 200, cache: cache.to_owned(), body: Vec::new() });
+        let answer =
+            |cache: &str| Ok(Answer { status: 200, cache: cache.to_owned(), retry_after: None, body: Vec::new() });
         let (mut seen, millis) = (Seen::default(), Duration::from_millis);
         seen.note(false, millis(1), &answer("hit"));
         seen.note(false, millis(9), &answer("stale"));

@@ -35,7 +35,7 @@ pub(crate) async fn stampede(load: &Load, place: Place) -> Result<Stampeded> {
         let start = Arc::clone(&start);
         clients.spawn(async move {
             start.wait().await;
-            (times, connection.get_times(&place.path(), times).await)
+            (times, connection.get_times(place.shop, &place.path(), times).await)
         });
     }
     let (requests, connections) = (REQUESTS as u64, count as u64);

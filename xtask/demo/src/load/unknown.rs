@@ -26,7 +26,7 @@ pub(crate) async fn unknown(load: &Load) -> Result<Unknown> {
     let mut connection = Connection::open(load.address).await.context("a connection could not be opened")?;
     let mut unknown = Unknown { requests: TIMES as u64, place, wrong: 0 };
     for time in 0..TIMES {
-        let answer = connection.get(&place.path()).await?;
+        let answer = connection.get(place.shop, &place.path()).await?;
         let expected = if time == 0 { "miss" } else { "negative" };
         unknown.wrong += u64::from(answer.status != 404 || answer.cache != expected);
     }

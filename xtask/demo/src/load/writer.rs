@@ -52,15 +52,15 @@ async fn change(load: &Load, connection: &mut Connection, ranks: &mut Ranks<'_>,
     let rank = ranks.draw();
     let place = load.demand.place(rank);
     writes.asked.insert(rank);
-    let mut draft = connection.get(&place.path()).await?.of(place)?.json::<Product>()?.draft;
+    let mut draft = connection.product(place).await?.json::<Product>()?.draft;
     draft.price_cents = draft.price_cents % 99_999 + 1;
     draft.stock = (draft.stock + 1) % 1_000;
-    let put = connection.send("PUT", &place.path(), &serde_json::to_string(&draft)?).await?;
+    let put = connection.send("PUT", place.shop, &place.path(), &serde_json::to_string(&draft)?).await?;
     let put: Product = put.of(place)?.json()?;
 
-    let read: Product = connection.get(&place.path()).await?.of(place)?.json()?;
-    let path = format!("/shops/{}/categories/{}", place.shop, draft.category);
-    let list: Vec<Line> = connection.get(&path).await?.json()?;
+    let read: Product = connection.product(place).await?.json()?;
+    let path = format!("/categories/{}", draft.category);
+    let list: Vec<Line> = connection.get(place.shop, &path).await?.json()?;
     let listed = list.iter().any(|line| line.id == place.id && line.price_cents == draft.price_cents);
     writes.old_reads += u64::from(read != put || read.draft != draft) + u64::from(!listed);
     Ok(())

@@ -8,29 +8,30 @@ use axum::{
 };
 use memstache_core::LoadContext;
 
-use super::{App, Problem, answer, paths};
+use super::{App, Problem, answer, paths, tenant::Asked};
 use crate::{
     cache::DEADLINE,
     catalogue::{Line, Sort},
     database::SourceError,
 };
 
-/// `GET /shops/{shop}/categories/{category}?sort=newest|price|name`: the first products of a category.
+/// `GET /categories/{category}?sort=newest|price|name`: the first products of a category.
 ///
 /// Each order is an entry of its own; all of a category carry its tag, by which a change hides them at once.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path((shop, category)): Path<(String, String)>,
+    Asked { shop, caches }: Asked,
+    Path(category): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let (shop, category, sort) = (app.shop(&shop)?, paths::category(&category)?, sort(query.as_deref())?);
+    let (category, sort) = (paths::category(&category)?, sort(query.as_deref())?);
     let source = Arc::clone(&app);
     let load = async move |context: LoadContext<Vec<Line>>| {
         let list = source.database.list(shop, category, sort).await?;
         Ok::<_, SourceError>(context.store(list).tags([category.tag()]))
     };
     let key = format!("{category}:{}", sort.name());
-    let fetched = app.caches.of(shop).lists.get_or_load(key, load).timeout(DEADLINE).entry().await?;
+    let fetched = caches.lists.get_or_load(key, load).timeout(DEADLINE).entry().await?;
     Ok(answer::fetched(fetched, "there is no such category"))
 }
 

@@ -16,7 +16,6 @@ pub(super) async fn explain(
     State(app): State<Arc<App>>,
     Path(key): Path<String>,
 ) -> Result<Json<Explanation>, Problem> {
-    let (shop, id) = key.split_once(':').ok_or_else(|| Problem::invalid("the key must be like shop-01:7"))?;
-    let place = app.place(shop, id)?;
-    Ok(Json(app.caches.of(place.shop).products.explain(id).await?))
+    let place = app.place(&key)?;
+    Ok(Json(app.caches.of(place.shop).products.explain(place.id.to_string()).await?))
 }

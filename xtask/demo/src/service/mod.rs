@@ -9,6 +9,7 @@ mod paths;
 mod problem;
 mod products;
 mod stats;
+mod tenant;
 mod writes;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ use axum::{
     routing::{get, post},
     serve::ListenerExt as _,
 };
+use memstache_tenancy::{Resolver, TenantLayer};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle, time::timeout};
 
 pub(crate) use self::answer::X_CACHE;
@@ -39,6 +41,8 @@ const LAST_ORDERS: Duration = Duration::from_secs(5);
 pub(crate) struct App {
     pub(crate) database: Database,
     pub(crate) caches: Caches,
+    /// Finds out whose shop a request is for.
+    resolver: Resolver,
     /// One write at a time, in the database and the cache together.
     pub(crate) writing: Mutex<()>,
     /// Whether requests fail on purpose, so that nobody is to be told of each.
@@ -53,8 +57,9 @@ pub(crate) struct Running {
 }
 
 impl App {
-    pub(crate) fn new(database: Database, caches: Caches) -> Self {
-        Self { database, caches, writing: Mutex::new(()), chaos: false }
+    pub(crate) fn new(database: Database, caches: Caches) -> Result<Self> {
+        let resolver = tenant::resolver(database.size().shops)?;
+        Ok(Self { database, caches, resolver, writing: Mutex::new(()), chaos: false })
     }
 
     /// Has requests fail without a word to the operator.
@@ -77,11 +82,13 @@ impl App {
     }
 
     fn router(self: Arc<Self>) -> Router {
-        Router::new()
-            .route("/shops/{shop}/products/{id}", get(products::cached).put(writes::put))
-            .route("/uncached/shops/{shop}/products/{id}", get(products::uncached))
-            .route("/shops/{shop}/categories/{category}", get(categories::list))
-            .route("/shops/{shop}/categories/{category}/reprice", post(writes::reprice))
+        let of_shops = Router::new()
+            .route("/products/{id}", get(products::cached).put(writes::put))
+            .route("/uncached/products/{id}", get(products::uncached))
+            .route("/categories/{category}", get(categories::list))
+            .route("/categories/{category}/reprice", post(writes::reprice))
+            .route_layer(TenantLayer::new(self.caches.all.clone(), self.resolver.clone()));
+        of_shops
             .route("/stats", get(stats::stats))
             .route("/metrics", get(metrics::metrics))
             .route("/explain/{key}", get(explain::explain))

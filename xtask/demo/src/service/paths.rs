@@ -7,18 +7,23 @@ use crate::{
 };
 
 impl App {
-    /// Parses the shop of a path.
-    pub(super) fn shop(&self, name: &str) -> Result<Shop, Problem> {
+    fn shop(&self, name: &str) -> Result<Shop, Problem> {
         let shops = self.database.size().shops;
         let wrong = || Problem::invalid(format!("the shop must be from {} to {}", Shop(1), Shop(shops)));
         Shop::parse(name, shops).ok_or_else(wrong)
     }
 
-    /// Parses the shop and the product of a path.
-    pub(super) fn place(&self, shop: &str, id: &str) -> Result<Place, Problem> {
-        let wrong = || Problem::invalid(format!("the product must be a number from 1 to {}", u32::MAX));
-        Ok(Place { shop: self.shop(shop)?, id: parse_id(id).ok_or_else(wrong)? })
+    /// Parses a key: a shop and the number of a product there, as in `shop-01:7`.
+    pub(super) fn place(&self, key: &str) -> Result<Place, Problem> {
+        let (shop, id) = key.split_once(':').ok_or_else(|| Problem::invalid("the key must be like shop-01:7"))?;
+        Ok(Place { shop: self.shop(shop)?, id: product(id)? })
     }
+}
+
+/// Parses the product of a path.
+pub(super) fn product(id: &str) -> Result<u32, Problem> {
+    let wrong = || Problem::invalid(format!("the product must be a number from 1 to {}", u32::MAX));
+    parse_id(id).ok_or_else(wrong)
 }
 
 /// Parses the category of a path.

@@ -1,5 +1,7 @@
 //! Errors as their callers see them: problem details (RFC 9457) that give nothing away.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::rejection::JsonRejection,
@@ -11,14 +13,16 @@ use serde_json::json;
 
 use crate::database::SourceError;
 
-/// Seconds after which a caller may try again.
-const RETRY_AFTER: u64 = 1;
+/// How long a caller is to wait that asks for what cannot be reached.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// An error with its status and a sentence for the caller.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
+    /// When the caller may try again.
+    retry_after: Option<Duration>,
     /// What the operator is told.
     cause: Option<Cause>,
 }
@@ -29,28 +33,36 @@ pub(super) struct Cause(pub(super) String);
 
 impl Problem {
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, detail: detail.into(), cause: None }
+        Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, detail: detail.into(), cause: None }
+        Self::new(StatusCode::NOT_FOUND, detail)
     }
 
     pub(super) fn wrong_method() -> Self {
-        let detail = "this path does not answer this method".to_owned();
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, detail, cause: None }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not answer this method")
     }
 
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: detail.into(), cause: None }
+        Self { retry_after: Some(PAUSE), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    fn internal() -> Self {
-        let detail = "the service made a mistake".to_owned();
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, detail, cause: None }
+    /// The shop has had as much as its plan allows; nothing is wrong with the service.
+    fn too_many(retry_after: Duration) -> Self {
+        let detail = "this shop asks more often than its plan allows";
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
-    fn because(self, error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the service made a mistake")
+    }
+
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), retry_after: None, cause: None }
+    }
+
+    pub(super) fn because(self, error: &(dyn std::error::Error + 'static)) -> Self {
         Self { cause: Some(Cause(chain(error))), ..self }
     }
 }
@@ -67,8 +79,10 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+        if let Some(after) = self.retry_after {
+            // In whole seconds (RFC 9110, section 10.2.3): who comes back after fewer is refused again.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(cause);
@@ -85,6 +99,10 @@ impl From<SourceError> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
+        // Of all limits, only the rate of a tenant's plan knows when there is room again.
+        if let (ErrorKind::Overloaded, Some(after)) = (error.kind(), error.retry_after()) {
+            return Self::too_many(after);
+        }
         let problem = match error.kind() {
             ErrorKind::Load | ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Unavailable => {
                 Self::unavailable("the products cannot be reached at the moment")
@@ -103,8 +121,7 @@ impl From<JsonRejection> for Problem {
             JsonRejection::JsonSyntaxError(_) => "the body is not JSON",
             JsonRejection::MissingJsonContentType(_) => "the content type must be application/json",
             _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                let detail = "the body must be at most 16 KiB long".to_owned();
-                return Self { status: StatusCode::PAYLOAD_TOO_LARGE, detail, cause: None };
+                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the body must be at most 16 KiB long");
             }
             _ => "the body could not be read",
         };

@@ -8,21 +8,23 @@ use axum::{
 };
 use memstache_core::{Fetched, LoadContext};
 
-use super::{App, Problem, answer};
+use super::{App, Problem, answer, paths, tenant::Asked};
 use crate::{
     cache::{DEADLINE, NEGATIVE_TTL},
     catalogue::Product,
     database::{Route, SourceError},
+    place::Place,
 };
 
 const MISSING: &str = "there is no such product";
 
-/// `GET /shops/{shop}/products/{id}`: from the cache, or loaded into it, once however many ask.
+/// `GET /products/{id}`: from the cache, or loaded into it, once however many ask.
 pub(super) async fn cached(
     State(app): State<Arc<App>>,
-    Path((shop, id)): Path<(String, String)>,
+    asked: Asked,
+    Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let place = app.place(&shop, &id)?;
+    let place = Place { shop: asked.shop, id: paths::product(&id)? };
     let source = Arc::clone(&app);
     let load = async move |context: LoadContext<Product>| {
         let product = source.database.product(place, Route::Cached).await?;
@@ -34,16 +36,16 @@ pub(super) async fn cached(
             None => context.negative(NEGATIVE_TTL),
         })
     };
-    let products = &app.caches.of(place.shop).products;
-    let fetched: Fetched<Product> = products.get_or_load(id, load).timeout(DEADLINE).entry().await?;
+    let fetched: Fetched<Product> = asked.caches.products.get_or_load(id, load).timeout(DEADLINE).entry().await?;
     Ok(answer::fetched(fetched, MISSING))
 }
 
-/// `GET /uncached/shops/{shop}/products/{id}`: from the database, each time.
+/// `GET /uncached/products/{id}`: from the database, each time.
 pub(super) async fn uncached(
     State(app): State<Arc<App>>,
-    Path((shop, id)): Path<(String, String)>,
+    asked: Asked,
+    Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let place = app.place(&shop, &id)?;
+    let place = Place { shop: asked.shop, id: paths::product(&id)? };
     Ok(answer::bypassed(app.database.product(place, Route::Uncached).await?, MISSING))
 }

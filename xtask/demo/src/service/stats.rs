@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use memstache_core::{CacheStats, MemoryStats, NearStats};
+use memstache_core::{CacheStats, MemoryStats, NearStats, TenantId};
 use memstache_redis::RedisStats;
+use memstache_tenancy::Usage;
 use serde_json::{Value, json};
 
 use super::App;
 use crate::{
+    cache::Caches,
     database::{Queries, Route},
     store::Kept,
 };
 
-/// `GET /stats`: the cache, its store and the queries of single products, since the start.
+/// Shops that are listed.
+const MOST_TENANTS: usize = 20;
+
+/// `GET /stats`: the cache, its store, the shops that use it most and the queries of single products, since the
+/// start.
 pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<Value> {
     let ledger = app.database.ledger();
     Json(json!({
@@ -21,6 +27,8 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<Value> {
         "loads_in_flight": app.caches.all.loads_in_flight(),
         "near": near(&app.caches.near.stats()),
         "store": store(&app.caches.store),
+        "sealed": app.caches.keys.seal.stats().sealed,
+        "tenants": tenants(&app.caches),
         "queries": {
             "cached": queries(ledger.queries(Route::Cached)),
             "uncached": queries(ledger.queries(Route::Uncached)),
@@ -49,6 +57,17 @@ fn store(store: &Kept) -> Value {
         Kept::Memory(store) => memory(&store.stats()),
         Kept::Redis(store) => redis(&store.stats()),
     }
+}
+
+/// The shops with the most operations, the first one first.
+fn tenants(caches: &Caches) -> Value {
+    let one = |(tenant, usage): (TenantId, Usage)| {
+        let mut told = counts!(usage: operations, refused_operations, refused_writes, bytes, entries, loads_in_flight);
+        told["tenant"] = tenant.as_str().into();
+        told["plan"] = usage.plan.as_ref().map(|plan| plan.name()).into();
+        told
+    };
+    caches.tenants.top(MOST_TENANTS).into_iter().map(one).collect()
 }
 
 fn redis(stats: &RedisStats) -> Value {

@@ -9,10 +9,11 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{App, Problem, paths};
+use super::{App, Problem, paths, tenant::Asked};
 use crate::{
+    cache::ShopCaches,
     catalogue::{Category, Draft, Product},
-    place::{Place, Shop},
+    place::Place,
 };
 
 /// By how much the prices of a category change.
@@ -28,32 +29,34 @@ struct Repriced {
     products: usize,
 }
 
-/// `PUT /shops/{shop}/products/{id}`: replaces a product. Whoever asks after the answer gets the new one.
+/// `PUT /products/{id}`: replaces a product. Whoever asks after the answer gets the new one.
 pub(super) async fn put(
     State(app): State<Arc<App>>,
-    Path((shop, id)): Path<(String, String)>,
+    asked: Asked,
+    Path(id): Path<String>,
     body: Result<Json<Draft>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let place = app.place(&shop, &id)?;
+    let place = Place { shop: asked.shop, id: paths::product(&id)? };
     let Json(draft) = body?;
     draft.check().map_err(Problem::invalid)?;
-    let product = to_its_end(async move { app.write(place, draft).await }).await?;
+    let product = to_its_end(async move { app.write(place, asked.caches, draft).await }).await?;
     Ok(Json(product).into_response())
 }
 
-/// `POST /shops/{shop}/categories/{category}/reprice`: changes all prices of a category, and hides by one
+/// `POST /categories/{category}/reprice`: changes all prices of a category, and hides by one
 /// invalidation whatever the cache has of it.
 pub(super) async fn reprice(
     State(app): State<Arc<App>>,
-    Path((shop, category)): Path<(String, String)>,
+    asked: Asked,
+    Path(category): Path<String>,
     body: Result<Json<Reprice>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let (shop, category) = (app.shop(&shop)?, paths::category(&category)?);
+    let category = paths::category(&category)?;
     let Json(Reprice { percent }) = body?;
     if !(-90..=100).contains(&percent) {
         return Err(Problem::invalid("percent must be from -90 to 100"));
     }
-    let products = to_its_end(async move { app.change_prices(shop, category, percent).await }).await?;
+    let products = to_its_end(async move { app.change_prices(asked, category, percent).await }).await?;
     Ok(Json(Repriced { products }).into_response())
 }
 
@@ -66,12 +69,12 @@ async fn to_its_end<T: Send + 'static>(
 }
 
 impl App {
-    async fn write(&self, place: Place, draft: Draft) -> Result<Product, Problem> {
+    async fn write(&self, place: Place, caches: ShopCaches, draft: Draft) -> Result<Product, Problem> {
         // Two writes of a product must reach the cache in the order in which they reached the database.
         let _turn = self.writing.lock().await;
         let written = self.database.update(place, draft).await?;
         let written = written.ok_or_else(|| Problem::not_found("there is no such product"))?;
-        let (caches, product) = (self.caches.of(place.shop), written.product);
+        let product = written.product;
         let (category, left) = (product.draft.category, written.left);
         caches.products.set(place.id.to_string(), &product).tags([category.tag()]).await?;
         let listed = if left == category { vec![category.tag()] } else { vec![category.tag(), left.tag()] };
@@ -79,12 +82,11 @@ impl App {
         Ok(product)
     }
 
-    async fn change_prices(&self, shop: Shop, category: Category, percent: i32) -> Result<usize, Problem> {
+    async fn change_prices(&self, asked: Asked, category: Category, percent: i32) -> Result<usize, Problem> {
         let _turn = self.writing.lock().await;
-        let products = self.database.reprice(shop, category, percent).await?;
-        let caches = self.caches.of(shop);
-        caches.products.invalidate_tag(category.tag()).await?;
-        caches.lists.invalidate_tag(category.tag()).await?;
+        let products = self.database.reprice(asked.shop, category, percent).await?;
+        asked.caches.products.invalidate_tag(category.tag()).await?;
+        asked.caches.lists.invalidate_tag(category.tag()).await?;
         Ok(products)
     }
 }

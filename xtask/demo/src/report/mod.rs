@@ -1,5 +1,7 @@
 //! The results, for people.
 
+mod neighbours;
+
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
 use indicatif::HumanCount;
@@ -32,7 +34,8 @@ pub(crate) fn table(seen: &Evidence) -> String {
         row("latency p50", &|side| millis(side.measured.p50)),
         row("latency p99", &|side| millis(side.measured.p99)),
     ];
-    aligned(&rows)
+    let neighbours = seen.neighbours.as_ref().map(neighbours::table).unwrap_or_default();
+    aligned(&rows) + &neighbours
 }
 
 fn hit_ratio(side: &Side) -> String {
@@ -97,6 +100,7 @@ pub(crate) fn checks(seen: &Evidence) -> String {
             many(seen.lifetimes, "load"),
             seen.cached.queries.most,
         ),
+        neighbours::check(seen.neighbours.as_ref()),
     ];
     lines.map(|line| format!("  {line}\n")).concat()
 }
@@ -107,12 +111,13 @@ fn many(count: u64, what: &str) -> String {
 
 /// Lines for a terminal, to try the service by hand; only its address if nobody wants more.
 pub(crate) fn try_it(address: SocketAddr, quiet: bool) -> String {
-    let at = |path: &str| format!("http://{address}{path}");
     if quiet {
-        return at("");
+        return format!("http://{address}");
     }
+    let (operator, port) = (|path: &str| format!("http://{address}{path}"), address.port());
+    let at = |path: &str| format!("http://{}:{port}{path}", Shop(1).host());
     let product = Place { shop: Shop(1), id: 7 }.path();
-    let category = format!("/shops/{}/categories/tea", Shop(1));
+    let category = "/categories/tea";
     let draft = "{\"name\":\"Oak tea tray\",\"description\":\"Holds a pot and four cups.\",\"category\":\"tea\",\
         \"tags\":[\"gift\"],\"price_cents\":3450,\"stock\":12}";
     let json = "-H 'content-type: application/json' -d";
@@ -120,6 +125,7 @@ pub(crate) fn try_it(address: SocketAddr, quiet: bool) -> String {
         "The service is up; Ctrl-C ends it. Try, twice each:
 
   curl -i {}
+  curl -i -H 'x-shop: {}' {}
   curl -i {}
   curl -i {}
   curl -i '{}'
@@ -131,15 +137,17 @@ pub(crate) fn try_it(address: SocketAddr, quiet: bool) -> String {
   curl -s {}
 ",
         at(&product),
+        Shop(1),
+        operator(&product),
         at(&format!("/uncached{product}")),
         at(&Place { shop: Shop(1), id: UNKNOWN }.path()),
         at(&format!("{category}?sort=price")),
         at(&product),
         at(&format!("{category}/reprice")),
-        at("/explain/shop-01:7"),
-        at("/stats"),
-        at("/metrics"),
-        at("/healthz"),
+        operator("/explain/shop-01:7"),
+        operator("/stats"),
+        operator("/metrics"),
+        operator("/healthz"),
     )
 }
 
@@ -150,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned() {
-        let table = table(&good());
+        let table = table(&Evidence { neighbours: None, ..good() });
         let lines: Vec<&str> = table.trim_matches('\n').lines().collect();
         let expected = "
                                             past the cache   through it
@@ -166,6 +174,14 @@ mod tests {
   latency p50                                      1.23 ms      1.23 ms
   latency p99                                      0.06 ms      0.06 ms";
         assert_eq!(lines, expected.lines().skip(1).collect::<Vec<_>>(), "{table}");
+    }
+
+    #[test]
+    fn a_shop_is_tried_by_its_host_and_by_its_header() {
+        let told = try_it(([127, 0, 0, 1], 3000).into(), false);
+        assert!(told.contains("curl -i http://shop-01.localhost:3000/products/7\n"), "{told}");
+        assert!(told.contains("curl -i -H 'x-shop: shop-01' http://127.0.0.1:3000/products/7\n"), "{told}");
+        assert_eq!(try_it(([127, 0, 0, 1], 3000).into(), true), "http://127.0.0.1:3000");
     }
 
     #[test]

@@ -4,6 +4,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// A test over each stack, with the one list of them.
+macro_rules! over_every_stack {
+    ($kind:ident => $test:expr) => {
+        over_every_stack! { @ $kind => $test;
+            over_the_naive_store: Naive,
+            over_memory: Memory,
+            over_memory_and_near: Near,
+            over_a_seal: Sealed,
+            over_a_seal_and_near: SealedNear,
+            over_blind_names: Blind,
+            over_blind_names_a_seal_and_near: BlindSealedNear,
+        }
+    };
+    (@ $kind:ident => $test:expr; $($name:ident: $stack:ident,)*) => {$(
+        #[tokio::test(start_paused = true)]
+        async fn $name() {
+            let $kind = Kind::$stack;
+            $test.await;
+        }
+    )*};
+}
+
 mod closed;
 mod degraded;
 mod explain;

@@ -31,24 +31,7 @@ async fn every_operation_finds_nothing_and_changes_nothing(kit: Kit) {
     assert_lease_stands(&acme, held).await;
 }
 
-macro_rules! over {
-    ($($name:ident: $kind:ident,)*) => {$(
-        #[tokio::test(start_paused = true)]
-        async fn $name() {
-            every_operation_finds_nothing_and_changes_nothing(Kit::new(Kind::$kind)).await;
-        }
-    )*};
-}
-
-over! {
-    over_the_naive_store: Naive,
-    over_memory: Memory,
-    over_memory_and_near: Near,
-    over_a_seal: Sealed,
-    over_a_seal_and_near: SealedNear,
-    over_blind_names: Blind,
-    over_blind_names_a_seal_and_near: BlindSealedNear,
-}
+over_every_stack!(kind => every_operation_finds_nothing_and_changes_nothing(Kit::new(kind)));
 
 /// That the table finds what it is to find.
 #[tokio::test(start_paused = true)]

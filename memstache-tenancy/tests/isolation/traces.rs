@@ -34,24 +34,7 @@ async fn the_same_calls_as_for_what_nobody_has(kind: Kind) {
     }
 }
 
-macro_rules! over {
-    ($($name:ident: $kind:ident,)*) => {$(
-        #[tokio::test(start_paused = true)]
-        async fn $name() {
-            the_same_calls_as_for_what_nobody_has(Kind::$kind).await;
-        }
-    )*};
-}
-
-over! {
-    over_the_naive_store: Naive,
-    over_memory: Memory,
-    over_memory_and_near: Near,
-    over_a_seal: Sealed,
-    over_a_seal_and_near: SealedNear,
-    over_blind_names: Blind,
-    over_blind_names_a_seal_and_near: BlindSealedNear,
-}
+over_every_stack!(kind => the_same_calls_as_for_what_nobody_has(kind));
 
 /// That what is compared is not blind itself: to the tenant, what it owns is something else.
 #[tokio::test(start_paused = true)]

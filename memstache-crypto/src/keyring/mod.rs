@@ -279,7 +279,8 @@ impl DataKeys for Keyring {
         }
     }
 
-    fn lend(&self, space: &Space, id: KeyId, to: &mut dyn FnMut(&DataKey)) -> bool {
+    fn lend(&self, space: &Space, id: Option<KeyId>, to: &mut dyn FnMut(&DataKey)) -> bool {
+        let Some(id) = id else { return false };
         self.0.data.with(self.0.owner(space), |held| self.0.lend(held, id, to)).unwrap_or(false)
     }
 

@@ -63,7 +63,9 @@ impl Gather {
         let (mut turn, keys) = match self.come(place, keys) {
             Come::First(id, keys) => (Turn { gather: self, place, slot, within, id, over: false }, keys),
             Come::After(id, answered) => {
-                // Who has the turn need not be polled again for long: after a turn of its own, anybody may send.
+                // Who has the turn need not be polled again for long: after two rounds without it, anybody may send. In the
+                // first, those who came last may be polled before it.
+                task::yield_now().await;
                 task::yield_now().await;
                 if let Some(wants) = self.take(place, id) {
                     self.send(slot, within, wants);

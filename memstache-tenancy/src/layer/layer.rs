@@ -78,6 +78,7 @@ impl<F: Format> TenantLayer<F> {
     pub(super) fn prepare(&self, parts: &mut Parts) -> Result<(), Refusal> {
         let resolved = self.resolver.resolve(parts)?;
         let extensions = &mut parts.extensions;
+        extensions.remove::<Exempt>();
         match resolved {
             Resolved::Tenant(tenant) => {
                 extensions.insert(TenantCache(self.cache.for_tenant(&tenant)));

@@ -36,6 +36,10 @@ impl<F> fmt::Debug for TenantCache<F> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exempt;
 
+/// Left in the extensions of requests that are nobody's, and read the keys that belong to nobody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared;
+
 /// Why there is no cache in a request. The service's own mistake, not its client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,8 +80,9 @@ pub trait TenantRequest: sealed::Sealed {
         let missing = if is_exempt { NoTenant::Exempt } else { NoTenant::NoLayer };
         let cache = extensions.get::<TenantCache<F>>().filter(|_| !is_exempt).ok_or(missing)?;
         // A layer outside, of another format, may have left it for another tenant.
-        let is_its = cache.0.space().tenant() == extensions.get().map(TenantId::as_str);
-        if is_its { Ok(&cache.0) } else { Err(NoTenant::Another) }
+        let (of, named) = (cache.0.space().tenant(), extensions.get().map(TenantId::as_str));
+        let is_anothers = of != named && (named.is_some() || extensions.get::<Shared>().is_some());
+        if is_anothers { Err(NoTenant::Another) } else { Ok(&cache.0) }
     }
 
     /// Returns the request's tenant; `None` for exempt and for shared ones.

@@ -25,6 +25,9 @@ const WAIT: Duration = Duration::from_secs(5);
 ///
 /// A tenant's own vault need not be there: what it wrapped is then erased as it is.
 ///
+/// What the tenant writes afterwards has new keys. Blind names never wait for theirs: until the background has made a new one,
+/// or [`Keyring::prepare`] has, its calls are [`Unavailable`](ErrorKind::Unavailable).
+///
 /// What this cannot reach: backups of the record store hold keys as the branch key wrapped them, until
 /// [`rotate_branch`](super::KeyManagement::rotate_branch), [`rewrap`](super::KeyManagement::rewrap) and
 /// [`retire_branch`](super::KeyManagement::retire_branch) end that branch key, and a rotation of the master key ends what

@@ -101,7 +101,7 @@ async fn a_call_for_several_tenants_is_refused_if_one_of_them_is_over() {
 
 #[tokio::test]
 async fn a_clock_that_jumps_gives_one_burst_and_no_more() {
-    for jump in [secs(3600), secs(400 * 24 * 3600), secs(150 * 365 * 24 * 3600)] {
+    for jump in [secs(3600), secs(400 * 24 * 3600), secs(60 * 365 * 24 * 3600)] {
         let kit = Kit::new(for_all(plan().operations_per_second(10).burst(5)));
         let acme = kit.cache().for_tenant(&tenant("acme"));
         let lets_through = async || {

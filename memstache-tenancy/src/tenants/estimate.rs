@@ -17,6 +17,8 @@ pub(crate) struct Estimate {
     /// The mean ttl in seconds, weighted to the last writes.
     ttl: f64,
     at: Duration,
+    /// When a sample was last asked for.
+    asked: Duration,
 }
 
 /// How much the last write counts in the mean ttl.
@@ -59,13 +61,24 @@ impl Estimate {
 
     /// Takes note that everything was removed.
     pub(crate) fn cleared(&mut self, now: Duration) {
-        *self = Self { at: self.at.max(now), ttl: self.ttl, ..Self::default() };
+        *self = Self { at: self.at.max(now), ttl: self.ttl, asked: self.asked, ..Self::default() };
     }
 
     /// Goes on from what was sampled.
     pub(crate) fn sampled(&mut self, now: Duration, sample: SampledUse) {
         self.fade(now);
         (self.bytes, self.entries) = (sample.bytes as f64, sample.entries as f64);
+    }
+
+    /// Takes note that a sample is asked for.
+    pub(crate) fn asked(&mut self, now: Duration) {
+        self.asked = now;
+    }
+
+    /// Returns when a sample was last asked for; `None` if nothing is thought to be held.
+    pub(crate) fn since(&mut self, now: Duration) -> Option<Duration> {
+        self.fade(now);
+        (self.entries > 0.0).then_some(self.asked)
     }
 
     /// Returns bytes and entries now.

@@ -22,7 +22,8 @@ use super::{Tenants, account::Account};
 /// then limits are for all of them together.
 ///
 /// # Errors
-/// [`Overloaded`](ErrorKind::Overloaded) for more than the plan allows, and [`Invalid`](ErrorKind::Invalid) for a tenant
+/// [`Overloaded`](ErrorKind::Overloaded) for more than the plan allows, without a time to come back: there is room when
+/// entries expire, and the store does not look for the first of a tenant's; and [`Invalid`](ErrorKind::Invalid) for a tenant
 /// that is not known.
 impl Accountant for Tenants {
     fn charge(&self, tenant: Option<&str>, charge: Charge) -> Result<()> {

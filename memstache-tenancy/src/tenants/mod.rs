@@ -163,7 +163,7 @@ impl Tenants {
         self.0.accounts.visit(|account| {
             let weight = next.limits(account).map_or(1, |limits| limits.weight);
             if account.entries() > 0 {
-                self.weigh(account, weight);
+                self.settle(account, weight);
             }
         });
     }

@@ -35,9 +35,10 @@ pub enum Custody {
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-/// # let vault = || StaticProvider::dangerous_from_secrets([Secret::random(&SystemRandom::new())?]);
-/// let house = Arc::new(vault()?);
-/// let of_acme: Arc<dyn KeyProvider> = Arc::new(vault()?); // the tenant's own Key Vault
+/// # let secret = || Secret::random(&SystemRandom::new());
+/// let house = Arc::new(StaticProvider::dangerous_from_secrets([secret()?])?);
+/// // The tenant's own Key Vault.
+/// let of_acme: Arc<dyn KeyProvider> = Arc::new(StaticProvider::dangerous_from_secrets([secret()?])?);
 ///
 /// let keyring = Keyring::builder("prod", Arc::new(MemoryRecords::new()), house)
 ///     .with_tenant_vaults(move |tenant: &TenantId| -> Result<Custody> {

@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod member;
+pub mod net;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;
 

@@ -1,2 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod member;
+mod placement;
+
+pub use self::{
+    member::{
+        Incarnation, MAX_MEMBERS, MAX_NODE_NAME, MAX_WEIGHT, MAX_ZONE, Member, MemberChange, MemberState, Members,
+        NodeId, NodeName, Protocols, Weight, Zone,
+    },
+    placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
+};

@@ -4,10 +4,15 @@
 
 mod member;
 pub mod net;
+mod placement;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;
 
 pub use self::{
-    member::{Incarnation, Member, NodeId},
+    member::{
+        Incarnation, MAX_MEMBERS, MAX_NODE_NAME, MAX_WEIGHT, MAX_ZONE, Member, MemberChange, MemberState, Members,
+        NodeId, NodeName, Protocols, Weight, Zone,
+    },
+    placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
     wire::DataSourceError,
 };

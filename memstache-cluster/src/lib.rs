@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod member;
+pub mod membership;
 pub mod net;
 mod placement;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]

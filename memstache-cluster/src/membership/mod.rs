@@ -50,7 +50,8 @@ pub trait Membership: fmt::Debug + Send + Sync + 'static {
     ///
     /// May be called again; joining goes on by itself in any case.
     ///
-    /// Errors: `Unavailable` (retryable) if nobody answered in time, or whatever discovery said.
+    /// Errors: `Unavailable`, retryable if nobody answered in time, and not if this node has left or another process has its
+    /// name; or whatever discovery said when the node was registered.
     async fn join(&self) -> Result<()>;
 
     /// Tells everybody that this node is in another state.

@@ -284,6 +284,9 @@ impl Machine {
 
     /// Does what foca asked for.
     fn settle(&mut self, now: Tick) {
+        if self.effects.rejoined > 0 {
+            self.go_on();
+        }
         let mut effects = std::mem::take(&mut self.effects);
         for (to, body) in effects.sends.drain(..) {
             self.send(Kind::Swim, to.key.gossip, Some(to.key.id), &body, now);

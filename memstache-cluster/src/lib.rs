@@ -5,6 +5,8 @@
 mod member;
 pub mod membership;
 pub mod net;
+#[allow(dead_code, unused_imports, reason = "what the engine calls peers by")]
+mod peer;
 mod placement;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;

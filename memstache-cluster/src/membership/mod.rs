@@ -15,11 +15,14 @@ use async_trait::async_trait;
 use memstache_core::{Result, Tick};
 use tokio::sync::watch;
 
-#[cfg(feature = "gossip")]
-pub use self::gossip::{Gossip, GossipBuilder, GossipSecret, GossipStats, StateStream};
 #[cfg(all(feature = "gossip", any(test, fuzzing, feature = "test-util")))]
 #[doc(hidden)]
-pub use self::gossip::{fuzzing, simulation};
+pub use self::gossip::fuzzing;
+#[cfg(all(feature = "gossip", any(test, feature = "test-util")))]
+#[doc(hidden)]
+pub use self::gossip::simulation;
+#[cfg(feature = "gossip")]
+pub use self::gossip::{Gossip, GossipBuilder, GossipSecret, GossipStats, StateStream};
 pub use self::{
     discovery::{Discovery, SeedStream, StaticDiscovery},
     fixed::StaticMembership,

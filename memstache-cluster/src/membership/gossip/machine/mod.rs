@@ -241,7 +241,8 @@ impl Machine {
             return Ok(());
         }
         let mut codec = CardCodec(Arc::clone(&self.own));
-        let members = decode_state(&mut codec, state, self.max_members);
+        // As many as another may know, and itself.
+        let members = decode_state(&mut codec, state, self.max_members + 1);
         self.meet_rival(now);
         let members = members.map_err(|why| {
             self.stats.malformed += 1;

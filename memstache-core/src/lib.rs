@@ -63,7 +63,7 @@ pub use self::near::{MIN_NEAR_BYTES, Near, NearConfig, NearFuture, NearLayer, Ne
 pub use self::stack::Limits;
 pub use self::{
     accountant::{Accountant, Charge, NoAccountant, SampledUse, UsageSampler},
-    address::{Address, MAX_NAME, Namer, Parts, PlainNamer, Space},
+    address::{Address, MAX_NAME, MAX_STORED, Namer, Parts, PlainNamer, Space},
     buffer::{Buffer, BufferPool, BufferPoolBuilder, BufferPoolStats},
     cache::{
         BatchLoader, Cache, CacheBuilder, CacheStats, Call, Fetched, IntoLoaded, LoadBuilder, LoadContext, LoadFuture,

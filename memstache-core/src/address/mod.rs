@@ -15,10 +15,16 @@ pub use self::{
     namer::{Namer, PlainNamer},
     space::Space,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    name::MAX_LABEL,
+};
 
 /// Longest name of an entry, in bytes.
 pub const MAX_NAME: usize = 1024;
+
+/// Longest stored key, in bytes: that of the longest plain one, `tenant:keyspace:name`.
+pub const MAX_STORED: usize = 2 * (MAX_LABEL + 1) + MAX_NAME;
 
 /// An entry's place, made once at the top of a stack; nobody below rewrites it.
 ///
@@ -42,6 +48,29 @@ impl Address {
     /// The name is any 1 to 1,024 bytes; else the error is [`Invalid`](crate::ErrorKind::Invalid).
     pub fn plain(space: &Space, name: impl AsRef<[u8]>) -> Result<Self> {
         Ok(Parts::new(space, name.as_ref())?.address(None))
+    }
+
+    /// Creates an address under a stored key that a [`Namer`] made elsewhere: how one machine tells another.
+    ///
+    /// The name is any 1 to 1,024 bytes and the stored key any 1 to 1,154 ([`MAX_STORED`]); else the error is
+    /// [`Invalid`](crate::ErrorKind::Invalid).
+    ///
+    /// ```
+    /// use memstache_core::{Address, KeyspaceName, Space};
+    ///
+    /// let space = Space::new(None, &KeyspaceName::new("users")?);
+    /// let address = Address::blind(&space, "7", b"\x8f\x02")?;
+    /// assert!(address.is_blind());
+    /// assert_eq!((address.name(), &**address.stored()), (&b"7"[..], &b"\x8f\x02"[..]));
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn blind(space: &Space, name: impl AsRef<[u8]>, stored: impl AsRef<[u8]>) -> Result<Self> {
+        let stored = stored.as_ref();
+        if stored.is_empty() || stored.len() > MAX_STORED {
+            let given = format_args!("{} bytes", stored.len());
+            return Err(Error::invalid("stored key", format_args!("1 to {MAX_STORED} bytes long"), given));
+        }
+        Ok(Parts::new(space, name.as_ref())?.address(Some(stored.into())))
     }
 
     /// Puts an address together again from its parts.
@@ -235,6 +264,17 @@ mod tests {
         assert!(Address::plain(&space, [0; MAX_NAME]).is_ok());
         let error = Address::plain(&space, [0; MAX_NAME + 1]).unwrap_err();
         assert_eq!(error.to_string(), "key must be 1 to 1024 bytes long, but 1025 bytes was given");
+    }
+
+    #[test]
+    fn a_stored_key_from_elsewhere_is_bounded_and_is_no_part_of_the_identity() {
+        let space = space("acme", "users");
+        let blind = Address::blind(&space, "k", [7; MAX_STORED]).unwrap();
+        assert_eq!((blind.stored().len(), blind.is_blind()), (MAX_STORED, true));
+        assert_eq!(blind, Address::plain(&space, "k").unwrap());
+        let error = Address::blind(&space, "k", [7; MAX_STORED + 1]).unwrap_err();
+        assert_eq!(error.to_string(), "stored key must be 1 to 1154 bytes long, but 1155 bytes was given");
+        assert!(Address::blind(&space, "k", "").is_err() && Address::blind(&space, "", "s").is_err());
     }
 
     proptest! {

@@ -1,0 +1,130 @@
+//! What one node asks another.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use memstache_core::{Address, Consistency, Entry, KeyspaceName, OneOrMany, Request, Sequence, Space, Target};
+
+/// What one node asks another.
+///
+/// Deadlines are no part of it: they are in the [`CallContext`](super::CallContext), and a request's own is set to it.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    /// Are you there?
+    Ping,
+    /// Any request of a stack, run by the owner on the keyspace's stack.
+    Run {
+        /// On whose stack.
+        keyspace: KeyspaceName,
+        /// What; its deadline becomes the call's.
+        request: Request,
+    },
+    /// What the owner holds, or loads from its source.
+    Fetch {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// What.
+        items: OneOrMany<Address>,
+        /// From whom it may be answered.
+        consistency: Consistency,
+        /// How long ago the answer may have been confirmed.
+        max_staleness: Option<Duration>,
+    },
+    /// What do you hold? Never loads, never leases: the new owner asks the previous one.
+    Peek {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// What.
+        items: OneOrMany<Address>,
+    },
+    /// Hold these: of a node that leaves, or for a replica.
+    Push {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// What.
+        items: Vec<(Address, Entry)>,
+    },
+    /// Drop your copies of these, then confirm.
+    Revoke {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// Of what.
+        items: OneOrMany<Address>,
+    },
+    /// Invalidations, under the numbers that their home gave.
+    Spread {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// What, and under which number.
+        items: Vec<(Target, Sequence)>,
+    },
+    /// What are the highest sequences that you know of these spaces?
+    Sequences {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// Of which spaces.
+        spaces: Vec<Space>,
+    },
+    /// I own partitions of yours since this epoch: acknowledge no more writes of them.
+    TakeOver {
+        /// The epoch of the table by which the caller owns them.
+        epoch: u64,
+    },
+    /// Keyspaces that the caller knows; those that it lacks or has older are asked back.
+    Registry(Vec<RegistryRecord>),
+    /// A part of the gossip that is too large for a datagram.
+    Gossip(Bytes),
+}
+
+impl Call {
+    /// Returns the call's name, for spans and metrics.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Run { .. } => "run",
+            Self::Fetch { .. } => "fetch",
+            Self::Peek { .. } => "peek",
+            Self::Push { .. } => "push",
+            Self::Revoke { .. } => "revoke",
+            Self::Spread { .. } => "spread",
+            Self::Sequences { .. } => "sequences",
+            Self::TakeOver { .. } => "take_over",
+            Self::Registry(_) => "registry",
+            Self::Gossip(_) => "gossip",
+        }
+    }
+
+    /// Returns whether it may have done something when it is cut off.
+    pub(crate) fn may_have_effect(&self) -> bool {
+        match self {
+            Self::Run { request, .. } => !request.is_read(),
+            Self::Push { .. } | Self::Revoke { .. } | Self::Spread { .. } | Self::TakeOver { .. } => true,
+            Self::Ping
+            | Self::Fetch { .. }
+            | Self::Peek { .. }
+            | Self::Sequences { .. }
+            | Self::Registry(_)
+            | Self::Gossip(_) => false,
+        }
+    }
+}
+
+/// One keyspace's record in the registry, as it travels: what it says is the engine's business.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct RegistryRecord {
+    /// Which keyspace.
+    pub(crate) keyspace: KeyspaceName,
+    /// Which state of it; greater is later.
+    pub(crate) version: u64,
+    /// What it is; `None` once it was deleted.
+    pub(crate) body: Option<Bytes>,
+}
+
+impl fmt::Debug for RegistryRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryRecord")
+            .field("version", &self.version)
+            .field("len", &self.body.as_ref().map(Bytes::len))
+            .finish_non_exhaustive()
+    }
+}

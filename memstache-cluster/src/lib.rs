@@ -7,6 +7,7 @@ mod keyspace;
 mod member;
 pub mod net;
 mod owner;
+mod placement;
 mod problems;
 mod stats;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
@@ -15,7 +16,11 @@ mod wire;
 pub use self::{
     engine::{Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, Put},
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
-    member::{Incarnation, Member, NodeId},
+    member::{
+        Incarnation, MAX_MEMBERS, MAX_NODE_NAME, MAX_WEIGHT, MAX_ZONE, Member, MemberChange, MemberState, Members,
+        NodeId, NodeName, Protocols, Weight, Zone,
+    },
+    placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
     stats::KeySpaceStats,
     wire::DataSourceError,
 };

@@ -1,23 +1,19 @@
 //! Who takes part in a cluster.
 
-use std::net::SocketAddr;
+mod id;
+mod label;
+mod members;
+mod node;
+mod protocols;
+mod state;
+mod weight;
 
-/// Which node of a cluster: a stable hash of its name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u64);
-
-/// Which life of a node; greater is later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Incarnation(pub u64);
-
-/// One node of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Member {
-    /// Which node.
-    pub id: NodeId,
-    /// Which life of it.
-    pub incarnation: Incarnation,
-    /// Where it takes calls.
-    pub address: SocketAddr,
-}
+pub use self::{
+    id::{Incarnation, NodeId},
+    label::{MAX_NODE_NAME, MAX_ZONE, NodeName, Zone},
+    members::{MAX_MEMBERS, MemberChange, Members},
+    node::Member,
+    protocols::Protocols,
+    state::MemberState,
+    weight::{MAX_WEIGHT, Weight},
+};

@@ -32,6 +32,19 @@ pub fn decode(mut bytes: Bytes, now: Tick) -> Result<Entry> {
     Ok(Entry { value: bytes, meta })
 }
 
+/// Reads what [`encode_meta`](super::encode_meta) wrote off the front of `bytes`, as if it had been written at `now`.
+///
+/// Nothing is said of the value, which is wherever the caller has put it.
+///
+/// Errors: those of [`decode`].
+pub fn decode_meta(bytes: &mut &[u8], now: Tick) -> Result<Meta> {
+    let mut reader = Reader { rest: bytes };
+    let version = opening(&mut reader)?;
+    let meta = meta(&mut reader, version, now).map_err(|error| error.with_version(version))?;
+    *bytes = reader.rest;
+    Ok(meta)
+}
+
 /// What all versions of the layout begin with.
 fn opening(reader: &mut Reader<'_>) -> Result<Version> {
     if reader.byte()? != MAGIC {

@@ -40,9 +40,7 @@ const MAX_HEAD: usize = 10 * varint::MAX_LEN + 15;
 pub fn encode(entry: &Entry, now: Tick) -> Bytes {
     let mut room = [0; MAX_HEAD];
     let head = head(&entry.meta, now, &mut room);
-    let tags = entry.meta.tags.as_slice();
-    let tags_len: usize = tags.iter().map(|tag| 1 + tag.as_str().len()).sum();
-    let len = head.len() + usize::from(!tags.is_empty()) + tags_len + entry.value.len();
+    let len = head.len() + tags_len(&entry.meta.tags) + entry.value.len();
 
     let mut out = Vec::with_capacity(len);
     out.extend_from_slice(head);
@@ -50,6 +48,22 @@ pub fn encode(entry: &Entry, now: Tick) -> Bytes {
     out.extend_from_slice(&entry.value);
     debug_assert_eq!(out.len(), len, "a second allocation");
     out.into()
+}
+
+/// Writes all of an envelope but the value: for who sends that without copying it.
+///
+/// [`decode_meta`](super::decode_meta) reads it; with the value behind it, it is what [`encode`] writes.
+pub fn encode_meta(meta: &Meta, now: Tick, out: &mut Vec<u8>) {
+    let mut room = [0; MAX_HEAD];
+    let head = head(meta, now, &mut room);
+    out.reserve(head.len() + tags_len(&meta.tags));
+    out.extend_from_slice(head);
+    put_tags(&meta.tags, out);
+}
+
+fn tags_len(tags: &Tags) -> usize {
+    let tags = tags.as_slice();
+    usize::from(!tags.is_empty()) + tags.iter().map(|tag| 1 + tag.as_str().len()).sum::<usize>()
 }
 
 /// Everything before the tags.

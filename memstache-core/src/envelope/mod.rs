@@ -29,7 +29,10 @@ mod encode;
 mod tests;
 mod varint;
 
-pub use self::{decode::decode, encode::encode};
+pub use self::{
+    decode::{decode, decode_meta},
+    encode::{encode, encode_meta},
+};
 
 /// The first byte of every envelope.
 ///

@@ -110,6 +110,21 @@ fn a_typical_entry_costs_at_most_forty_bytes() {
 }
 
 #[test]
+fn what_is_known_of_a_value_goes_without_it() {
+    for entry in [typical(), full(), negative()] {
+        let mut out = b"before".to_vec();
+        encode_meta(&entry.meta, NOW, &mut out);
+        out.extend_from_slice(&entry.value);
+        assert_eq!(out[6..], encode(&entry, NOW));
+        let mut rest = &out[6..];
+        assert_eq!(decode_meta(&mut rest, NOW).unwrap(), decode(encode(&entry, NOW), NOW).unwrap().meta);
+        assert_eq!(rest, entry.value);
+        let mut cut = &out[6..12];
+        assert!(decode_meta(&mut cut, NOW).is_err() && cut.len() == 6);
+    }
+}
+
+#[test]
 fn the_value_is_a_part_of_the_input() {
     let bytes = encode(&typical(), NOW);
     let end = bytes.as_ptr_range().end;

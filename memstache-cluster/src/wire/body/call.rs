@@ -1,0 +1,161 @@
+//! Calls.
+
+use bytes::Bytes;
+use memstache_core::Result;
+
+use super::{
+    super::{
+        call::{Call, RegistryRecord},
+        reader::{Reader, malformed},
+        writer::Writer,
+    },
+    address, entry, request,
+};
+
+// Call:
+//   1  kind
+//      0 ping
+//      1 run:       keyspace; request
+//      2 fetch:     keyspace; scope; addresses
+//      3 peek:      keyspace; addresses
+//      4 push:      keyspace; v number, each: address; entry
+//      5 revoke:    keyspace; addresses
+//      6 spread:    keyspace; v number, each: target; v sequence
+//      7 sequences: keyspace; v number, each: space
+//      8 take over: 8 epoch
+//      9 registry:  records
+//     10 gossip:    v length; n bytes
+//
+// Keyspace:
+//   1  length, n name
+pub(crate) fn put_call<'c>(w: &mut Writer<'_, 'c>, call: &'c Call) -> Result<()> {
+    match call {
+        Call::Ping => w.out.byte(0),
+        Call::Run { keyspace, request } => {
+            w.out.byte(1);
+            w.keyspace(keyspace);
+            return request::put(w, request);
+        }
+        Call::Fetch { keyspace, items, consistency, max_staleness } => {
+            w.out.byte(2);
+            w.keyspace(keyspace);
+            request::put_scope(w, *consistency, *max_staleness)?;
+            return request::put_addresses(w, items);
+        }
+        Call::Peek { keyspace, items } => {
+            w.out.byte(3);
+            w.keyspace(keyspace);
+            return request::put_addresses(w, items);
+        }
+        Call::Push { keyspace, items } => {
+            w.out.byte(4);
+            w.keyspace(keyspace);
+            return w.many(items, |w, (address, entry)| {
+                address::put(w, address);
+                entry::put(w, entry)
+            });
+        }
+        Call::Revoke { keyspace, items } => {
+            w.out.byte(5);
+            w.keyspace(keyspace);
+            return request::put_addresses(w, items);
+        }
+        Call::Spread { keyspace, items } => {
+            w.out.byte(6);
+            w.keyspace(keyspace);
+            return w.many(items, |w, (target, sequence)| {
+                address::put_target(w, target)?;
+                address::put_sequence(w, *sequence);
+                Ok(())
+            });
+        }
+        Call::Sequences { keyspace, spaces } => {
+            w.out.byte(7);
+            w.keyspace(keyspace);
+            return w.many(spaces, |w, space| {
+                address::put_space(w, space);
+                Ok(())
+            });
+        }
+        Call::TakeOver { epoch } => {
+            w.out.byte(8);
+            w.out.put(&epoch.to_be_bytes());
+        }
+        Call::Registry(records) => {
+            w.out.byte(9);
+            return put_records(w, records);
+        }
+        Call::Gossip(bytes) => {
+            w.out.byte(10);
+            put_bytes(w, bytes);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a call; whatever it is, no more is allocated than a small multiple of the frame.
+///
+/// Errors: `Protocol` for anything that is no call.
+pub(crate) fn get_call(r: &mut Reader<'_>) -> Result<Call> {
+    let call = match r.byte()? {
+        0 => Call::Ping,
+        1 => Call::Run { keyspace: r.keyspace()?, request: request::get(r)? },
+        2 => {
+            let keyspace = r.keyspace()?;
+            let (consistency, max_staleness) = request::get_scope(r)?;
+            Call::Fetch { keyspace, items: request::addresses(r)?, consistency, max_staleness }
+        }
+        3 => Call::Peek { keyspace: r.keyspace()?, items: request::addresses(r)? },
+        4 => {
+            let keyspace = r.keyspace()?;
+            Call::Push { keyspace, items: r.many(address::LEAST + 10, |r| Ok((address::get(r)?, entry::get(r)?)))? }
+        }
+        5 => Call::Revoke { keyspace: r.keyspace()?, items: request::addresses(r)? },
+        6 => {
+            let keyspace = r.keyspace()?;
+            let items = r.many(3, |r| Ok((address::get_target(r)?, address::get_sequence(r)?)))?;
+            Call::Spread { keyspace, items }
+        }
+        7 => Call::Sequences { keyspace: r.keyspace()?, spaces: r.many(1, address::get_space)? },
+        8 => Call::TakeOver { epoch: r.fixed()? },
+        9 => Call::Registry(get_records(r)?),
+        10 => Call::Gossip(r.value()?),
+        _ => return Err(malformed("a call")),
+    };
+    r.end()?;
+    Ok(call)
+}
+
+pub(super) fn put_bytes(w: &mut Writer<'_, '_>, bytes: &Bytes) {
+    w.len(bytes.len());
+    w.out.value(bytes);
+}
+
+// Record:
+//   keyspace
+//   v  version
+//   1  0 if it was deleted, else 1
+//   v  length, n body
+pub(super) fn put_records<'c>(w: &mut Writer<'_, 'c>, records: &'c [RegistryRecord]) -> Result<()> {
+    w.many(records, |w, record| {
+        w.keyspace(&record.keyspace);
+        w.out.number(record.version);
+        w.out.byte(u8::from(record.body.is_some()));
+        if let Some(body) = &record.body {
+            put_bytes(w, body);
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn get_records(r: &mut Reader<'_>) -> Result<Vec<RegistryRecord>> {
+    r.many(4, |r| {
+        let (keyspace, version) = (r.keyspace()?, r.number()?);
+        let body = match r.byte()? {
+            0 => None,
+            1 => Some(r.value()?),
+            _ => return Err(malformed("a record")),
+        };
+        Ok(RegistryRecord { keyspace, version, body })
+    })
+}

@@ -2,6 +2,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// Tests in the crate share the kit of those beside it.
+#[cfg(test)]
+extern crate self as memstache_cluster;
+
 mod engine;
 mod keyspace;
 mod member;
@@ -9,6 +13,7 @@ pub mod net;
 mod owner;
 mod placement;
 mod problems;
+mod reader;
 mod stats;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;

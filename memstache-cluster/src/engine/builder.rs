@@ -13,6 +13,7 @@ use crate::{
     keyspace::{KeySpace, RateLimit, check_breaker},
     owner::Surroundings,
     problems::Problems,
+    reader::Cluster,
 };
 
 /// Builds an [`Engine`].
@@ -105,13 +106,18 @@ impl EngineBuilder {
 
     /// Builds the engine, which is to be [started](Engine::start). The error names everything that is wrong.
     pub fn build(self) -> Result<Engine> {
+        self.build_with(None)
+    }
+
+    /// Builds the engine of a node that asks others.
+    pub(crate) fn build_with(self, cluster: Option<Arc<Cluster>>) -> Result<Engine> {
         self.check()?;
         let clock = Arc::clone(&self.around.clock);
         let registry = Registry::new(self.around);
         for keyspace in self.keyspaces {
             registry.create(keyspace)?;
         }
-        Ok(Engine::of(Node::new(registry, clock, self.times)))
+        Ok(Engine::of(Node::new(registry, clock, self.times, cluster)))
     }
 
     fn check(&self) -> Result<()> {

@@ -114,3 +114,35 @@ fn tell(sender: &mpsc::Sender<EngineEvent>, dropped: &AtomicU64, event: EngineEv
         dropped.fetch_add(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(n: u16) -> Member {
+        Member::at(([10, 0, 0, 1], n).into())
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_listener_that_is_behind() {
+        let bus = EventBus::default();
+        let mut slow = bus.subscribe(|| vec![member(1)]);
+        drop(bus.subscribe(Vec::new));
+        for n in 0..2000 {
+            bus.tell(&EngineEvent::PeerLeft(member(n)));
+        }
+        let mut prompt = bus.subscribe(Vec::new);
+        assert_eq!(bus.0.lock().all.len(), 2, "who left is forgotten");
+        bus.tell(&EngineEvent::PeerLeft(member(3)));
+        assert_eq!((slow.dropped(), prompt.dropped()), (978, 0));
+        bus.close();
+        assert_eq!(prompt.next().await, Some(EngineEvent::PeerLeft(member(3))));
+        assert_eq!(prompt.next().await, None);
+        assert_eq!(slow.next().await, Some(EngineEvent::PeerJoined(member(1))));
+        let mut count = 1;
+        while slow.next().await.is_some() {
+            count += 1;
+        }
+        assert_eq!(count, CAPACITY);
+    }
+}

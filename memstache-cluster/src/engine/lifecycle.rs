@@ -47,6 +47,7 @@ impl Engine {
         let drained = until(&node.clock, deadline, node.under_way.none()).await;
         node.events.close();
         node.enter(State::Stopped);
+        node.end_tasks();
         drained.ok_or_else(|| Error::new(ErrorKind::Timeout, "calls were still under way when the engine stopped"))
     }
 

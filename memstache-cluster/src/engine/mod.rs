@@ -23,9 +23,8 @@ pub use self::{
     service::{EngineFuture, EngineService},
 };
 pub(crate) use self::{
-    events::EventBus,
-    node::{Node, cut_off, until},
-    registry::{Registry, Slot},
+    node::{Node, UnderWay, cut_off, until},
+    registry::Slot,
 };
 
 /// A read-through engine: keyspaces on one node, or spread over the nodes of a cluster.

@@ -13,14 +13,19 @@ use std::{
 };
 
 use memstache_core::{Clock, Error, ErrorKind, Request, Response, Result, Tick};
-use tokio::sync::Notify;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     EngineError,
     events::EventBus,
     registry::{Registry, Slot},
 };
-use crate::{member::Member, owner::Local};
+use crate::{
+    member::Member,
+    owner::Local,
+    reader::{self, Cluster},
+};
 
 /// What all handles of an engine share.
 pub(crate) struct Node {
@@ -31,7 +36,11 @@ pub(crate) struct Node {
     state: AtomicU8,
     /// Held while the engine starts or stops.
     pub(super) lifecycle: tokio::sync::Mutex<()>,
-    pub(super) under_way: UnderWay,
+    pub(crate) under_way: UnderWay,
+    /// The others, if there can be any.
+    cluster: Option<Arc<Cluster>>,
+    /// What runs beside the calls, until the node stops.
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// How long things may take.
@@ -53,7 +62,7 @@ pub(crate) enum State {
 }
 
 impl Node {
-    pub(super) fn new(registry: Registry, clock: Arc<dyn Clock>, times: Times) -> Self {
+    pub(super) fn new(registry: Registry, clock: Arc<dyn Clock>, times: Times, cluster: Option<Arc<Cluster>>) -> Self {
         Self {
             registry,
             events: EventBus::default(),
@@ -62,6 +71,8 @@ impl Node {
             state: AtomicU8::new(State::New as u8),
             lifecycle: tokio::sync::Mutex::new(()),
             under_way: UnderWay::default(),
+            cluster,
+            tasks: Mutex::default(),
         }
     }
 
@@ -89,12 +100,31 @@ impl Node {
 
     /// Returns whether no other node takes part.
     pub(crate) const fn is_alone(&self) -> bool {
-        true
+        self.cluster.is_none()
+    }
+
+    /// Returns what is known of the others, if there can be any.
+    pub(crate) const fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
     }
 
     /// Returns the members that are there.
-    pub(crate) const fn peers(&self) -> Vec<Member> {
-        Vec::new()
+    pub(crate) fn peers(&self) -> Vec<Member> {
+        self.cluster.iter().flat_map(|cluster| cluster.view().members.iter().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Runs something beside the calls, until it ends or the node stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        if self.state() != State::Stopped {
+            tasks.spawn(task);
+        }
+    }
+
+    /// Ends what runs beside the calls.
+    pub(super) fn end_tasks(&self) {
+        drop(std::mem::take(&mut *self.tasks.lock()));
     }
 
     /// Runs a request of a caller of this node.
@@ -105,7 +135,12 @@ impl Node {
         let local = slot.current()?;
         let (deadline, reads) = (self.deadline(&local, &request), request.is_read());
         request.scope_mut().deadline = Some(deadline);
-        let run = self.run_here(slot, request);
+        let run = async {
+            match &self.cluster {
+                None => self.run_here(slot, request).await,
+                Some(cluster) => reader::run(self, cluster, slot, request, deadline).await,
+            }
+        };
         until(&self.clock, deadline, run).await.unwrap_or_else(|| Err(cut_off(reads)))
     }
 
@@ -168,22 +203,22 @@ pub(crate) async fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Tick, fut
 
 /// Calls under way, for whoever stops the engine.
 #[derive(Debug, Default)]
-pub(super) struct UnderWay {
+pub(crate) struct UnderWay {
     calls: AtomicUsize,
     ended: Notify,
 }
 
 /// One call under way.
-pub(super) struct Begun<'a>(&'a UnderWay);
+pub(crate) struct Begun<'a>(&'a UnderWay);
 
 impl UnderWay {
-    fn begin(&self) -> Begun<'_> {
+    pub(crate) fn begin(&self) -> Begun<'_> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         Begun(self)
     }
 
     /// Waits until no call is under way.
-    pub(super) async fn none(&self) {
+    pub(crate) async fn none(&self) {
         loop {
             let ended = self.ended.notified();
             if self.calls.load(Ordering::SeqCst) == 0 {

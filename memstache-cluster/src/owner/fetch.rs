@@ -202,7 +202,7 @@ impl Local {
     }
 
     /// An entry for a value that was not kept: answered once, and never fresh to anybody else.
-    fn unkept(&self, value: Bytes) -> Entry {
+    pub(crate) fn unkept(&self, value: Bytes) -> Entry {
         let now = self.clock.now();
         let mut entry = NewEntry::new(value, Lifetime::UNLIMITED).into_entry(now, Version(0), Sequence(0));
         entry.meta.content.format = self.spec.0.format;
@@ -216,7 +216,7 @@ fn held(lookup: Lookup) -> Result<Fetched> {
 }
 
 /// Gives the error of a load the names that a caller can match.
-fn told(error: Error) -> Error {
+pub(super) fn told(error: Error) -> Error {
     if error.find_source::<Refused>().is_some() {
         let open = Error::new(ErrorKind::Unavailable, "the circuit breaker of the data source is open");
         let open = open.with_source(DataSourceError::CircuitOpen);
@@ -233,7 +233,7 @@ fn told(error: Error) -> Error {
     }
 }
 
-fn deadline_exceeded() -> Error {
+pub(super) fn deadline_exceeded() -> Error {
     Error::new(ErrorKind::Timeout, "the data source did not answer before the deadline")
         .with_source(DataSourceError::DeadlineExceeded)
 }

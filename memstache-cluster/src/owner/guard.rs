@@ -10,6 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use memstache_core::{BoxError, Clock, Error, ErrorKind, IntoLoaded, Loaded, Result, Tick, resilience::RateLimiter};
 
 use super::octets::Octets;
@@ -52,6 +53,22 @@ impl Guard {
         self.admit(1).await?;
         let fetched = Arc::clone(&self.source).fetch(key.clone()).await;
         self.answered(&key, fetched)
+    }
+
+    /// Asks the source for the bare value of one key.
+    pub(super) async fn ask(&self, key: Key) -> Result<Option<Bytes>> {
+        self.admit(1).await?;
+        let fetched = Arc::clone(&self.source).fetch(key).await;
+        match fetched {
+            Err(error) if !is_not_found(&error) => {
+                count(&self.counters.local_load_errs, 1);
+                Err(Error::new(ErrorKind::Load, "the data source failed").with_source(error))
+            }
+            fetched => {
+                count(&self.counters.local_loads, 1);
+                Ok(fetched.ok().flatten().map(|sourced| sourced.value))
+            }
+        }
     }
 
     /// Asks the source for several keys; each has a result of its own.

@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use memstache_core::{
-    AnyPolicy, Cache, Clock, ErasedService, KeyspaceName, MemoryStore, PartHealth, Request, Response, Result, Space,
-    TenantId, Tenanted,
+    AnyPolicy, Cache, Clock, Coalesce, ErasedService, KeyspaceName, MemoryStore, PartHealth, Request, Response, Result,
+    Space, TenantId, Tenanted,
     observe::Recorder,
     resilience::{BreakerConfig, CircuitBreaker},
 };
@@ -19,7 +20,7 @@ use tower_service::Service as _;
 
 use super::{guard::Guard, octets::Plain};
 use crate::{
-    keyspace::{KeySpace, RateLimit},
+    keyspace::{Key, KeySpace, RateLimit},
     stats::{Counters, KeySpaceStats},
 };
 
@@ -55,6 +56,8 @@ pub(super) struct Loads {
     pub(super) cache: Cache<Plain, Tenanted>,
     pub(super) guard: Arc<Guard>,
     pub(super) breaker: Option<CircuitBreaker>,
+    /// Loads of keys that others own.
+    pub(super) apart: Coalesce<Key, Result<Option<Bytes>>>,
 }
 
 impl Local {
@@ -177,7 +180,8 @@ impl Loads {
         if let Some(recorder) = &around.recorder {
             builder = builder.recorder(recorder(&settings.name));
         }
-        Ok(Some(Self { service, cache: builder.build_tenanted()?, guard: Arc::new(guard), breaker }))
+        let cache = builder.build_tenanted()?;
+        Ok(Some(Self { service, cache, guard: Arc::new(guard), breaker, apart: Coalesce::new() }))
     }
 
     /// Returns the handle on a space.

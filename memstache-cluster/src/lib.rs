@@ -9,6 +9,7 @@ extern crate self as memstache_cluster;
 mod engine;
 mod keyspace;
 mod member;
+pub mod membership;
 pub mod net;
 mod owner;
 mod placement;

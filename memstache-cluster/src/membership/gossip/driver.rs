@@ -1,0 +1,163 @@
+//! Gives the machine sockets, time and a task.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{
+    StreamExt as _,
+    future::{Either, pending, select},
+    stream::FuturesUnordered,
+};
+use memstache_core::{BoxFuture, Clock, Tick};
+
+use super::{
+    StateStream,
+    handle::Shared,
+    machine::{Phase, Wish},
+};
+use crate::{
+    member::Member,
+    membership::{Discovery, SeedStream},
+    net::Datagrams,
+};
+
+/// How long discovery and exchanges may take.
+const ERRAND: Duration = Duration::from_secs(5);
+/// How many of them may be under way.
+const ERRANDS: usize = 4;
+/// How long sending may hold up the rest. Datagrams that wait longer are lost, as datagrams are.
+const SEND: Duration = Duration::from_millis(200);
+/// How long a socket that fails is left alone.
+const REST: Duration = Duration::from_millis(100);
+
+/// The task of one node's gossip.
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    datagrams: Arc<dyn Datagrams>,
+    discovery: Arc<dyn Discovery>,
+    stream: Option<Arc<dyn StateStream>>,
+    seeds: Option<SeedStream>,
+    errands: FuturesUnordered<BoxFuture<'static, ()>>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        datagrams: Arc<dyn Datagrams>,
+        discovery: Arc<dyn Discovery>,
+        stream: Option<Arc<dyn StateStream>>,
+    ) -> Self {
+        let seeds = discovery.watch();
+        Self { shared, datagrams, discovery, stream, seeds, errands: FuturesUnordered::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut buffer = BytesMut::new();
+        loop {
+            let (out, next, phase) = self.look();
+            send(&*self.datagrams, &*self.shared.clock, out).await;
+            self.shared.looked.notify_waiters();
+            if matches!(phase, Phase::Left | Phase::Replaced) {
+                return;
+            }
+            let clock = Arc::clone(&self.shared.clock);
+            let datagrams = Arc::clone(&self.datagrams);
+            tokio::select! {
+                biased;
+                received = datagrams.recv_from(&mut buffer) => match received {
+                    Ok(from) => self.shared.machine.lock().on_datagram(from, &mut buffer, clock.now()),
+                    Err(_) => clock.sleep_until(clock.now().after(REST)).await,
+                },
+                () = self.shared.asked.notified() => {}
+                seeds = next_seeds(&mut self.seeds) => match seeds {
+                    Some(seeds) => self.shared.machine.lock().set_seeds(seeds, clock.now()),
+                    None => self.seeds = None,
+                },
+                Some(()) = self.errands.next() => {}
+                () = clock.sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Lets the machine do what is due, and takes what it has to say.
+    fn look(&mut self) -> (Vec<(SocketAddr, Bytes)>, Tick, Phase) {
+        let now = self.shared.clock.now();
+        let mut machine = self.shared.machine.lock();
+        if machine.next_time() <= now {
+            machine.on_time(now);
+        }
+        let out = std::iter::from_fn(|| machine.poll_send()).collect();
+        let wishes: Vec<_> = std::iter::from_fn(|| machine.poll_wish()).collect();
+        let errands: Vec<_> = wishes.into_iter().map(|wish| self.errand(wish, || machine.state())).collect();
+        let members = machine.poll_members(now);
+        let (next, phase) = (machine.next_time(), machine.phase());
+        drop(machine);
+        // What is too much at once is wished for again.
+        let room = ERRANDS.saturating_sub(self.errands.len());
+        self.errands.extend(errands.into_iter().take(room));
+        if let Some(members) = members {
+            self.shared.members.send_if_modified(|before| {
+                let other = *before != members;
+                *before = members;
+                other
+            });
+        }
+        (out, next, phase)
+    }
+
+    fn errand(&self, wish: Wish, state: impl FnOnce() -> Bytes) -> BoxFuture<'static, ()> {
+        let shared = Arc::clone(&self.shared);
+        let deadline = shared.clock.now().after(ERRAND);
+        match wish {
+            Wish::Discover => {
+                let discovery = Arc::clone(&self.discovery);
+                Box::pin(async move {
+                    let found = first(discovery.discover(), shared.clock.sleep_until(deadline)).await;
+                    if let Some(Ok(seeds)) = found {
+                        shared.machine.lock().set_seeds(seeds, shared.clock.now());
+                    }
+                })
+            }
+            Wish::Exchange(member) => match self.stream.clone() {
+                Some(stream) => Box::pin(exchange(shared, stream, member, state(), deadline)),
+                None => Box::pin(async {}),
+            },
+        }
+    }
+}
+
+async fn send(datagrams: &dyn Datagrams, clock: &dyn Clock, out: Vec<(SocketAddr, Bytes)>) {
+    if out.is_empty() {
+        return;
+    }
+    let all = async {
+        for (to, datagram) in out {
+            // A datagram that cannot be sent is a lost one.
+            let _ = datagrams.send_to(&datagram, to).await;
+        }
+    };
+    first(all, clock.sleep_until(clock.now().after(SEND))).await;
+}
+
+async fn exchange(shared: Arc<Shared>, stream: Arc<dyn StateStream>, with: Member, state: Bytes, deadline: Tick) {
+    let answer = first(stream.exchange(&with, state), shared.clock.sleep_until(deadline)).await;
+    if let Some(Ok(answer)) = answer {
+        // What is no list of members was counted.
+        let _ = shared.machine.lock().merge(&answer, shared.clock.now());
+    }
+}
+
+async fn next_seeds(seeds: &mut Option<SeedStream>) -> Option<Vec<SocketAddr>> {
+    match seeds {
+        Some(seeds) => seeds.next().await,
+        None => pending().await,
+    }
+}
+
+/// What a future gives, if it does before the other ends.
+pub(super) async fn first<T>(work: impl Future<Output = T>, end: impl Future<Output = ()>) -> Option<T> {
+    match select(std::pin::pin!(work), std::pin::pin!(end)).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(((), _)) => None,
+    }
+}

@@ -1,0 +1,7 @@
+//! The protocol, played without sockets; then with them.
+
+mod builder;
+mod driver;
+mod hostile;
+mod sealing;
+mod stories;

@@ -1,0 +1,63 @@
+//! Who is there: a trait, gossip, and a fixed list.
+//!
+//! [`Discovery`] says where to ask, [`Membership`] who is there. [`Gossip`] is the one to take: a SWIM protocol with
+//! suspicion over sealed datagrams, by which a crashed node is noticed within five seconds and a split heals within ten.
+//! [`StaticMembership`] is for clusters that never change, and for tests.
+
+mod discovery;
+mod fixed;
+#[cfg(feature = "gossip")]
+mod gossip;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use memstache_core::{Result, Tick};
+use tokio::sync::watch;
+
+#[cfg(feature = "gossip")]
+pub use self::gossip::{Gossip, GossipBuilder, GossipSecret, GossipStats, StateStream};
+#[cfg(all(feature = "gossip", any(test, fuzzing, feature = "test-util")))]
+#[doc(hidden)]
+pub use self::gossip::{fuzzing, simulation};
+pub use self::{
+    discovery::{Discovery, SeedStream, StaticDiscovery},
+    fixed::StaticMembership,
+};
+use crate::member::{MemberState, Members, NodeId};
+
+/// Knows who is there, and tells the others of this node.
+#[async_trait]
+pub trait Membership: fmt::Debug + Send + Sync + 'static {
+    /// Returns which member this node is.
+    fn id(&self) -> NodeId;
+
+    /// Returns who is there now, this node included.
+    ///
+    /// It is not included once another process has taken its name: it must not serve what it owned then.
+    fn members(&self) -> Members;
+
+    /// Returns a receiver of every change. Changes that come together are one; a receiver that is slow sees the last.
+    fn watch(&self) -> watch::Receiver<Members>;
+
+    /// Returns the latest time, by the membership's clock, at which this node sent something that another is known to have
+    /// received; none if it never had to do with another, or if that cannot be told.
+    ///
+    /// A node that was paused or cut off finds here that too much time went by, even if old datagrams wait to be read.
+    fn contact(&self) -> Option<Tick>;
+
+    /// Asks discovery and its seeds who is there. Ends when somebody answered, or when there is nobody else to ask.
+    ///
+    /// May be called again; joining goes on by itself in any case.
+    ///
+    /// Errors: `Unavailable` (retryable) if nobody answered in time, or whatever discovery said.
+    async fn join(&self) -> Result<()>;
+
+    /// Tells everybody that this node is in another state.
+    fn set_state(&self, state: MemberState);
+
+    /// Tells everybody that this node is gone. It takes part no more.
+    ///
+    /// Errors: `Unavailable` if that could not be sent in time; the others will find out.
+    async fn leave(&self) -> Result<()>;
+}

@@ -12,6 +12,8 @@ mod member;
 pub mod membership;
 pub mod net;
 mod owner;
+#[allow(dead_code, unused_imports, reason = "what the engine calls peers by")]
+mod peer;
 mod placement;
 mod problems;
 mod reader;
@@ -20,7 +22,9 @@ mod stats;
 mod wire;
 
 pub use self::{
-    engine::{Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, Put},
+    engine::{
+        ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, Put,
+    },
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
     member::{
         Incarnation, MAX_MEMBERS, MAX_NODE_NAME, MAX_WEIGHT, MAX_ZONE, Member, MemberChange, MemberState, Members,

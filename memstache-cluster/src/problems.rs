@@ -1,6 +1,6 @@
 //! All that is wrong with settings, told at once.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use memstache_core::{Error, ErrorKind, MAX_TTL, Result};
 
@@ -12,11 +12,6 @@ impl Problems {
     /// Takes note of what a check says.
     pub(crate) fn note<T>(&mut self, checked: Result<T>) -> Option<T> {
         checked.map_err(|error| self.0.push(error.to_string())).ok()
-    }
-
-    /// Takes note of what is wrong within a part that has a name.
-    pub(crate) fn note_in<T>(&mut self, part: impl fmt::Display, checked: Result<T>) -> Option<T> {
-        checked.map_err(|error| self.0.push(format!("{part}: {error}"))).ok()
     }
 
     /// Takes note of a setting that is not as it should be.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use memstache_core::{Clock, Error, KeyspaceName, Result, SystemClock, observe::Recorder, resilience::BreakerConfig};
 
 use super::{
-    Engine,
+    ClusterConfig, Engine,
     node::{Node, Times},
     registry::Registry,
 };
@@ -13,7 +13,7 @@ use crate::{
     keyspace::{KeySpace, RateLimit, check_breaker},
     owner::Surroundings,
     problems::Problems,
-    reader::Cluster,
+    reader::{Cluster, Timing},
 };
 
 /// Builds an [`Engine`].
@@ -25,6 +25,7 @@ pub struct EngineBuilder {
     pub(super) keyspaces: Vec<KeySpace>,
     times: Times,
     around: Surroundings,
+    cluster: Option<ClusterConfig>,
 }
 
 impl EngineBuilder {
@@ -40,12 +41,19 @@ impl EngineBuilder {
                 event_capacity: 1024,
                 recorder: None,
             },
+            cluster: None,
         }
     }
 
     /// Adds a keyspace; no two have the same name. More can be [created](Engine::create_keyspace) later.
     pub fn keyspace(mut self, keyspace: KeySpace) -> Self {
         self.keyspaces.push(keyspace);
+        self
+    }
+
+    /// Lets the engine take part in a cluster. Default: it stands alone.
+    pub fn cluster(mut self, cluster: ClusterConfig) -> Self {
+        self.cluster = Some(cluster);
         self
     }
 
@@ -106,7 +114,10 @@ impl EngineBuilder {
 
     /// Builds the engine, which is to be [started](Engine::start). The error names everything that is wrong.
     pub fn build(self) -> Result<Engine> {
-        self.build_with(None)
+        let clock = &self.around.clock;
+        let me = |config: &ClusterConfig| Cluster::new(config.me.id, Arc::clone(clock), Timing::default());
+        let cluster = self.cluster.as_ref().map(me).map(Arc::new);
+        self.build_with(cluster)
     }
 
     /// Builds the engine of a node that asks others.
@@ -117,7 +128,7 @@ impl EngineBuilder {
         for keyspace in self.keyspaces {
             registry.create(keyspace)?;
         }
-        Ok(Engine::of(Node::new(registry, clock, self.times, cluster)))
+        Ok(Engine::of(Node::new(registry, clock, self.times, cluster, self.cluster)))
     }
 
     fn check(&self) -> Result<()> {
@@ -138,6 +149,9 @@ impl EngineBuilder {
         }
         if let Some(breaker) = self.around.breaker {
             problems.note(check_breaker(breaker));
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.check(&mut problems);
         }
         problems.finish()
     }

@@ -7,11 +7,16 @@ use super::{
     node::{Node, State, until},
     registry::Slot,
 };
+use crate::reader::warm;
 
 impl Engine {
     /// Starts the engine; it takes calls once this returns. One that runs is left as it is.
     ///
-    /// Errors: [`EngineError::Stopped`] for an engine that was stopped.
+    /// In a cluster it listens for peers, asks who is there, waits for the quorum, and becomes active. A start that fails has undone
+    /// what it began, and has left the membership.
+    ///
+    /// Errors: [`EngineError::Stopped`] for an engine that was stopped; [`EngineError::ClusterQuorum`] if there were not enough
+    /// members within the bootstrap timeout; [`Io`](ErrorKind::Io) if it cannot listen.
     ///
     /// # Cancellation
     /// A start that is dropped has not started; it can be repeated.
@@ -22,7 +27,12 @@ impl Engine {
             State::Running => Ok(()),
             State::Stopping | State::Stopped => Err(EngineError::Stopped.into()),
             State::New => {
+                if let Some(config) = &node.config {
+                    let joined = config.join(node).await?;
+                    *node.joined.lock() = Some(joined);
+                }
                 node.enter(State::Running);
+                warm(node);
                 Ok(())
             }
         }
@@ -30,6 +40,7 @@ impl Engine {
 
     /// Stops the engine: takes no more calls, waits for those under way within the shutdown timeout, and ends all events.
     ///
+    /// In a cluster it first gives up what it owns, has the new owners take what it holds within half of that time, and leaves.
     /// Everything is closed, whatever failed. One that was stopped is left as it is.
     ///
     /// Errors: [`Timeout`](ErrorKind::Timeout) if calls were still under way.
@@ -42,8 +53,13 @@ impl Engine {
         if node.state() == State::Stopped {
             return Ok(());
         }
-        node.enter(State::Stopping);
         let deadline = node.clock.now().after(node.times.shutdown);
+        let joined = node.joined.lock().take();
+        if let (Some(config), Some(joined)) = (&node.config, joined) {
+            // Before it takes no more calls: new owners ask for what it holds.
+            config.leave(node, joined, deadline).await;
+        }
+        node.enter(State::Stopping);
         let drained = until(&node.clock, deadline, node.under_way.none()).await;
         node.events.close();
         node.enter(State::Stopped);

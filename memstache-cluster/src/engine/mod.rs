@@ -1,6 +1,8 @@
 //! The engine: the handle that a service holds.
 
+mod bootstrap;
 mod builder;
+mod clustered;
 mod data;
 mod error;
 mod events;
@@ -17,6 +19,7 @@ use memstache_core::TenantId;
 
 pub use self::{
     builder::EngineBuilder,
+    clustered::ClusterConfig,
     error::EngineError,
     events::{EngineEvent, Events},
     put::Put,

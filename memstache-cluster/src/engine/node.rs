@@ -17,7 +17,8 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
-    EngineError,
+    ClusterConfig, EngineError,
+    bootstrap::Joined,
     events::EventBus,
     registry::{Registry, Slot},
 };
@@ -39,6 +40,10 @@ pub(crate) struct Node {
     pub(crate) under_way: UnderWay,
     /// The others, if there can be any.
     cluster: Option<Arc<Cluster>>,
+    /// How it comes into its cluster and leaves it.
+    pub(super) config: Option<ClusterConfig>,
+    /// Its part in the cluster, while it has one.
+    pub(super) joined: Mutex<Option<Joined>>,
     /// What runs beside the calls, until the node stops.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -62,7 +67,13 @@ pub(crate) enum State {
 }
 
 impl Node {
-    pub(super) fn new(registry: Registry, clock: Arc<dyn Clock>, times: Times, cluster: Option<Arc<Cluster>>) -> Self {
+    pub(super) fn new(
+        registry: Registry,
+        clock: Arc<dyn Clock>,
+        times: Times,
+        cluster: Option<Arc<Cluster>>,
+        config: Option<ClusterConfig>,
+    ) -> Self {
         Self {
             registry,
             events: EventBus::default(),
@@ -72,6 +83,8 @@ impl Node {
             lifecycle: tokio::sync::Mutex::new(()),
             under_way: UnderWay::default(),
             cluster,
+            config,
+            joined: Mutex::default(),
             tasks: Mutex::default(),
         }
     }

@@ -8,8 +8,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::stream::{self, StreamExt as _};
 use memstache_core::{
-    BoxFuture, Coherence, Error, Health, InvalidationStream, MemoryFuture, PartHealth, Request, Response, Result,
+    BoxFuture, Coherence, Error, Health, Invalidation, InvalidationStream, MemoryFuture, PartHealth, Request, Response,
+    Result,
 };
 use tower_service::Service;
 
@@ -65,9 +67,15 @@ impl Node {
     }
 }
 
+/// Of a node alone. In a cluster the line is told to be cut from the beginning: near caches above ask for each read.
 impl Coherence for EngineService {
     fn subscribe(&self) -> InvalidationStream {
-        self.slot.changes()
+        if self.node.is_alone() {
+            return self.slot.changes();
+        }
+        // Nobody tells this node yet what other owners change: a near cache above trusts nothing that it holds.
+        let lost = stream::iter([Invalidation::Lost]).chain(stream::pending());
+        InvalidationStream::new(lost)
     }
 }
 

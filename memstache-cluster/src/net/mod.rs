@@ -6,6 +6,8 @@
 #[cfg(any(test, feature = "test-util"))]
 mod memory;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
 
 use std::{fmt, io, net::SocketAddr};
@@ -16,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 #[cfg(any(test, feature = "test-util"))]
 pub use self::memory::{SimDatagrams, SimHost, SimNetwork, Traffic};
+#[cfg(feature = "tls")]
+pub use self::tls::{Pem, Tls, TlsConfig, Watching};
 pub use self::{tcp::Tcp, udp::Udp};
 
 /// Most bytes that a datagram holds.

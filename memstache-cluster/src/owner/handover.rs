@@ -78,9 +78,7 @@ async fn bring(cluster: &Cluster, local: &Local, open: Open, deadline: Tick) {
     let get = Get { items, on_miss: OnMiss::Lease, scope: Scope::default() };
     let Ok(found) = local.store.get(get).await else { return };
     let leased = open.into_iter().zip(found).filter_map(|((address, taking), found)| match found {
-        Ok(Lookup::Leased(lease)) => Some(((address, lease), taking)),
-        // A refresh is the business of who reads.
-        Ok(Lookup::Stale(_, Some(lease))) => Some(((address, lease), taking)),
+        Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease))) => Some(((address, lease), taking)),
         _ => None,
     });
     for group in by_owner(leased, cluster.clock.now()) {

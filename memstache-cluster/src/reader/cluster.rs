@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -44,7 +44,8 @@ pub(crate) struct Cluster {
     pub(crate) me: NodeId,
     pub(crate) timing: Timing,
     pub(crate) clock: Arc<dyn Clock>,
-    calls: Arc<dyn Calls>,
+    /// How others are reached, once the node has started.
+    calls: OnceLock<Arc<dyn Calls>>,
     view: ArcSwap<View>,
     /// Told after every change of the view.
     changed: watch::Sender<()>,
@@ -55,17 +56,22 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(me: NodeId, calls: Arc<dyn Calls>, clock: Arc<dyn Clock>, timing: Timing) -> Self {
+    pub(crate) fn new(me: NodeId, clock: Arc<dyn Clock>, timing: Timing) -> Self {
         Self {
             me,
             timing,
             heard: AtomicU64::new(clock.now().as_millis()),
             clock,
-            calls,
+            calls: OnceLock::new(),
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
         }
+    }
+
+    /// Says how others are reached; the first who says so is heard.
+    pub(crate) fn connect(&self, calls: Arc<dyn Calls>) {
+        let _ = self.calls.set(calls);
     }
 
     /// Returns who is there and who owns what, as it is seen now.
@@ -98,7 +104,10 @@ impl Cluster {
     /// Makes one call.
     pub(crate) async fn call(&self, to: &Member, call: Call, deadline: Tick) -> Result<Answer> {
         let epoch = self.view.load().table.epoch();
-        let answer = self.calls.call(to, call, CallContext::until(deadline).at_epoch(epoch)).await?;
+        let Some(calls) = self.calls.get() else {
+            return Err(Error::new(ErrorKind::Unavailable, "the node has not started").without_effect());
+        };
+        let answer = calls.call(to, call, CallContext::until(deadline).at_epoch(epoch)).await?;
         if !matches!(answer, Answer::WrongOwner { .. }) {
             self.heard();
         }

@@ -43,7 +43,9 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
     let locals = node.registry.all();
     if !new.is_empty() {
         // Before it is served: what is left of an earlier time may be outdated.
-        locals.iter().for_each(|local| drop(local.store.retain(|stored| !view.gained(&new, stored))));
+        for local in &locals {
+            local.store.retain(|stored| !view.gained(&new, stored));
+        }
     }
     cluster.adopt(Arc::clone(&view));
     let live = u32::try_from(view.table.nodes().len().max(1)).unwrap_or(u32::MAX);
@@ -59,6 +61,7 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
         node.spawn(take_over(Arc::downgrade(node), Arc::clone(&view), new));
     }
     node.spawn(let_go(Arc::downgrade(node), view));
+    super::warm::begin(node);
 }
 
 /// Tells the others that this node owns what it gained, before it answers for it.

@@ -117,6 +117,11 @@ impl Header {
         }
     }
 
+    /// How many bytes it takes, its frame's length included.
+    pub(crate) const fn len(&self) -> usize {
+        HEADER + if self.trace.is_some() { TRACE } else { 0 }
+    }
+
     /// What the header says of a call, in ticks of the reader's clock.
     pub(crate) fn context(&self, now: Tick) -> CallContext {
         let after = |left: u32| Tick::from_millis(now.as_millis().saturating_add(left.into()));

@@ -137,7 +137,8 @@ impl Nodes {
         for member in &members {
             let source = Counting::default();
             let line = Arc::new(Line { hub: Arc::clone(&hub), from: member.id });
-            let cluster = Cluster::new(member.id, line, Arc::new(clock.clone()), Timing::default());
+            let cluster = Cluster::new(member.id, Arc::new(clock.clone()), Timing::default());
+            cluster.connect(line);
             let builder = Engine::builder().clock(clock.clone()).keyspace(keyspace(&source).build().expect("good"));
             let engine = change(builder).build_with(Some(Arc::new(cluster))).expect("good settings");
             hub.nodes.lock().insert(member.id, Arc::downgrade(&engine.node));

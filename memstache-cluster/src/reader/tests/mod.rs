@@ -5,7 +5,7 @@ mod conformance;
 mod faults;
 mod hub;
 #[path = "../../../tests/engine/kit.rs"]
-#[allow(dead_code, reason = "shared with the tests beside the crate")]
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]
 mod kit;
 mod steady;
 mod tags;

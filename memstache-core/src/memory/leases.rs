@@ -118,6 +118,13 @@ impl Leases {
         self.take(at)
     }
 
+    /// Takes out the leases on keys that are not to be kept, as stores know them.
+    pub(crate) fn take_unless(&mut self, keep: impl Fn(&[u8]) -> bool) -> Vec<Standing> {
+        let gone = |at: &u32| self.slots.get(*at).is_some_and(|lease| !keep(lease.address.stored()));
+        let gone: Vec<u32> = (0..self.slots.end()).filter(gone).collect();
+        gone.into_iter().filter_map(|at| self.take(at)).collect()
+    }
+
     /// Waits for the end of the lease on a key.
     pub(crate) fn wait(&mut self, hash: Hashed, address: &Address) -> Option<Waiter> {
         let at = self.find(hash, address)?;

@@ -48,8 +48,38 @@ impl Lines {
     /// Invalidates a target; `tell` is called in the order of the sequences.
     pub(crate) fn invalidate(&self, target: &Target, tell: impl FnOnce(Sequence)) -> Sequence {
         let _order = self.order.lock();
-        let mut table = self.table.write();
         let sequence = self.current.load(Ordering::Relaxed) + 1;
+        self.write(target, sequence);
+        tell(Sequence(sequence));
+        Sequence(sequence)
+    }
+
+    /// Invalidates a target under a number that somebody else gives; the error is the current one, which is not below it.
+    pub(crate) fn invalidate_at(
+        &self,
+        target: &Target,
+        at: Sequence,
+        tell: impl FnOnce(Sequence),
+    ) -> Result<(), Sequence> {
+        let _order = self.order.lock();
+        let current = self.current.load(Ordering::Relaxed);
+        if at.0 <= current {
+            return Err(Sequence(current));
+        }
+        self.write(target, at.0);
+        tell(at);
+        Ok(())
+    }
+
+    /// Goes on from a later number, under which nothing was invalidated here.
+    pub(crate) fn raise(&self, to: u64) {
+        let _order = self.order.lock();
+        self.current.fetch_max(to, Ordering::Release);
+    }
+
+    /// Puts a record in; the caller keeps the order.
+    fn write(&self, target: &Target, sequence: u64) {
+        let mut table = self.table.write();
         table.note(target, sequence);
         // A reader that sees the new number waits for the table, and finds the record there.
         self.current.store(sequence, Ordering::Release);
@@ -57,8 +87,6 @@ impl Lines {
         if !matches!(target, Target::Tag(..)) {
             self.cleared.store(sequence, Ordering::Release);
         }
-        tell(Sequence(sequence));
-        Sequence(sequence)
     }
 
     /// Returns whether an invalidation hides an entry.

@@ -76,6 +76,7 @@ mod lines;
 mod plain;
 mod policy;
 mod read;
+mod retain;
 mod room;
 mod sequences;
 mod service;

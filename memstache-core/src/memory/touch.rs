@@ -135,10 +135,22 @@ impl<P: EvictionPolicy> Shared<P> {
     /// Hides everything that a target stands for.
     pub(super) fn invalidate_one(&self, target: &Target) -> Sequence {
         let sequence = self.lines.invalidate(target, |sequence| self.events.invalidated(target, sequence));
+        self.wake_superseded(target);
+        sequence
+    }
+
+    /// Hides what a target covers, under a number that somebody else gives.
+    pub(super) fn invalidate_at(&self, target: &Target, at: Sequence) -> Result<(), Sequence> {
+        self.lines.invalidate_at(target, at, |sequence| self.events.invalidated(target, sequence))?;
+        self.wake_superseded(target);
+        Ok(())
+    }
+
+    /// Wakes those who wait for leases that a clear supersedes.
+    fn wake_superseded(&self, target: &Target) {
         if !matches!(target, Target::Tag(..)) {
             self.clears.send_replace(());
         }
-        sequence
     }
 }
 

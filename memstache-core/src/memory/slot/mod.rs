@@ -28,10 +28,15 @@ use super::{
     key::Key,
 };
 #[cfg(feature = "near")]
-use crate::address::Address;
-#[cfg(feature = "near")]
 use crate::entry::Content;
-use crate::{accountant::Charge, address::Space, clock::Tick, entry::Tags, expiry, version::Sequence};
+use crate::{
+    accountant::Charge,
+    address::{Address, Space},
+    clock::Tick,
+    entry::Tags,
+    expiry,
+    version::Sequence,
+};
 
 /// Bytes that an entry takes beside its slot, its key, its value and its tags' text: links of the wheel and the policy,
 /// its part of the hash table at the worst load, and for its value's allocation a header and what an allocator rounds up.
@@ -131,12 +136,10 @@ impl Slot {
     }
 
     /// Returns the key by which it is known below, if that is not the plain one.
-    #[cfg(feature = "near")]
     pub(crate) fn blind(&self) -> Option<&Arc<[u8]>> {
         self.own()?.stored.as_ref()
     }
 
-    #[cfg(feature = "near")]
     pub(crate) fn address(&self) -> Address {
         Address::from_parts(&self.class.space, self.name(), self.blind().cloned())
     }

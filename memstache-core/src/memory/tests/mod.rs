@@ -7,6 +7,7 @@ mod fairness;
 mod leases;
 mod plain;
 mod policies;
+mod retain;
 mod sweeping;
 
 use std::time::Duration;

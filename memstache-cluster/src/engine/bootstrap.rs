@@ -1,0 +1,114 @@
+//! How a node comes into its cluster, and how it leaves.
+
+use std::sync::Arc;
+
+use memstache_core::{Error, ErrorKind, Result, Tick};
+use tokio::sync::watch;
+
+use super::{
+    EngineError,
+    clustered::ClusterConfig,
+    node::{Node, until},
+};
+use crate::{
+    member::{MemberState, Members},
+    owner::Served,
+    peer::{Peers, Server},
+    reader::{drain, follow},
+};
+
+/// A node's part in its cluster, while it takes part.
+pub(super) struct Joined {
+    server: Server,
+    peers: Peers,
+}
+
+impl ClusterConfig {
+    /// Listens, joins, waits for the quorum, and becomes active; what was begun is undone if that fails.
+    pub(super) async fn join(&self, node: &Arc<Node>) -> Result<Joined> {
+        let clock = &node.clock;
+        let give_up = self.give_up(clock);
+        let joined = self.open(node, give_up).await?;
+        let ready = async {
+            self.find(node).await;
+            self.wait_for_quorum(self.membership.watch()).await
+        };
+        match until(clock, give_up, ready).await {
+            Some(Ok(())) => {
+                node.spawn(follow(Arc::downgrade(node), self.membership.watch()));
+                node.spawn(forget_gone(joined.peers.clone(), self.membership.watch()));
+                self.membership.set_state(MemberState::Active);
+                Ok(joined)
+            }
+            Some(Err(error)) => Err(self.undo(joined, clock.now(), error).await),
+            None => Err(self.undo(joined, clock.now(), EngineError::ClusterQuorum.into()).await),
+        }
+    }
+
+    async fn open(&self, node: &Arc<Node>, give_up: Tick) -> Result<Joined> {
+        let clock = Arc::clone(&node.clock);
+        let bound = until(&clock, give_up, self.transport.bind(self.bind)).await;
+        let listener = bound.ok_or_else(|| Error::new(ErrorKind::Timeout, "no listener in time"))??;
+        let local = self.local()?;
+        let peers = Peers::new(Arc::clone(&self.transport), local.clone(), Self::peers(), Arc::clone(&clock))?;
+        if let Some(cluster) = node.cluster() {
+            cluster.connect(Arc::new(peers.clone()));
+        }
+        let served = Arc::new(Served(Arc::downgrade(node)));
+        let server = Server::start(listener, local, served, Self::peers(), clock)?;
+        Ok(Joined { server, peers })
+    }
+
+    /// Asks who is there, some times.
+    async fn find(&self, node: &Node) {
+        for attempt in 1..=self.max_join_attempts {
+            match self.membership.join().await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::debug!(kind = error.kind().as_str(), attempt, "nobody answered who is there");
+                }
+            }
+            if attempt < self.max_join_attempts {
+                node.clock.sleep_until(node.clock.now().after(self.join_retry_interval)).await;
+            }
+        }
+        tracing::warn!(attempts = self.max_join_attempts, "nobody answered who is there; the node goes on alone");
+    }
+
+    async fn wait_for_quorum(&self, mut members: watch::Receiver<Members>) -> Result<()> {
+        let enough = |members: &Members| members.len() >= self.minimum_peers_quorum;
+        members.wait_for(enough).await.map(drop).map_err(|_| EngineError::Stopped.into())
+    }
+
+    async fn undo(&self, joined: Joined, now: Tick, error: Error) -> Error {
+        joined.peers.close();
+        joined.server.stop(now).await;
+        // The error that there was before says more.
+        let _ = self.membership.leave().await;
+        error
+    }
+
+    /// Gives up what the node owns, hands it over within half of the time, and leaves. Everything is closed, whatever fails.
+    pub(super) async fn leave(&self, node: &Arc<Node>, joined: Joined, deadline: Tick) {
+        let clock = &node.clock;
+        self.membership.set_state(MemberState::Draining);
+        let now = clock.now();
+        let half = now.after(deadline.since(now) / 2);
+        if until(clock, half, drain(node, half)).await.is_none() {
+            tracing::debug!("not all that the node held was handed over in time");
+        }
+        if let Some(Err(error)) = until(clock, deadline, self.membership.leave()).await {
+            tracing::debug!(kind = error.kind().as_str(), "not everybody was told that the node leaves");
+        }
+        joined.server.stop(deadline).await;
+        joined.peers.close();
+    }
+}
+
+/// Ends the connections to members that left.
+async fn forget_gone(peers: Peers, mut members: watch::Receiver<Members>) {
+    while members.changed().await.is_ok() {
+        let now = members.borrow_and_update().clone();
+        peers.retain(|id| now.contains(id));
+    }
+}

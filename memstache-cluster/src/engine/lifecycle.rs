@@ -1,0 +1,111 @@
+//! Starting and stopping.
+
+use memstache_core::{Error, ErrorKind, HealthReport, PartHealth, Result};
+
+use super::{
+    Engine, EngineError, Events,
+    node::{Node, State, until},
+    registry::Slot,
+};
+use crate::reader::warm;
+
+impl Engine {
+    /// Starts the engine; it takes calls once this returns. One that runs is left as it is.
+    ///
+    /// In a cluster it listens for peers, asks who is there, waits for the quorum, and becomes active. A start that fails has undone
+    /// what it began, and has left the membership.
+    ///
+    /// Errors: [`EngineError::Stopped`] for an engine that was stopped; [`EngineError::ClusterQuorum`] if there were not enough
+    /// members within the bootstrap timeout; [`Io`](ErrorKind::Io) if it cannot listen.
+    ///
+    /// # Cancellation
+    /// A start that is dropped has not started; it can be repeated.
+    pub async fn start(&self) -> Result<()> {
+        let node = &self.node;
+        let _alone = node.lifecycle.lock().await;
+        match node.state() {
+            State::Running => Ok(()),
+            State::Stopping | State::Stopped => Err(EngineError::Stopped.into()),
+            State::New => {
+                if let Some(config) = &node.config {
+                    let joined = config.join(node).await?;
+                    *node.joined.lock() = Some(joined);
+                }
+                node.enter(State::Running);
+                warm(node);
+                Ok(())
+            }
+        }
+    }
+
+    /// Stops the engine: takes no more calls, waits for those under way within the shutdown timeout, and ends all events.
+    ///
+    /// In a cluster it first gives up what it owns, has the new owners take what it holds within half of that time, and leaves.
+    /// Everything is closed, whatever failed. One that was stopped is left as it is.
+    ///
+    /// Errors: [`Timeout`](ErrorKind::Timeout) if calls were still under way.
+    ///
+    /// # Cancellation
+    /// A stop that is dropped has stopped taking calls; it can be repeated.
+    pub async fn stop(&self) -> Result<()> {
+        let node = &self.node;
+        let _alone = node.lifecycle.lock().await;
+        if node.state() == State::Stopped {
+            return Ok(());
+        }
+        let deadline = node.clock.now().after(node.times.shutdown);
+        let joined = node.joined.lock().take();
+        if let (Some(config), Some(joined)) = (&node.config, joined) {
+            // Before it takes no more calls: new owners ask for what it holds.
+            config.leave(node, joined, deadline).await;
+        }
+        node.enter(State::Stopping);
+        let drained = until(&node.clock, deadline, node.under_way.none()).await;
+        node.events.close();
+        node.enter(State::Stopped);
+        node.end_tasks();
+        drained.ok_or_else(|| Error::new(ErrorKind::Timeout, "calls were still under way when the engine stopped"))
+    }
+
+    /// Returns what happens in the cluster from now on, after the members that are there now.
+    ///
+    /// ```
+    /// # use memstache_cluster::Engine;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> memstache_core::Result<()> {
+    /// let engine = Engine::builder().build()?;
+    /// let mut events = engine.events();
+    /// engine.stop().await?;
+    /// assert_eq!(events.next().await, None);
+    /// # Ok(()) }
+    /// ```
+    pub fn events(&self) -> Events {
+        self.node.events.subscribe(|| self.node.peers())
+    }
+
+    /// Says how the engine and the parts of its keyspaces are.
+    pub fn health(&self) -> HealthReport {
+        let node = &self.node;
+        let engine = PartHealth::healthy("engine").with("keyspaces", node.registry.all().len());
+        let engine = match node.state() {
+            State::Running => engine,
+            State::New => engine.down("the engine was not started"),
+            State::Stopping | State::Stopped => engine.down("the engine was stopped"),
+        };
+        let parts = node.registry.all().into_iter().flat_map(|local| local.health());
+        std::iter::once(engine).chain(parts).collect()
+    }
+}
+
+impl Node {
+    /// Says how one keyspace is: as its worst part.
+    pub(super) fn health_of(&self, slot: &Slot) -> PartHealth {
+        let part = PartHealth::healthy("engine");
+        if let Err(error) = self.ready() {
+            return part.down(error.to_string());
+        }
+        match slot.current() {
+            Err(error) => part.down(error.to_string()),
+            Ok(local) => local.health().into_iter().max_by_key(|part| part.condition).unwrap_or(part),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Invalidations of tags, spaces and tenants, numbered by their home.
+//!
+//! The home of a space is the owner of the partition that its key falls into. It gives each invalidation a number above all that
+//! any member knows, and acknowledges it once every member has hidden what is older. A member that knows a higher number refuses
+//! with it, and the round is repeated above that: so a home that is new, or two homes at once, come to the same order. All that
+//! wait for one keyspace share a round.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use memstache_core::{Error, ErrorKind, Invalidated, KeyspaceName, OneOrMany, Result, Sequence, Target, Tick};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::Local;
+use crate::{
+    engine::{Node, Slot, cut_off, until},
+    reader::Cluster,
+    wire::{Answer, Call},
+};
+
+/// Most invalidations that wait for the next round of a keyspace.
+const MOST_WAITING: usize = 65_536;
+/// Most invalidations of one round.
+const MOST_AT_ONCE: usize = 1024;
+/// For how many milliseconds a home rests at most that was refused for the first time; it doubles, six times.
+const SHORTEST_REST: u64 = 8;
+/// How long a member has to confirm, before it is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a home waits before it asks a member again that did not confirm.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// The rounds of a node's keyspaces.
+#[derive(Default)]
+pub(crate) struct Rounds(Mutex<HashMap<KeyspaceName, Queue>>);
+
+/// What waits for the next round of one keyspace; there is an entry while there are rounds.
+type Queue = Vec<(Target, oneshot::Sender<Result<Sequence>>)>;
+
+impl Rounds {
+    /// Invalidates targets that this node is the home of.
+    ///
+    /// # Cancellation
+    /// A round that was begun goes on.
+    pub(crate) async fn invalidate(
+        &self,
+        node: &Arc<Node>,
+        slot: &Arc<Slot>,
+        targets: &OneOrMany<Target>,
+        deadline: Tick,
+    ) -> Invalidated {
+        let waits: Vec<_> = targets.iter().map(|target| self.enqueue(node, slot, target.clone())).collect();
+        let wait = |wait: Result<oneshot::Receiver<_>>| async {
+            // Its sender is dropped with the node.
+            let ended = until(&node.clock, deadline, wait?).await;
+            ended.and_then(Result::ok).unwrap_or_else(|| Err(cut_off(false)))
+        };
+        join_all(waits.into_iter().map(wait)).await.into_iter().collect()
+    }
+
+    fn enqueue(
+        &self,
+        node: &Arc<Node>,
+        slot: &Arc<Slot>,
+        target: Target,
+    ) -> Result<oneshot::Receiver<Result<Sequence>>> {
+        let (ended, wait) = oneshot::channel();
+        let mut queues = self.0.lock();
+        let begins = !queues.contains_key(&slot.name);
+        let queue = queues.entry(slot.name.clone()).or_default();
+        if queue.len() >= MOST_WAITING {
+            let full = Error::new(ErrorKind::Overloaded, "too many invalidations wait for their turn");
+            return Err(full.without_effect());
+        }
+        queue.push((target, ended));
+        drop(queues);
+        if begins {
+            node.spawn(run(Arc::downgrade(node), Arc::clone(slot)));
+        }
+        Ok(wait)
+    }
+
+    /// Takes what waits; without any, there are no more rounds.
+    fn next(&self, keyspace: &KeyspaceName) -> Option<Queue> {
+        let mut queues = self.0.lock();
+        let queue = queues.get_mut(keyspace)?;
+        if queue.is_empty() {
+            queues.remove(keyspace);
+            return None;
+        }
+        let rest = queue.split_off(queue.len().min(MOST_AT_ONCE));
+        Some(std::mem::replace(queue, rest))
+    }
+}
+
+impl fmt::Debug for Rounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rounds").field("keyspaces", &self.0.lock().len()).finish()
+    }
+}
+
+/// Runs rounds until nothing waits.
+async fn run(node: Weak<Node>, slot: Arc<Slot>) {
+    while let Some(node) = node.upgrade() {
+        let Some(cluster) = node.cluster() else { return };
+        let Some(waiting) = cluster.rounds.next(&slot.name) else { return };
+        let (targets, ended): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        let numbers = match slot.current() {
+            Ok(local) => round(&node, cluster, &local, &targets).await,
+            Err(error) => Err(error),
+        };
+        for (place, ended) in ended.into_iter().enumerate() {
+            let number = numbers.as_ref().map(|first| Sequence(first.0 + place as u64)).map_err(Clone::clone);
+            // An error means that the caller left.
+            let _ = ended.send(number);
+        }
+    }
+}
+
+/// Spreads targets under numbers that follow each other; returns the first.
+async fn round(node: &Node, cluster: &Cluster, local: &Local, targets: &[Target]) -> Result<Sequence> {
+    let give_up = cluster.clock.now().after(node.times.write);
+    let (mut highest, mut tries) = (local.sequence(), 0);
+    loop {
+        let first = Sequence(highest.max(local.sequence()).0 + 1);
+        let numbers = (first.0..).map(Sequence);
+        let items: Vec<(Target, Sequence)> = targets.iter().cloned().zip(numbers).collect();
+        highest = Sequence(first.0 + targets.len() as u64 - 1);
+        if let Err(current) = local.hide(&items) {
+            highest = highest.max(current);
+            continue;
+        }
+        let view = cluster.view();
+        let limit = give_up.min(cluster.clock.now().after(PATIENCE));
+        let tells = view.others().map(|member| {
+            let call = Call::Spread { keyspace: local.spec.name().clone(), items: items.clone() };
+            let told = until(&cluster.clock, limit, cluster.call(member, call, limit));
+            async move { (member, told.await) }
+        });
+        let (mut unheard, mut refused) = (false, false);
+        for (member, told) in join_all(tells).await {
+            match told {
+                Some(Ok(Answer::Done | Answer::NoKeyspace)) => {}
+                Some(Ok(Answer::Sequences(sequences))) => {
+                    refused = true;
+                    highest = sequences.into_iter().fold(highest, Ord::max);
+                }
+                // One that was declared dead meanwhile has forgotten all when it comes back.
+                _ => unheard |= cluster.view().members.get(member.id) == Some(member),
+            }
+        }
+        if !unheard && !refused {
+            return Ok(first);
+        }
+        let now = cluster.clock.now();
+        if now >= give_up {
+            return Err(cut_off(false));
+        }
+        if refused {
+            // Two homes that go on at once could outbid each other for ever: each waits for a while of its own.
+            let most = SHORTEST_REST << tries.min(6);
+            let rest = Duration::from_millis(fastrand::u64(1..=most));
+            cluster.clock.sleep_until(now.after(rest).min(give_up)).await;
+            tries += 1;
+        }
+        if unheard {
+            cluster.clock.sleep_until(now.after(AGAIN).min(give_up)).await;
+        }
+    }
+}
+
+impl Local {
+    /// Hides what targets cover, under the numbers that their home gave; the error is the current number, if that is higher.
+    pub(super) fn hide(&self, items: &[(Target, Sequence)]) -> Result<(), Sequence> {
+        let mut current = None;
+        for (target, sequence) in items {
+            if let Err(higher) = self.store.invalidate_at(target, *sequence) {
+                current = current.max(Some(higher));
+            }
+        }
+        current.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,202 @@
+//! One keyspace on one node: its store, and how it is loaded.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use memstache_core::{
+    AnyPolicy, Cache, Clock, Coalesce, ErasedService, KeyspaceName, MemoryStore, PartHealth, Request, Response, Result,
+    Space, TenantId, Tenanted,
+    observe::Recorder,
+    resilience::{BreakerConfig, CircuitBreaker},
+};
+use tower_service::Service as _;
+
+use super::{guard::Guard, octets::Plain};
+use crate::{
+    keyspace::{Key, KeySpace, RateLimit},
+    stats::{Counters, KeySpaceStats},
+};
+
+/// Numbers the stores of a process.
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// What every keyspace of a node is given.
+pub(crate) struct Surroundings {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) breaker: Option<BreakerConfig>,
+    pub(crate) event_capacity: usize,
+    pub(crate) recorder: Option<Arc<dyn Fn(&KeyspaceName) -> Arc<dyn Recorder> + Send + Sync>>,
+}
+
+/// One keyspace on one node.
+///
+/// Its memory store is the authority for the keys that the node owns.
+pub(crate) struct Local {
+    pub(crate) spec: KeySpace,
+    pub(crate) store: MemoryStore<AnyPolicy>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The same for keyspaces that share their store, one after the other.
+    pub(crate) generation: u64,
+    pub(super) loads: Option<Loads>,
+}
+
+/// How a keyspace with a source is loaded.
+pub(super) struct Loads {
+    /// The store with the keyspace's layers over it.
+    pub(super) service: ErasedService,
+    pub(super) cache: Cache<Plain, Tenanted>,
+    pub(super) guard: Arc<Guard>,
+    pub(super) breaker: Option<CircuitBreaker>,
+    /// Loads of keys that others own.
+    pub(super) apart: Coalesce<Key, Result<Option<Bytes>>>,
+}
+
+impl Local {
+    /// Makes a keyspace; of the one before it, what is held is kept if the settings allow it, and what was counted.
+    pub(crate) fn new(spec: KeySpace, around: &Surroundings, old: Option<&Self>) -> Result<Self> {
+        let kept = old.filter(|old| spec.keeps_entries_of(&old.spec));
+        let store = match kept {
+            Some(old) => old.store.clone(),
+            None => MemoryStore::builder()
+                .max_bytes(spec.max_bytes())
+                .policy_kind(spec.0.policy)
+                .event_capacity(around.event_capacity)
+                .clock(Arc::clone(&around.clock))
+                .build()?,
+        };
+        let counters = old.map_or_else(Arc::default, |old| Arc::clone(&old.counters));
+        let generation = kept.map_or_else(|| GENERATIONS.fetch_add(1, Relaxed), |old| old.generation);
+        let loads = Loads::new(&spec, &store, &counters, around)?;
+        Ok(Self { spec, store, counters, clock: Arc::clone(&around.clock), generation, loads })
+    }
+
+    pub(crate) fn has_source(&self) -> bool {
+        self.loads.is_some()
+    }
+
+    /// Divides what protects the source by so many live members.
+    pub(crate) fn shared_by(&self, members: u32) {
+        if let Some(loads) = &self.loads {
+            loads.guard.shared_by(members);
+        }
+    }
+
+    /// Runs a request on the keyspace's stack. Reads of a keyspace with a source are read through it.
+    pub(crate) async fn run(&self, request: Request) -> Result<Response> {
+        match (&self.loads, request) {
+            (None, request) => self.store.clone().call(request).await,
+            (Some(_), Request::Get(op)) => Ok(Response::Found(self.read_through(op).await)),
+            (Some(loads), request) => loads.service.dispatch(request).await,
+        }
+    }
+
+    /// Returns what was counted and what is held.
+    pub(crate) fn stats(&self) -> KeySpaceStats {
+        let (held, counted) = (self.store.stats(), self.counters.snapshot());
+        let stats = KeySpaceStats { main_bytes: held.bytes as u64, main_entries: held.entries as u64, ..counted };
+        if self.has_source() {
+            return stats;
+        }
+        // Without a source, each read is one of the store, which counts them.
+        let hits = held.hits + held.stale + held.negative;
+        KeySpaceStats { gets: counted.gets + hits + held.misses, cache_hits: counted.cache_hits + hits, ..stats }
+    }
+
+    /// Says how the keyspace's parts are.
+    pub(crate) fn health(&self) -> Vec<PartHealth> {
+        use memstache_core::Health as _;
+        let mut parts = vec![self.store.health()];
+        if let Some(loads) = &self.loads {
+            parts.extend(loads.breaker.as_ref().map(|breaker| breaker.health()));
+            parts.extend(loads.cache.health().parts);
+        }
+        for part in &mut parts {
+            part.part = format!("{}: {}", self.spec.name().as_str(), part.part).into();
+        }
+        parts
+    }
+
+    /// Returns how long a read may take, unless the engine's is to be used.
+    pub(crate) fn read_timeout(&self) -> Option<Duration> {
+        self.spec.0.read_timeout
+    }
+
+    /// Returns how long a write may take, unless the engine's is to be used.
+    pub(crate) fn write_timeout(&self) -> Option<Duration> {
+        self.spec.0.write_timeout
+    }
+}
+
+impl Loads {
+    fn new(
+        spec: &KeySpace,
+        store: &MemoryStore<AnyPolicy>,
+        counters: &Arc<Counters>,
+        around: &Surroundings,
+    ) -> Result<Option<Self>> {
+        let settings = &spec.0;
+        let Some(source) = &settings.source else { return Ok(None) };
+        let clock = Arc::clone(&around.clock);
+        let service = match &settings.layers {
+            Some(layers) => layers(store.clone()),
+            None => ErasedService::new(store.clone()),
+        };
+        let limit = settings.rate_limit.or(around.rate_limit);
+        let guard =
+            Guard::new(Arc::clone(source), Arc::clone(settings), limit, Arc::clone(counters), Arc::clone(&clock))?;
+        let breaker = settings.breaker.or(around.breaker).map(CircuitBreaker::new).transpose()?;
+        let breaker = breaker.map(|breaker| breaker.with_clock(Arc::clone(&clock)));
+        let mut builder = Cache::builder(service.clone())
+            .keyspace(settings.name.as_str())
+            .format(Plain(settings.format))
+            .clock(clock)
+            .load_timeout(settings.load_timeout)
+            .stale_for(settings.stale_for)
+            .max_loads(settings.max_loads);
+        if let Some(ttl) = settings.default_ttl {
+            builder = builder.ttl(ttl);
+        }
+        if let Some(ttl) = settings.negative_ttl {
+            builder = builder.negative_ttl(ttl);
+        }
+        if let Some(fraction) = settings.refresh_ahead {
+            builder = builder.refresh_ahead(fraction);
+        }
+        if let Some(beta) = settings.early_refresh {
+            builder = builder.early_refresh(beta);
+        }
+        if let Some(breaker) = &breaker {
+            builder = builder.source_breaker(breaker);
+        }
+        if let Some(recorder) = &around.recorder {
+            builder = builder.recorder(recorder(&settings.name));
+        }
+        let cache = builder.build_tenanted()?;
+        Ok(Some(Self { service, cache, guard: Arc::new(guard), breaker, apart: Coalesce::new() }))
+    }
+
+    /// Returns the handle on a space.
+    pub(super) fn handle(&self, space: &Space) -> Result<Cache<Plain>> {
+        let keyspace = KeyspaceName::new(space.keyspace())?;
+        let cache = self.cache.with_keyspace(&keyspace);
+        Ok(match space.tenant() {
+            Some(tenant) => cache.for_tenant(&TenantId::new(tenant)?),
+            None => cache.shared(),
+        })
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").field("spec", &self.spec).field("store", &self.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! What a node answers its peers.
+
+use std::sync::{Arc, Weak};
+
+use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Tick};
+
+use super::{Refused, run_owned};
+use crate::{
+    engine::{EngineError, Node, Slot},
+    reader::Cluster,
+    stats::count,
+    wire::{Answer, Call, CallContext, Fetched, Handler, Origin, PeerInfo},
+};
+
+/// Answers the calls of peers for a node, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Served(pub(crate) Weak<Node>);
+
+impl Handler for Served {
+    fn handle(&self, _: &Arc<PeerInfo>, call: Call, context: CallContext) -> BoxFuture<'static, Answer> {
+        let node = self.0.upgrade();
+        Box::pin(async move {
+            let Some(node) = node else { return Answer::Failed(EngineError::Stopped.into()) };
+            match node.serve(call, context).await {
+                Ok(answer) => answer,
+                Err(Refused::WrongOwner) => {
+                    let epoch = node.cluster().map_or(0, |cluster| cluster.view().table.epoch());
+                    Answer::WrongOwner { epoch }
+                }
+                Err(Refused::Failed(error)) if is_no_keyspace(&error) => Answer::NoKeyspace,
+                Err(Refused::Failed(error)) => Answer::Failed(error),
+            }
+        })
+    }
+}
+
+fn is_no_keyspace(error: &memstache_core::Error) -> bool {
+    error.find_source::<EngineError>() == Some(&EngineError::KeyspaceNotFound)
+}
+
+impl Node {
+    /// Answers one call of a peer.
+    async fn serve(self: &Arc<Self>, call: Call, context: CallContext) -> Result<Answer, Refused> {
+        let _under_way = self.under_way.begin();
+        self.ready()?;
+        let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
+        if context.epoch == cluster.view().table.epoch() {
+            cluster.heard();
+        }
+        let deadline = context.deadline.unwrap_or_else(|| self.clock.now().after(self.times.read));
+        let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
+        match call {
+            Call::Ping => Ok(Answer::Done),
+            Call::Run { keyspace, request } => {
+                let response = self.run_for_peer(cluster, &slot(&keyspace)?, request, deadline).await?;
+                Ok(Answer::Ran { response, hot: Vec::new() })
+            }
+            Call::Fetch { keyspace, items, consistency, max_staleness } => {
+                let scope = Scope { deadline: Some(deadline), consistency, max_staleness, ..Scope::default() };
+                let get = Get { items: items.map(GetItem::from), on_miss: OnMiss::Report, scope };
+                match self.run_for_peer(cluster, &slot(&keyspace)?, get.into(), deadline).await? {
+                    Response::Found(items) => {
+                        let fetched = |lookup| Fetched { lookup, origin: Origin::Held, hot: None };
+                        Ok(Answer::Fetched(items.map(|found| found.map(fetched))))
+                    }
+                    response => Ok(Answer::Ran { response, hot: Vec::new() }),
+                }
+            }
+            Call::Peek { keyspace, items } => Ok(Answer::Peeked(slot(&keyspace)?.current()?.peek(items).await)),
+            Call::Revoke { keyspace, items } => {
+                slot(&keyspace)?.current()?.drop_held(items).await;
+                Ok(Answer::Done)
+            }
+            Call::Spread { keyspace, items } => Ok(match slot(&keyspace)?.current()?.hide(&items) {
+                Ok(()) => Answer::Done,
+                Err(current) => Answer::Sequences(vec![current]),
+            }),
+            Call::Sequences { keyspace, spaces } => {
+                let current = slot(&keyspace)?.current()?.sequence();
+                Ok(Answer::Sequences(vec![current; spaces.len()]))
+            }
+            Call::TakeOver { epoch } => {
+                let view = cluster.view();
+                if view.table.epoch() != epoch {
+                    return Err(Refused::WrongOwner);
+                }
+                view.settled().await;
+                Ok(Answer::Done)
+            }
+            other => Ok(Answer::Failed(unsupported(&other))),
+        }
+    }
+
+    /// Runs a peer's request for keys that this node owns.
+    async fn run_for_peer(
+        self: &Arc<Self>,
+        cluster: &Arc<Cluster>,
+        slot: &Arc<Slot>,
+        mut request: Request,
+        deadline: Tick,
+    ) -> Result<Response, Refused> {
+        let local = slot.current()?;
+        if matches!(request, Request::Get(_)) {
+            count(&local.counters.server_requests, request.len());
+        }
+        request.scope_mut().deadline = Some(deadline);
+        run_owned(self, cluster, slot, request, deadline).await
+    }
+}
+
+fn unsupported(call: &Call) -> memstache_core::Error {
+    memstache_core::Error::new(
+        memstache_core::ErrorKind::Unsupported,
+        format!("this node does not answer {} calls", call.name()),
+    )
+}

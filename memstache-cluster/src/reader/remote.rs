@@ -1,0 +1,57 @@
+//! One part of a request, asked of its owner.
+
+use memstache_core::{Error, ErrorKind, Get, Request, Response, Result, Tick};
+
+use super::Cluster;
+use crate::{
+    engine::cut_off,
+    member::Member,
+    owner::{Local, Refused},
+    wire::{Answer, Call},
+};
+
+/// The tenths of the time left that a peer has, where there is a source to fall back to.
+const PEERS_TENTHS: u32 = 6;
+
+/// Asks the owner; one hop, and no further.
+pub(super) async fn run(
+    cluster: &Cluster,
+    local: &Local,
+    owner: &Member,
+    request: Request,
+    deadline: Tick,
+) -> Result<Response, Refused> {
+    let now = cluster.clock.now();
+    let reads = request.is_read();
+    let falls_back = local.has_source() && matches!(request, Request::Get(_));
+    let until = if falls_back { now.after(deadline.since(now) * PEERS_TENTHS / 10) } else { deadline };
+    let call = call(local, request);
+    let answer = crate::engine::until(&cluster.clock, until, cluster.call(owner, call, until)).await;
+    match answer.unwrap_or_else(|| Err(cut_off(reads))) {
+        Ok(Answer::Ran { response, .. }) => Ok(response),
+        Ok(Answer::Fetched(items)) => Ok(Response::Found(items.map(|fetched| fetched.map(|fetched| fetched.lookup)))),
+        Ok(Answer::WrongOwner { .. }) => Err(Refused::WrongOwner),
+        Ok(Answer::NoKeyspace) => Err(Refused::Failed(no_keyspace())),
+        Ok(Answer::Failed(error)) | Err(error) => Err(Refused::Failed(error)),
+        Ok(_) => Err(Refused::Failed(Error::new(ErrorKind::Protocol, "a peer answered something else"))),
+    }
+}
+
+/// What is asked: a plain read of a keyspace with a source is a fetch.
+fn call(local: &Local, request: Request) -> Call {
+    let keyspace = local.spec.name().clone();
+    match request {
+        Request::Get(Get { items, scope, .. })
+            if local.has_source() && items.iter().all(|item| item.unless.is_none()) =>
+        {
+            let items = items.map(|item| item.address);
+            Call::Fetch { keyspace, items, consistency: scope.consistency, max_staleness: scope.max_staleness }
+        }
+        request => Call::Run { keyspace, request },
+    }
+}
+
+/// The owner was not told of the keyspace yet, or not any more.
+fn no_keyspace() -> Error {
+    Error::new(ErrorKind::Unavailable, "the owner of the key does not know the keyspace").without_effect()
+}

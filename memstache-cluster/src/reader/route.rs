@@ -1,0 +1,130 @@
+//! One request of a caller of this node: to whom it goes, and what is answered.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use memstache_core::{Error, ErrorKind, Request, Response, Result, Tick};
+
+use super::{
+    Cluster, View,
+    split::{Kind, Part, join, split},
+};
+use crate::{
+    engine::{Node, Slot},
+    owner::{Local, Refused},
+    stats::count,
+};
+
+/// How often a part is sent to whom this node takes for its owner.
+const ATTEMPTS: usize = 2;
+/// How long a node waits for another view when an owner says that it is none.
+const VIEW_PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs a request of a caller of this node: each part by its owner, all at once, one hop away.
+pub(crate) async fn run(
+    node: &Arc<Node>,
+    cluster: &Arc<Cluster>,
+    slot: &Arc<Slot>,
+    request: Request,
+    deadline: Tick,
+) -> Result<Response> {
+    let (Some(kind), whole) = (Kind::of(&request), request.len()) else { return Err(unknown()) };
+    let local = slot.current()?;
+    let mut open = vec![Part { owner: None, places: (0..whole).collect(), request }];
+    let mut answers: Vec<(Vec<usize>, Result<Response>)> = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        let view = cluster.view();
+        let parts: Vec<Part> = open.drain(..).flat_map(|part| again(part, &view)).collect();
+        let runs = parts.into_iter().map(|part| async {
+            let answer = run_part(node, cluster, slot, &local, &view, &part, deadline).await;
+            (part, answer)
+        });
+        let mut refused = Vec::new();
+        for (part, answer) in join_all(runs).await {
+            match answer {
+                Ok(response) => answers.push((part.places, Ok(response))),
+                Err(Refused::WrongOwner) => refused.push(part),
+                Err(Refused::Failed(error)) => answers.push(settle(&local, part, error, deadline).await),
+            }
+        }
+        open = refused;
+        if open.is_empty() {
+            break;
+        }
+        if attempt + 1 < ATTEMPTS {
+            cluster.another_view(&view, VIEW_PAUSE).await;
+        }
+    }
+    for part in open {
+        answers.push(settle(&local, part, disagreeing(), deadline).await);
+    }
+    if let [(places, _)] = answers.as_slice()
+        && places.len() == whole
+    {
+        return answers.pop().map_or_else(|| Err(unknown()), |(_, answer)| answer);
+    }
+    Ok(join(kind, whole, answers))
+}
+
+/// Takes a part apart anew, by the view that is seen now.
+fn again(part: Part, view: &View) -> Vec<Part> {
+    let places = part.places;
+    let mut parts = split(part.request, view);
+    for part in &mut parts {
+        part.places.iter_mut().for_each(|place| *place = places[*place]);
+    }
+    parts
+}
+
+async fn run_part(
+    node: &Arc<Node>,
+    cluster: &Arc<Cluster>,
+    slot: &Arc<Slot>,
+    local: &Local,
+    view: &View,
+    part: &Part,
+    deadline: Tick,
+) -> Result<Response, Refused> {
+    match part.owner {
+        None => Err(Refused::WrongOwner),
+        Some(owner) if owner == cluster.me => {
+            crate::owner::run_owned(node, cluster, slot, part.request.clone(), deadline).await
+        }
+        Some(owner) => {
+            let member = view.members.get(owner).ok_or(Refused::WrongOwner)?;
+            let answer = super::remote::run(cluster, local, member, part.request.clone(), deadline).await;
+            let counter = match &answer {
+                Ok(_) => &local.counters.peer_loads,
+                Err(_) => &local.counters.peer_errors,
+            };
+            if matches!(part.request, Request::Get(_)) {
+                count(&local.counters.gets, part.places.len());
+                count(counter, part.places.len());
+            }
+            answer
+        }
+    }
+}
+
+/// Answers a part whose owner does not: from the source if there is one, for what is read.
+async fn settle(local: &Local, part: Part, error: Error, deadline: Tick) -> (Vec<usize>, Result<Response>) {
+    let answer = match part.request {
+        Request::Get(op) if local.has_source() && is_out_of_reach(&error) => {
+            Ok(Response::Found(local.fall_back(op, deadline).await))
+        }
+        _ => Err(error),
+    };
+    (part.places, answer)
+}
+
+fn is_out_of_reach(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Io | ErrorKind::Protocol)
+}
+
+fn disagreeing() -> Error {
+    Error::new(ErrorKind::Unavailable, "the nodes do not agree on who owns the key").without_effect()
+}
+
+fn unknown() -> Error {
+    Error::new(ErrorKind::Unsupported, "the engine does not know this kind of request")
+}

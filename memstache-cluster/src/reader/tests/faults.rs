@@ -1,0 +1,149 @@
+//! Nodes that die, hang, disagree and are paused.
+
+use memstache_core::{ErrorKind, SystemClock};
+
+use super::{Nodes, kit::*};
+use crate::KeySpace;
+
+#[tokio::test(start_paused = true)]
+async fn with_its_owner_gone_a_key_is_answered_from_the_source_and_others_see_nothing() {
+    let nodes = Nodes::joined(3).await;
+    nodes.hub.kill(nodes.members[2].id);
+    let start = tokio::time::Instant::now();
+    for n in 0..100 {
+        let key = format!("k{n}");
+        assert!(read(&nodes.engines[0], &key).await.is_some());
+        if nodes.owner(&key) != 2 {
+            nodes.engines[1].put(KS, &key, "v").await.unwrap();
+        }
+    }
+    assert!(start.elapsed() < secs(1));
+    let lost = nodes.key_of(2, "k");
+    let error = nodes.engines[0].put(KS, &lost, "v").await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.is_retryable(), "{error:?}");
+    assert_eq!(nodes.engines[0].delete(KS, &lost).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let stats = nodes.engines[0].stats(KS).unwrap();
+    assert!(stats.peer_errors > 10 && stats.local_load_errs == 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_with_a_dead_owner_fails_for_its_keys_only() {
+    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
+    nodes.all_see(0..3).await;
+    let keys: Vec<String> = (0..90).map(|n| format!("k{n}")).collect();
+    let put = nodes.engines[0].put_many(KS, keys.iter().map(|key| (key, "v"))).await.unwrap();
+    assert!(put.iter().all(Result::is_ok));
+    nodes.hub.kill(nodes.members[2].id);
+    let found = nodes.engines[0].get_many(KS, &keys).await.unwrap();
+    for (key, found) in keys.iter().zip(found) {
+        match found {
+            Ok(value) => assert!(nodes.owner(key) != 2 && value.is_some()),
+            Err(error) => assert!(nodes.owner(key) == 2 && error.kind() == ErrorKind::Unavailable),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_black_hole_costs_less_than_the_deadline_and_the_source_answers() {
+    let nodes = Nodes::joined(3).await;
+    nodes.hub.cut(nodes.members[0].id, nodes.members[1].id);
+    let key = nodes.key_of(1, "slow");
+    let start = tokio::time::Instant::now();
+    assert_eq!(read(&nodes.engines[0], &key).await, Some(format!("{key}#1")));
+    assert!(start.elapsed() >= secs(3) && start.elapsed() < secs(4), "{:?}", start.elapsed());
+    assert_eq!(nodes.sources[0].asked(&key), 1);
+    let put = nodes.engines[0].put(KS, &key, "v").await.unwrap_err();
+    assert_eq!(put.kind(), ErrorKind::Unknown, "it may have happened");
+    nodes.hub.heal();
+    nodes.engines[0].put(KS, &key, "v").await.unwrap();
+    assert_eq!(read(&nodes.engines[2], &key).await.as_deref(), Some("v"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_loads_once_for_all_who_ask_here() {
+    let nodes = Nodes::joined(3).await;
+    let key = nodes.key_of(1, "gated");
+    nodes.hub.kill(nodes.members[1].id);
+    let asks: Vec<_> = (0..50)
+        .map(|_| {
+            let (engine, key) = (nodes.engines[0].clone(), key.clone());
+            tokio::spawn(async move { read(&engine, &key).await })
+        })
+        .collect();
+    nodes.sources[0].begun().await;
+    tokio::time::sleep(millis(5)).await;
+    nodes.sources[0].open();
+    for ask in asks {
+        assert_eq!(ask.await.unwrap(), Some(format!("{key}#1")));
+    }
+    assert_eq!(nodes.sources[0].asked(&key), 1);
+    assert_eq!(read(&nodes.engines[0], &key).await, Some(format!("{key}#2")), "nothing was kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_disagree_answer_in_time_and_load_once_for_each_view() {
+    let nodes = Nodes::joined(3).await;
+    // Node 0 has not heard of node 2, the others have.
+    nodes.sees(0, [0, 1]);
+    nodes.settle([0]).await;
+    let start = tokio::time::Instant::now();
+    for n in 0..60 {
+        let key = format!("k{n}");
+        for engine in &nodes.engines {
+            assert!(read(engine, &key).await.is_some());
+        }
+        let asked: Vec<u64> = nodes.sources.iter().map(|source| source.asked(&key)).collect();
+        assert!(asked.iter().sum::<u64>() <= 2, "{asked:?}");
+    }
+    assert!(start.elapsed() < secs(30), "{:?}", start.elapsed());
+    let key =
+        (0..).map(|n| format!("x{n}")).find(|key| nodes.owner_seen_by(0, key) == 1 && nodes.owner_seen_by(1, key) == 2);
+    let refused = nodes.engines[0].put(KS, key.unwrap(), "v").await.unwrap_err();
+    assert!(refused.kind() == ErrorKind::Unavailable && refused.is_retryable() && !refused.may_have_effect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_paused_answers_for_nothing_until_somebody_agrees_with_it() {
+    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
+    nodes.all_see(0..3).await;
+    let key = nodes.key_of(2, "k");
+    nodes.engines[2].put(KS, &key, "old").await.unwrap();
+    // Node 2 is paused; the others declare it dead, and the key is another's.
+    nodes.hub.kill(nodes.members[2].id);
+    nodes.sees(0, [0, 1]);
+    nodes.sees(1, [0, 1]);
+    tokio::time::sleep(secs(4)).await;
+    nodes.engines[0].put(KS, &key, "new").await.unwrap();
+    // It wakes up, and believes what it believed.
+    let error = nodes.engines[2].get(KS, &key).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
+    nodes.hub.revive(nodes.members[2].id);
+    let error = nodes.engines[2].get(KS, &key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "the others see it differently");
+    // It is told, and comes back.
+    for node in 0..3 {
+        nodes.sees(node, [0, 1]);
+    }
+    nodes.all_see(0..3).await;
+    for engine in &nodes.engines {
+        assert_eq!(read(engine, &key).await.as_deref(), Some("new"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_alone_in_the_cluster_answers_for_all() {
+    let nodes = Nodes::joined(1).await;
+    tokio::time::sleep(secs(60)).await;
+    for n in 0..20 {
+        assert!(read(&nodes.engines[0], &format!("k{n}")).await.is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_it_knows_any_member_a_node_reads_from_its_source_and_keeps_nothing() {
+    let nodes = Nodes::apart(2, SystemClock::new(), sourced, |builder| builder).await;
+    assert_eq!(read(&nodes.engines[0], "a").await.as_deref(), Some("a#1"));
+    assert_eq!(read(&nodes.engines[0], "a").await.as_deref(), Some("a#2"));
+    let error = nodes.engines[0].put(KS, "a", "v").await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
+}

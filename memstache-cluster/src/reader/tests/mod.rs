@@ -1,0 +1,13 @@
+//! Several nodes in one process, joined by a hub that can be broken.
+
+mod changes;
+mod conformance;
+mod faults;
+mod hub;
+#[path = "../../../tests/engine/kit.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]
+mod kit;
+mod steady;
+mod tags;
+
+use self::hub::Nodes;

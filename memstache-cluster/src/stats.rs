@@ -1,0 +1,82 @@
+//! What a node counts of each keyspace.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What one node has counted of one keyspace since it was created here, and what it holds now.
+///
+/// Each key counts. The names are those of groupcache and DistCache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeySpaceStats {
+    /// Keys asked for, by callers of this node and by its peers.
+    pub gets: u64,
+    /// Keys that were answered from what this node held: fresh, stale, or known to be missing.
+    pub cache_hits: u64,
+    /// Keys that a peer answered.
+    pub peer_loads: u64,
+    /// Keys that a peer should have answered and did not.
+    pub peer_errors: u64,
+    /// Keys that this node did not hold and that were its to load.
+    pub loads: u64,
+    /// Of those, what was left after each key was loaded once for all who asked at the time.
+    pub loads_deduped: u64,
+    /// Keys that the source answered here, those that it does not have included.
+    pub local_loads: u64,
+    /// Keys that the source failed to answer here.
+    pub local_load_errs: u64,
+    /// Keys that peers asked this node for.
+    pub server_requests: u64,
+    /// Calls that removed keys.
+    pub remove_keys_requests: u64,
+    /// Keys that were removed and were there.
+    pub removed_keys: u64,
+    /// Loads that the rate limiter refused.
+    pub rate_limited: u64,
+    /// Bytes that this node holds as an owner.
+    pub main_bytes: u64,
+    /// Entries that this node holds as an owner.
+    pub main_entries: u64,
+    /// Bytes of copies of hot keys that others own.
+    pub hot_bytes: u64,
+    /// Copies of hot keys that others own.
+    pub hot_entries: u64,
+}
+
+macro_rules! counters {
+    ($($name:ident),* $(,)?) => {
+        /// The live counts behind [`KeySpaceStats`].
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)*
+        }
+
+        impl Counters {
+            /// Takes a snapshot; what is held is the caller's to add.
+            pub(crate) fn snapshot(&self) -> KeySpaceStats {
+                KeySpaceStats { $($name: self.$name.load(Relaxed),)* ..KeySpaceStats::default() }
+            }
+        }
+    };
+}
+
+counters!(
+    gets,
+    cache_hits,
+    peer_loads,
+    peer_errors,
+    loads,
+    loads_deduped,
+    local_loads,
+    local_load_errs,
+    server_requests,
+    remove_keys_requests,
+    removed_keys,
+    rate_limited,
+);
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &AtomicU64, more: usize) {
+    if more > 0 {
+        counter.fetch_add(more as u64, Relaxed);
+    }
+}

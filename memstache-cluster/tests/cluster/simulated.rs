@@ -1,0 +1,69 @@
+//! Three nodes on a network in memory that is cut and healed, in paused time.
+
+use memstache_cluster::{ClusterConfig, Engine, Member, MemberState, membership::StaticMembership, net::SimNetwork};
+use memstache_core::ErrorKind;
+
+use crate::kit::*;
+
+async fn three(network: &SimNetwork) -> (Vec<Engine>, Vec<Counting>) {
+    let member = |n: u8| Member::at(([10, 0, 0, n + 1], 3320).into());
+    let (mut engines, mut sources) = (Vec::new(), Vec::new());
+    for n in 0..3 {
+        let source = Counting::default();
+        let others = (0..3).filter(|other| *other != n).map(|n| member(n).with_state(MemberState::Active));
+        let cluster = ClusterConfig::new("test", member(n), StaticMembership::new(member(n), others))
+            .transport(network.host(member(n).address.ip()))
+            .bind(member(n).address)
+            .insecure();
+        let engine = Engine::builder()
+            .keyspace(sourced(&source).build().unwrap())
+            .cluster(cluster)
+            .shutdown_timeout(secs(2))
+            .build()
+            .unwrap();
+        engine.start().await.unwrap();
+        engines.push(engine);
+        sources.push(source);
+    }
+    (engines, sources)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_costs_one_peer_timeout_once_and_then_nothing() {
+    let network = SimNetwork::new(7);
+    let (engines, sources) = three(&network).await;
+    for n in 0..100 {
+        for engine in &engines {
+            assert!(read(engine, &format!("k{n}")).await.is_some());
+        }
+    }
+    assert_eq!(sources.iter().map(Counting::total).sum::<u64>(), 100);
+    let [a, b, c] = [1, 2, 3].map(|n| std::net::IpAddr::from([10, 0, 0, n]));
+    network.cut_both(a, c);
+    network.cut_both(b, c);
+    let mut slowest = secs(0);
+    let mut slow = 0;
+    for n in 0..100 {
+        let start = tokio::time::Instant::now();
+        assert!(read(&engines[0], &format!("k{n}")).await.is_some());
+        slowest = slowest.max(start.elapsed());
+        slow += usize::from(start.elapsed() > millis(100));
+    }
+    assert!(slowest < secs(5), "{slowest:?}");
+    assert!(slow <= 6, "{slow} reads were slow: its breaker is open after five");
+    let lost = (0..).map(|n| format!("x{n}")).take(50);
+    let mut refused = 0;
+    for key in lost {
+        if let Err(error) = engines[0].put(KS, &key, "v").await {
+            assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown), "{error:?}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 5 && refused < 40, "{refused}");
+    network.heal_all();
+    tokio::time::sleep(secs(3)).await;
+    for n in 0..50 {
+        engines[0].put(KS, format!("x{n}"), "again").await.unwrap();
+        assert_eq!(read(&engines[2], &format!("x{n}")).await.as_deref(), Some("again"));
+    }
+}

@@ -1,0 +1,12 @@
+//! The engine on one node, and over several.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod basics;
+mod conformance;
+mod keyspaces;
+mod kit;
+mod lifecycle;
+mod loading;
+mod protection;
+mod service;

@@ -14,7 +14,9 @@ const MOST_PRODUCTS: u64 = 2_000_000;
 /// write was old, if the cache asked the database more than once per product and lifetime, or if the others notice that
 /// one shop asks for 50 times its share. With --chaos it breaks the cache's store and the database instead, and fails if
 /// a request outlasts its deadline, if a product that was asked for before cannot be had though store or database is
-/// there, if the database sees a stampede, or if memory grows.
+/// there, if the database sees a stampede, or if memory grows. With --cluster, nodes that are processes of their own share
+/// the products; one is killed and another joins under load. It fails if a product is loaded twice while nobody comes or
+/// goes, if a request fails at any time, or if the nodes do not agree about who is there.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask demo", bin_name = "cargo xtask demo", max_term_width = 100)]
 pub(crate) struct Args {
@@ -26,6 +28,15 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["ttl", "clients"])]
     pub(crate) chaos: bool,
 
+    /// Run so many nodes as a cluster, over mutual TLS; each of --clients asks them in turn, 20 times a second
+    #[arg(
+        long,
+        value_name = "NODES",
+        conflicts_with_all = ["chaos", "store", "redis", "ttl", "port"],
+        value_parser = value_parser!(u8).range(2..=9)
+    )]
+    pub(crate) cluster: Option<u8>,
+
     /// Where the cache keeps what its near tier does not; `redis` starts one, unless --redis says where it is
     #[arg(long, value_enum, default_value_t, conflicts_with = "chaos")]
     pub(crate) store: Store,
@@ -34,7 +45,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) redis: Option<String>,
 
-    /// Seconds of load for each of the two ways and for the noisy shop, or for each kind of chaos
+    /// Seconds of load for each of the two ways and for the noisy shop, for each kind of chaos, or for a cluster while nobody
+    /// comes or goes, at least after a kill, and at least after a join
     #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
 
@@ -144,6 +156,7 @@ mod tests {
         assert_eq!((args.shops, args.products, args.clients, args.seconds), (20, 5000, 64, 4));
         assert!(args.ttl() > Duration::from_secs(args.seconds), "one lifetime covers the run");
         assert!(parsed(&["--chaos", "--seconds", "9", "--zipf", "1"]).unwrap().chaos);
+        assert_eq!(parsed(&["--cluster", "3", "--clients", "9"]).unwrap().cluster, Some(3));
         let command = Args::command();
         command.clone().debug_assert();
         assert!(command.get_arguments().all(|arg| arg.get_help().is_some()));
@@ -170,6 +183,10 @@ mod tests {
             (&["--redis", "redis://h"], "must be given with --store redis"),
             (&["--store", "disk"], "[possible values: memory, redis]"),
             (&["--store", "redis", "--redis", "redis://h", "--chaos"], "cannot be used with"),
+            (&["--cluster", "1"], "1 is not in 2..=9"),
+            (&["--cluster", "3", "--chaos"], "cannot be used with"),
+            (&["--cluster", "3", "--ttl", "9"], "cannot be used with"),
+            (&["--cluster", "3", "--port", "9"], "cannot be used with"),
             (&["--frobnicate"], "--frobnicate"),
         ] {
             let error = parsed(words).unwrap_err();

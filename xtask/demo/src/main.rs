@@ -13,6 +13,7 @@ mod cache;
 mod catalogue;
 mod chaos;
 mod check;
+mod cluster;
 mod database;
 mod keys;
 mod load;
@@ -37,6 +38,15 @@ use self::{args::Args, run::Ended};
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == cluster::WORD) {
+        return match cluster::node() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: a node of the cluster: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let args = Args::parse();
     if let Err(wrong) = args.check() {
         Args::command().error(ErrorKind::ValueValidation, wrong).exit();

@@ -16,6 +16,7 @@ use crate::{
     cache::{Caches, JITTER, Lives},
     chaos,
     check::{Checked, Evidence, Side, lifetimes},
+    cluster,
     database::{Database, Route, Size},
     keys::Keys,
     load::{self, Demand, Load},
@@ -56,6 +57,9 @@ async fn demo(args: &Args, file: &Path) -> Result<Ended> {
     let shutdown = Shutdown::listen()?;
     let size = Size { shops: args.shops, products: args.products, seed: args.seed };
     let Some(database) = open(args, file, size, &shutdown).await? else { return Ok(Ended::Interrupted) };
+    if let Some(nodes) = args.cluster {
+        return in_cluster(args, usize::from(nodes), file, size, &shutdown).await;
+    }
     let lives = if args.chaos { chaos::lives(args.seconds) } else { Lives::of(args.ttl()) };
     let tenants = Tenants::new(plans::unmetered(size)?);
     let store = match &args.redis {
@@ -92,6 +96,24 @@ async fn demo(args: &Args, file: &Path) -> Result<Ended> {
     shutdown.wish();
     running.ended().await?;
     Ok(ended)
+}
+
+/// Shows a cluster of so many nodes, each with the database open, and waits for the end.
+async fn in_cluster(args: &Args, nodes: usize, file: &Path, size: Size, shutdown: &Shutdown) -> Result<Ended> {
+    let fleet = tokio::select! {
+        // The wish first: a signal from the keyboard ends the nodes, too, and what comes of that is no fault.
+        biased;
+        () = shutdown.wished() => return Ok(Ended::Interrupted),
+        shown = cluster::run(args, nodes, file, size) => match shown {
+            Err(_) if shutdown.is_wished() => return Ok(Ended::Interrupted),
+            shown => shown?,
+        },
+    };
+    if !args.exit {
+        say(cluster::try_it(&fleet, args.quiet)?)?;
+        shutdown.wished().await;
+    }
+    Ok(Ended::Done)
 }
 
 /// Opens the database; `None` if the program shall end before that.

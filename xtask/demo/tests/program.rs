@@ -93,6 +93,36 @@ fn chaos_is_survived_and_shown() {
 }
 
 #[test]
+fn a_cluster_survives_a_kill_and_a_join_and_shows_it() {
+    let mut demo = Demo::new("cluster", &["--cluster", "3", "--seconds", "1", "--exit", "--quiet"]);
+    let output = demo.run();
+    let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{shown}{errors}");
+    assert_eq!(errors, "");
+    let cells = |name: &str| {
+        let row = shown.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        row.trim_start()[name.len()..].split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(cells("steady"), ["node-1", "node-2", "node-3", "all"], "{shown}");
+    let loads = cells("loads (database queries)");
+    assert!(loads[..3].iter().all(|loads| loads != "0"), "{shown}");
+    for (phase, nodes) in [("node-3 killed", "2"), ("node-4 joined", "3")] {
+        let cells = cells(phase);
+        assert_eq!((cells[0].as_str(), cells[2].as_str()), (nodes, "0"), "{shown}");
+    }
+    assert_eq!(shown.lines().filter(|line| line.starts_with("  ok      ")).count(), 4, "{shown}");
+    demo.leaves_nothing_behind();
+}
+
+#[test]
+fn a_node_that_nobody_talks_to_ends() {
+    let output = Command::new(env!("CARGO_BIN_EXE_memstache-demo")).arg("node").stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert_eq!(told, "error: a node of the cluster: the demo that started this node is gone\n");
+}
+
+#[test]
 fn lifetimes_shorter_than_the_run_allow_a_load_each() {
     let output = Demo::new("ttl", &["--seconds", "2", "--ttl", "1", "--exit", "--quiet"]).run();
     let shown = text(&output.stdout);

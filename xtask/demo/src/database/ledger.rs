@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::place::Place;
+use crate::place::{Place, Shop};
 
 /// The queries for single products, by the route that asked.
 #[derive(Debug, Default)]
@@ -44,6 +44,12 @@ impl Ledger {
         self.counts(route).get(&place).copied().unwrap_or_default()
     }
 
+    /// Returns how often each product of a shop was asked for, by its number.
+    pub(crate) fn of_shop(&self, route: Route, shop: Shop) -> Vec<(u32, u64)> {
+        let counts = self.counts(route);
+        counts.iter().filter(|(place, _)| place.shop == shop).map(|(place, count)| (place.id, *count)).collect()
+    }
+
     /// Sums a route up.
     pub(crate) fn queries(&self, route: Route) -> Queries {
         let counts = self.counts(route);
@@ -66,7 +72,6 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::Shop;
 
     #[test]
     fn routes_and_products_are_counted_apart() {
@@ -76,6 +81,9 @@ mod tests {
         }
         assert_eq!(ledger.queries(Route::Cached), Queries { total: 3, distinct: 2, most: 2 });
         assert_eq!(ledger.queries(Route::Uncached), Queries::default());
+        let mut of_shop = ledger.of_shop(Route::Cached, Shop(1));
+        of_shop.sort_unstable();
+        assert_eq!((of_shop, ledger.of_shop(Route::Cached, Shop(2))), (vec![(1, 1), (2, 2)], vec![]));
         assert_eq!((ledger.of(Route::Cached, place(2)), ledger.of(Route::Cached, place(3))), (2, 0));
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Demand {
 
 /// One client's draws.
 #[derive(Debug)]
-pub(super) struct Ranks<'a> {
+pub(crate) struct Ranks<'a> {
     zipf: &'a Zipf,
     rng: fastrand::Rng,
 }
@@ -39,16 +39,16 @@ impl Demand {
     }
 
     /// Returns how many products the load may ask for.
-    pub(super) fn ranks_in_all(&self) -> usize {
+    pub(crate) fn ranks_in_all(&self) -> usize {
         self.places.len() - RESERVED
     }
 
-    pub(super) fn place(&self, rank: usize) -> Place {
+    pub(crate) fn place(&self, rank: usize) -> Place {
         self.places[rank]
     }
 
     /// Returns the draws of a client: always the same ones.
-    pub(super) fn ranks(&self, client: u64) -> Ranks<'_> {
+    pub(crate) fn ranks(&self, client: u64) -> Ranks<'_> {
         // An odd factor, so that no two clients share a seed.
         let seed = self.seed ^ client.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Ranks { zipf: &self.zipf, rng: fastrand::Rng::with_seed(seed) }
@@ -56,7 +56,7 @@ impl Demand {
 }
 
 impl Ranks<'_> {
-    pub(super) fn draw(&mut self) -> usize {
+    pub(crate) fn draw(&mut self) -> usize {
         self.zipf.rank(self.rng.f64())
     }
 }

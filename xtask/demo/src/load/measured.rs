@@ -74,7 +74,7 @@ impl Measured {
 }
 
 /// The smallest value that so many of the sorted ones do not exceed.
-fn percentile(sorted: &[Duration], part: f64) -> Duration {
+pub(crate) fn percentile(sorted: &[Duration], part: f64) -> Duration {
     let rank = (part * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -26,11 +26,12 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::{client::Connection, measured::Tally};
+use self::measured::Tally;
 pub(crate) use self::{
+    client::{Answer, Connection},
     demand::Demand,
     invalidation::{Invalidated, invalidate},
-    measured::Measured,
+    measured::{Measured, percentile},
     neighbours::{Group, Neighbours, Phase, neighbours},
     paced::{Pace, Seen},
     stampede::{Stampeded, stampede},

@@ -7,6 +7,9 @@
 extern crate self as memstache_cluster;
 
 mod engine;
+#[cfg(any(test, fuzzing, feature = "test-util"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keyspace;
 mod member;
 pub mod membership;
@@ -14,6 +17,9 @@ pub mod net;
 mod owner;
 #[allow(dead_code, unused_imports, reason = "what the engine calls peers by")]
 mod peer;
+#[cfg(any(test, feature = "test-util"))]
+#[doc(hidden)]
+pub use self::peer::testing as peer_testing;
 mod placement;
 mod problems;
 mod reader;

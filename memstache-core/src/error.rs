@@ -139,6 +139,13 @@ impl Error {
         self
     }
 
+    /// Adds the error that caused this one, in the allocation that it keeps.
+    #[cfg(feature = "resilience")]
+    pub(crate) fn with_shared_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+        Arc::make_mut(&mut self.0).source = Some(source);
+        self
+    }
+
     /// Adds the version of the stored value that the error is about.
     #[must_use]
     pub fn with_version(mut self, version: Version) -> Self {

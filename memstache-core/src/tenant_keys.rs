@@ -48,18 +48,39 @@ pub struct Receipt {
     pub keys: Vec<[u8; 16]>,
     /// Records that were erased and read back to be so.
     pub records: usize,
-    /// Stacks whose copies of the tenant's values were invalidated.
+    /// Families of keys that were at hand in this process, and are not any more.
+    pub lines: usize,
+    /// Stacks whose copies of the tenant's values were invalidated: in the store, and in the near cache above it.
     pub cleared: usize,
     /// Stacks for which that failed: their copies live until they expire.
     pub not_cleared: usize,
-    /// By when nodes that hear of nothing have dropped what they hold; others have done so at once.
+    /// Nodes that have said that they hold none of the keys any more; this process is the first.
+    pub confirmed: Vec<String>,
+    /// Nodes that may hold some, and have not said so in time: they are down, hang or cannot be reached.
+    pub unconfirmed: Vec<String>,
+    /// By when nodes that have not confirmed cannot use what they hold; zero when all have.
     pub effective_within: Duration,
 }
 
 impl Receipt {
     /// Begins a receipt.
     pub const fn new(at: SystemTime) -> Self {
-        Self { at, keys: Vec::new(), records: 0, cleared: 0, not_cleared: 0, effective_within: Duration::ZERO }
+        Self {
+            at,
+            keys: Vec::new(),
+            records: 0,
+            lines: 0,
+            cleared: 0,
+            not_cleared: 0,
+            confirmed: Vec::new(),
+            unconfirmed: Vec::new(),
+            effective_within: Duration::ZERO,
+        }
+    }
+
+    /// Returns whether nothing is left to wait for: all nodes have confirmed, and all stacks were cleared.
+    pub const fn is_complete(&self) -> bool {
+        self.unconfirmed.is_empty() && self.not_cleared == 0
     }
 }
 
@@ -80,6 +101,12 @@ mod tests {
     async fn the_trait_is_object_safe_and_a_receipt_begins_empty() {
         let keys: Arc<dyn TenantKeys> = Arc::new(None);
         let receipt = Arc::new(keys).shred(&TenantId::new("acme").unwrap()).await.unwrap();
-        assert_eq!((receipt.keys.len(), receipt.records, receipt.cleared, receipt.not_cleared), (0, 0, 0, 0));
+        assert_eq!((receipt.keys.len(), receipt.records, receipt.lines, receipt.cleared), (0, 0, 0, 0));
+        assert!(receipt.is_complete() && receipt.confirmed.is_empty());
+        let mut receipt = receipt;
+        receipt.unconfirmed.push("node".to_owned());
+        assert!(!receipt.is_complete());
+        (receipt.unconfirmed, receipt.not_cleared) = (Vec::new(), 1);
+        assert!(!receipt.is_complete());
     }
 }

@@ -29,6 +29,13 @@ pub(crate) async fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Option<Ti
     .await
 }
 
+/// Lets go of what a service was made ready with, where it is not called after all: its permit would be kept until the
+/// next call.
+pub(crate) fn unready<S: Clone>(service: &mut S) {
+    let clone = service.clone();
+    drop(std::mem::replace(service, clone));
+}
+
 /// The error of a call whose deadline passed.
 pub(crate) fn timed_out(what: &'static str) -> Error {
     Error::new(crate::error::ErrorKind::Timeout, what)

@@ -32,8 +32,8 @@ pub use self::{
     backend::Backend,
     key::{DataKey, DataKeys, FixedKeys, KeyFailure, KeyId, KeyLookup, NameKey, Secret},
     keyring::{
-        BranchKeyInfo, DerivedKey, KeyClass, KeyManagement, KeyOwner, KeyState, Keyring, KeyringBuilder, KeyringStats,
-        KeyringTask, MAX_KEY_LABEL, MasterKey, Shredder,
+        BranchKeyInfo, Custody, DerivedKey, KeyClass, KeyManagement, KeyOwner, KeyState, Keyring, KeyringBuilder,
+        KeyringStats, KeyringTask, MAX_KEY_LABEL, MasterKey, Shredder, TenantVaults,
     },
     namer::BlindNames,
     provider::{

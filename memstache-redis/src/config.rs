@@ -7,7 +7,7 @@ use memstache_core::{
     config::{Backend, Registry, Section},
 };
 
-use crate::{OnOversize, RedisBuilder, RedisStore};
+use crate::{OnOversize, RedisBuilder, RedisStore, builder::CONNECT_TIMEOUT};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -135,7 +135,7 @@ fn connections(section: &mut Section<'_>, builder: RedisBuilder) -> RedisBuilder
     let most = section.span("reconnect_backoff_max", 250 * MILLISECOND, MILLISECOND..=MINUTE);
     builder
         .connections(section.count("connections", 1, 1..=64))
-        .connect_timeout(section.span("connect_timeout", Duration::from_secs(2), MILLISECOND..=MINUTE))
+        .connect_timeout(section.span("connect_timeout", CONNECT_TIMEOUT, MILLISECOND..=MINUTE))
         .reconnect_backoff(least, most)
         .max_queued(section.count("max_queued", 16_384, 16..=1 << 20))
 }

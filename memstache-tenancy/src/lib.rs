@@ -35,5 +35,5 @@ pub use self::{
 pub use self::{
     plan::{MAX_WEIGHT, OverQuota, Plan, PlanBuilder, Plans, PlansBuilder},
     quota::{MeterTenants, Quota, QuotaFuture, QuotaLayer},
-    tenants::{DEFAULT_NAMED, TenantMetrics, Tenants, TenantsBuilder, Usage},
+    tenants::{DEFAULT_NAMED, SamplingTask, TenantMetrics, Tenants, TenantsBuilder, Usage},
 };

@@ -36,6 +36,10 @@ impl<F> fmt::Debug for TenantCache<F> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exempt;
 
+/// Left in the extensions of requests that are nobody's, and read the keys that belong to nobody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared;
+
 /// Why there is no cache in a request. The service's own mistake, not its client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,6 +48,9 @@ pub enum NoTenant {
     NoLayer,
     /// The request is [exempt](crate::ResolverBuilder::exempt).
     Exempt,
+    /// The cache is of another tenant than the request: the layer of its format is outside of one that named another, or
+    /// something has put a [`TenantId`] of its own into the extensions.
+    Another,
 }
 
 impl fmt::Display for NoTenant {
@@ -51,6 +58,7 @@ impl fmt::Display for NoTenant {
         f.write_str(match self {
             Self::NoLayer => "no TenantLayer with a cache of this format is around the handler",
             Self::Exempt => "the request is exempt from having a tenant, and its handler wants one",
+            Self::Another => "the cache of this format is of another tenant than the request",
         })
     }
 }
@@ -65,11 +73,16 @@ pub trait TenantRequest: sealed::Sealed {
     /// Returns the handle on the keys of the request's tenant.
     ///
     /// # Errors
-    /// [`NoTenant`], if no layer has put it there.
+    /// [`NoTenant`], if no layer has put it there, or it is not of the request's [`tenant`](Self::tenant).
     fn tenant_cache<F: Format>(&self) -> Result<&Cache<F>, NoTenant> {
         let extensions = self.own_extensions();
-        let missing = || if extensions.get::<Exempt>().is_some() { NoTenant::Exempt } else { NoTenant::NoLayer };
-        extensions.get::<TenantCache<F>>().map(|cache| &cache.0).ok_or_else(missing)
+        let is_exempt = extensions.get::<Exempt>().is_some();
+        let missing = if is_exempt { NoTenant::Exempt } else { NoTenant::NoLayer };
+        let cache = extensions.get::<TenantCache<F>>().filter(|_| !is_exempt).ok_or(missing)?;
+        // A layer outside, of another format, may have left it for another tenant.
+        let (of, named) = (cache.0.space().tenant(), extensions.get().map(TenantId::as_str));
+        let is_anothers = of != named && (named.is_some() || extensions.get::<Shared>().is_some());
+        if is_anothers { Err(NoTenant::Another) } else { Ok(&cache.0) }
     }
 
     /// Returns the request's tenant; `None` for exempt and for shared ones.

@@ -15,11 +15,14 @@ use async_trait::async_trait;
 use memstache_core::{Result, Tick};
 use tokio::sync::watch;
 
-#[cfg(feature = "gossip")]
-pub use self::gossip::{Gossip, GossipBuilder, GossipSecret, GossipStats, StateStream};
 #[cfg(all(feature = "gossip", any(test, fuzzing, feature = "test-util")))]
 #[doc(hidden)]
-pub use self::gossip::{fuzzing, simulation};
+pub use self::gossip::fuzzing;
+#[cfg(all(feature = "gossip", any(test, feature = "test-util")))]
+#[doc(hidden)]
+pub use self::gossip::simulation;
+#[cfg(feature = "gossip")]
+pub use self::gossip::{Gossip, GossipBuilder, GossipSecret, GossipStats, StateStream};
 pub use self::{
     discovery::{Discovery, SeedStream, StaticDiscovery},
     fixed::StaticMembership,
@@ -50,7 +53,8 @@ pub trait Membership: fmt::Debug + Send + Sync + 'static {
     ///
     /// May be called again; joining goes on by itself in any case.
     ///
-    /// Errors: `Unavailable` (retryable) if nobody answered in time, or whatever discovery said.
+    /// Errors: `Unavailable`, retryable if nobody answered in time, and not if this node has left or another process has its
+    /// name; or whatever discovery said when the node was registered.
     async fn join(&self) -> Result<()>;
 
     /// Tells everybody that this node is in another state.

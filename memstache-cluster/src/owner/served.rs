@@ -56,7 +56,7 @@ impl Node {
                 Ok(Answer::Ran { response, hot: Vec::new() })
             }
             Call::Fetch { keyspace, items, consistency, max_staleness } => {
-                let scope = Scope { deadline: Some(deadline), consistency, max_staleness };
+                let scope = Scope { deadline: Some(deadline), consistency, max_staleness, ..Scope::default() };
                 let get = Get { items: items.map(GetItem::from), on_miss: OnMiss::Report, scope };
                 match self.run_for_peer(cluster, &slot(&keyspace)?, get.into(), deadline).await? {
                     Response::Found(items) => {

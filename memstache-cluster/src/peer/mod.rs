@@ -2,10 +2,14 @@
 
 mod client;
 mod config;
+#[cfg(any(test, fuzzing, feature = "test-util"))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod io;
 mod local;
 mod server;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod until;

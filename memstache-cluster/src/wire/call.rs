@@ -9,6 +9,7 @@ use memstache_core::{Address, Consistency, Entry, KeyspaceName, OneOrMany, Reque
 ///
 /// Deadlines are no part of it: they are in the [`CallContext`](super::CallContext), and a request's own is set to it.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "most calls are of the large one")]
 pub(crate) enum Call {
     /// Are you there?
     Ping,

@@ -20,6 +20,8 @@ const EXPONENT: f64 = 0.9;
 pub(crate) enum Case {
     /// All tenants alike.
     NoNoise,
+    /// One floods a store of its own: what it costs that somebody is busy on the same machine.
+    Elsewhere,
     /// One floods, and nobody holds it back.
     Unfair,
     /// One floods a store that is fair.
@@ -27,7 +29,7 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 3] = [Self::NoNoise, Self::Unfair, Self::Fair];
+    pub(crate) const ALL: [Self; 4] = [Self::NoNoise, Self::Elsewhere, Self::Unfair, Self::Fair];
 
     fn factor(self) -> usize {
         if self == Self::NoNoise { 1 } else { NOISE }
@@ -37,6 +39,8 @@ impl Case {
 /// One store and those who ask it.
 pub(crate) struct Play {
     store: MemoryStore,
+    /// Where the first tenant asks.
+    first: MemoryStore,
     tenants: Vec<Asker>,
     case: Case,
 }
@@ -70,15 +74,20 @@ impl Asker {
 impl Play {
     /// Makes a store for tenants with so many keys each.
     pub(crate) fn new(case: Case, keys: usize) -> Self {
-        let builder = MemoryStore::builder().max_bytes(TENANTS * keys * ENTRY / 2).shards(4);
-        let builder = builder.policy(|share| TinyLfu::new(share, 7));
-        let builder = match case {
-            Case::Fair => builder.accountant(FairShare::new(Allowance::new()).expect("an allowance")),
-            Case::NoNoise | Case::Unfair => builder,
+        let made = || {
+            let builder = MemoryStore::builder().max_bytes(TENANTS * keys * ENTRY / 2).shards(4);
+            let builder = builder.policy(|share| TinyLfu::new(share, 7));
+            let builder = match case {
+                Case::Fair => builder.accountant(FairShare::new(Allowance::new()).expect("an allowance")),
+                Case::NoNoise | Case::Elsewhere | Case::Unfair => builder,
+            };
+            builder.build().expect("good settings")
         };
+        let store = made();
+        let first = if case == Case::Elsewhere { made() } else { store.clone() };
         let keys_of = |number| if number == 0 { keys * case.factor() } else { keys };
         let tenants = (0..TENANTS).map(|number| Asker::new(number, keys_of(number))).collect();
-        Self { store: builder.build().expect("good settings"), tenants, case }
+        Self { store, first, tenants, case }
     }
 
     /// Lets each of the others ask so many times, and the noisy one as often as it does; returns the others' hit ratio.
@@ -90,7 +99,7 @@ impl Play {
             for (number, asker) in self.tenants.iter_mut().enumerate() {
                 if number == 0 {
                     for _ in 0..self.case.factor() {
-                        asker.ask(&self.store, &mut |get| get());
+                        asker.ask(&self.first, &mut |get| get());
                     }
                 } else {
                     hits += usize::from(asker.ask(&self.store, read));

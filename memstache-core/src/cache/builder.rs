@@ -55,7 +55,8 @@ pub struct CacheBuilder<F> {
     format: F,
     keyspace: Option<String>,
     namer: Option<Arc<dyn Namer>>,
-    clock: Arc<dyn Clock>,
+    /// `None`: the system's.
+    clock: Option<Arc<dyn Clock>>,
     random: Random,
     recorder: Option<Arc<dyn Recorder>>,
     backoff: Option<(Duration, Duration)>,
@@ -79,7 +80,7 @@ impl CacheBuilder<()> {
             format: (),
             keyspace: None,
             namer: None,
-            clock: Arc::new(SystemClock::new()),
+            clock: None,
             random: Arc::new(fastrand::f64),
             recorder: None,
             backoff: None,
@@ -133,7 +134,7 @@ impl<F> CacheBuilder<F> {
 
     /// Chooses the clock; it must be the stack's. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Some(Arc::new(clock));
         self
     }
 
@@ -301,7 +302,8 @@ impl<F> CacheBuilder<F> {
         let keyspace = self.keyspace.as_deref().ok_or_else(|| Error::invalid("keyspace", "set", "nothing"));
         let keyspace = keyspace.and_then(KeyspaceName::new);
         let mut wrong: Vec<Error> = keyspace.as_ref().err().cloned().into_iter().collect();
-        wrong.extend(settings.write.wrong(self.clock.wall()));
+        let wall = self.clock.as_ref().map_or_else(|| SystemClock::new().wall(), Clock::wall);
+        wrong.extend(settings.write.wrong(wall));
         wrong.extend(settings.load.wrong());
         let mut note = |result: Result<()>| wrong.extend(result.err());
         note(settings.max_staleness.map_or(Ok(()), |age| timeout("max_staleness", age).map(drop)));
@@ -319,8 +321,22 @@ impl<F> CacheBuilder<F> {
         let failures = backoff.map(|(first, max)| Failures::new(first, max));
         let (counters, flights, early) = (Counters::new(recorder), Coalesce::new(), Coalesce::new());
         let (bound, releases) = (LoadBound::new(settings.max_loads), Releases::default());
-        let core =
-            Core { service, namer, clock, random, settings, counters, flights, early, failures, bound, releases };
+        let by_system = clock.is_none();
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let core = Core {
+            service,
+            namer,
+            clock,
+            by_system,
+            random,
+            settings,
+            counters,
+            flights,
+            early,
+            failures,
+            bound,
+            releases,
+        };
         (Arc::new(core), format)
     }
 }

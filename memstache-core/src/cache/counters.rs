@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{
             AtomicU64,
-            Ordering::{Acquire, Relaxed, Release},
+            Ordering::{Acquire, Release},
         },
     },
     time::Duration,
@@ -81,7 +81,9 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             /// Requests that did not end at once.
-            begun: AtomicU64,
+            begun: Striped,
+            /// Those of them that ended with a hit.
+            hit: Striped,
             /// Hits that were answered at once: requests that are counted once, when they end.
             at_once: Striped,
             /// Who is told as well.
@@ -92,10 +94,10 @@ macro_rules! counters {
         impl Counters {
             /// Takes a snapshot in which no more has ended than was begun.
             pub(crate) fn snapshot(&self) -> CacheStats {
-                let mut stats = CacheStats { requests: 0, $($name: self.$name.load(Acquire),)* };
+                let mut stats = CacheStats { requests: 0, hits: 0, $($name: self.$name.load(Acquire),)* };
                 let at_once = self.at_once.sum();
-                stats.hits += at_once;
-                stats.requests = self.begun.load(Relaxed) + at_once;
+                stats.hits = self.hit.sum() + at_once;
+                stats.requests = self.begun.sum() + at_once;
                 stats
             }
         }
@@ -103,7 +105,6 @@ macro_rules! counters {
 }
 
 counters!(
-    hits,
     stale,
     negative,
     misses,
@@ -138,7 +139,7 @@ impl Counters {
 
     /// Opens the count of `keys` requests; each must be [answered](Counted::answered), or is cancelled.
     pub(crate) fn begin(&self, keys: usize) -> Counted<'_> {
-        self.begun.fetch_add(keys as u64, Relaxed);
+        self.begun.add(keys as u64);
         Counted { counters: self, open: keys as u64 }
     }
 
@@ -165,15 +166,14 @@ impl Counters {
         if count == 0 {
             return;
         }
-        let counter = match ending {
-            Ending::Hit => &self.hits,
-            Ending::Stale => &self.stale,
-            Ending::Negative => &self.negative,
-            Ending::Miss => &self.misses,
-            Ending::Error => &self.errors,
-            Ending::Cancelled => &self.cancelled,
-        };
-        add(counter, count);
+        match ending {
+            Ending::Hit => self.hit.add(count),
+            Ending::Stale => add(&self.stale, count),
+            Ending::Negative => add(&self.negative, count),
+            Ending::Miss => add(&self.misses, count),
+            Ending::Error => add(&self.errors, count),
+            Ending::Cancelled => add(&self.cancelled, count),
+        }
         if let Some(recorder) = &self.recorder {
             recorder.request(ending, count);
         }

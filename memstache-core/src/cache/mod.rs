@@ -35,7 +35,7 @@ pub use self::{
 };
 use crate::{
     address::{Address, Parts, Space},
-    error::Result,
+    error::{Error, Result},
     format::Format,
     health::{HealthReport, PartHealth},
     name::{KeyspaceName, TenantId},
@@ -171,9 +171,18 @@ impl<F, S> Cache<F, S> {
         &self.core.service
     }
 
+    async fn send_any<O: Operation>(&self, mut request: Request) -> Result<O::Output> {
+        let deadline = self.core.store_deadline(self.core.clock.now(), None);
+        request.scope_mut().deadline.get_or_insert(deadline);
+        self.core.send::<O>(request).await
+    }
+}
+
+impl<F> Cache<F> {
     /// Sends any operation through the stack: the way to what has no method of its own.
     ///
-    /// Nothing is counted. An operation without a deadline gets the cache's store timeout.
+    /// Nothing is counted. An operation without a deadline gets the cache's store timeout. All of its items must be of the
+    /// handle's own tenant, in whatever keyspace, and those of the handle of no tenant must be nobody's.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -188,11 +197,26 @@ impl<F, S> Cache<F, S> {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), and nothing is done, if an item is of another tenant; else those of the stack.
     pub async fn run<O: Operation>(&self, op: O) -> Result<O::Output> {
-        let mut request: Request = op.into();
-        let deadline = self.core.store_deadline(self.core.clock.now(), None);
-        request.scope_mut().deadline.get_or_insert(deadline);
-        self.core.send::<O>(request).await
+        let request: Request = op.into();
+        let own = self.state.space.tenant();
+        if request.tenants().any(|tenant| tenant != own) {
+            return Err(Error::invalid("every item", "of the handle's own tenant", "one of another"));
+        }
+        self.send_any::<O>(request).await
+    }
+}
+
+impl<F> Cache<F, Tenanted> {
+    /// Sends any operation through the stack, for items of whatever tenants: for what is nobody's in particular, such as the
+    /// work of an operator. A tenant's own handle takes none of others.
+    ///
+    /// Nothing is counted. An operation without a deadline gets the cache's store timeout.
+    pub async fn run<O: Operation>(&self, op: O) -> Result<O::Output> {
+        self.send_any::<O>(op.into()).await
     }
 }
 

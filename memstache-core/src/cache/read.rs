@@ -66,7 +66,7 @@ impl ReadOptions {
     pub(super) fn scope_until(&self, core: &Core, deadline: Option<Tick>) -> Scope {
         let cap = core.settings.max_staleness;
         let max_staleness = self.max_staleness.map_or(cap, |age| Some(cap.map_or(age, |cap| cap.min(age))));
-        Scope { deadline, consistency: self.consistency, max_staleness }
+        Scope { deadline, consistency: self.consistency, max_staleness, begun: None }
     }
 
     /// Until when a stale entry may be the answer.
@@ -234,7 +234,7 @@ impl<'a, F: Format> Read<'a, F> {
             return S::shape(fetched);
         }
         let mut counted = self.cache.core.counters.begin(1);
-        let result = self.look_up::<T>(name).await;
+        let result = self.look_up::<T>(name, S::TOLD).await;
         counted.answered(result.as_ref().map(|fetched| fetched.outcome));
         S::shape(result?.map(S::take))
     }
@@ -266,13 +266,15 @@ impl<'a, F: Format> Read<'a, F> {
         })
     }
 
-    async fn look_up<T: DeserializeOwned>(&self, name: &[u8]) -> Result<Fetched<T>> {
+    async fn look_up<T: DeserializeOwned>(&self, name: &[u8], told: bool) -> Result<Fetched<T>> {
         self.options.check()?;
         let core = &self.cache.core;
         let address = core.address(&Parts::new(self.cache.space(), name)?)?;
-        let scope = self.options.scope(core, core.clock.now());
+        let (asked, begun) = core.begin();
+        let scope = Scope { begun, ..self.options.scope(core, asked) };
         let found = core.look_up(Get { items: OneOrMany::One(address.into()), on_miss: OnMiss::Report, scope }).await;
-        self.arrived(found, core.clock.now())
+        // Where nobody is told how old it is, nobody asks what time it is now.
+        self.arrived(found, if told { core.clock.now() } else { asked })
     }
 
     /// Judges what a lookup brought for a caller without a loader.

@@ -148,6 +148,14 @@ impl SystemClock {
 /// process's own, and `max_staleness` with it.
 const HEAD_START: Tick = Tick(20 * 365 * 24 * 3600 * 1000);
 
+impl SystemClock {
+    /// Returns the current tick and the time that has [elapsed](Clock::elapsed), by asking the system once.
+    pub(crate) fn reading() -> (Tick, Duration) {
+        let since = since_origin();
+        (checked(tick_of(since)), since)
+    }
+}
+
 /// The process-wide origin of [`SystemClock`]'s ticks.
 fn origin() -> tokio::time::Instant {
     static ORIGIN: OnceLock<tokio::time::Instant> = OnceLock::new();
@@ -159,20 +167,33 @@ fn tokio_now() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }
 
+/// What has passed since the origin, by tokio's clock.
+fn since_origin() -> Duration {
+    let origin = origin();
+    tokio_now().saturating_duration_since(origin)
+}
+
 /// The tick that tokio's clock says.
 fn precise() -> Tick {
-    let origin = origin();
-    let since = tokio_now().saturating_duration_since(origin);
+    tick_of(since_origin())
+}
+
+fn tick_of(since: Duration) -> Tick {
     // Not `as_millis`: it multiplies 128 bits.
     Tick(HEAD_START.0 + since.as_secs() * 1000 + u64::from(since.subsec_millis()))
 }
 
+/// Lets the coarse clock know what the precise one said.
+#[inline]
+fn checked(tick: Tick) -> Tick {
+    #[cfg(all(target_os = "linux", not(debug_assertions)))]
+    coarse::compare(tick, precise);
+    tick
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Tick {
-        let tick = precise();
-        #[cfg(all(target_os = "linux", not(debug_assertions)))]
-        coarse::compare(tick, precise);
-        tick
+        checked(precise())
     }
 
     #[cfg(all(target_os = "linux", not(debug_assertions)))]
@@ -186,8 +207,7 @@ impl Clock for SystemClock {
     }
 
     fn elapsed(&self) -> Duration {
-        let origin = origin();
-        tokio_now().saturating_duration_since(origin)
+        since_origin()
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where the operating system is asked")]

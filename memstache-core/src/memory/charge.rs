@@ -47,7 +47,9 @@ impl<P: EvictionPolicy> Shared<P> {
                 charged = charged.or_else(|refused| self.evict_own(shard, tenant, charge, None, after).ok_or(refused));
             }
             if let Some(held) = held {
-                let keep = charged.is_err() && matches!(write.when, When::IfLease(_));
+                // A condition may be about what it replaces: that stays until others have made room for both.
+                let conditional = own && write.when != When::Always;
+                let keep = charged.is_err() && (conditional || matches!(write.when, When::IfLease(_)));
                 after.keep(if keep { self.put_back(shard, held) } else { Some(held) });
                 *old = shard.table.find(write.draft.hash, &write.draft.place);
             }
@@ -105,7 +107,8 @@ impl<P: EvictionPolicy> Shared<P> {
             let mut after = Afterwards::default();
             let mut shard = self.shards[at].write();
             let before = shard.counters.evicted;
-            write.charged = self.evict_own(&mut shard, tenant, charge, None, &mut after).is_some();
+            let replaced = (write.when != When::Always).then(|| shard.table.find(write.draft.hash, &write.draft.place));
+            write.charged = self.evict_own(&mut shard, tenant, charge, replaced.flatten(), &mut after).is_some();
             found |= shard.counters.evicted > before;
             if write.charged {
                 return true;

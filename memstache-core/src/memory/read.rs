@@ -10,7 +10,6 @@ use super::{
     policy::{EvictionPolicy, SlotId},
     shared::{Afterwards, Shard, Shared},
     slot::{Held, Slot},
-    stats::count,
 };
 use crate::{
     address::{Address, Parts},
@@ -29,14 +28,14 @@ impl<P: EvictionPolicy> Shared<P> {
         {
             let shard = self.shard(hash).read();
             let Some(id) = shard.table.find(hash, parts) else {
-                count(&shard.reads.misses);
+                self.reads.misses.bump();
                 return None;
             };
             if let Some(slot) = self.fresh(&shard, id, self.clock.upper_bound()).filter(|slot| !slot.is_negative()) {
                 // First: its loads run while those of the value are waited for; the others order all loads.
                 shard.table.record_access(id, hash);
                 let value = slot.value();
-                count(&shard.reads.hits);
+                self.reads.hits.bump();
                 return Some(value);
             }
         }
@@ -79,7 +78,7 @@ impl<P: EvictionPolicy> Shared<P> {
         match busy.then(|| shard.leases.wait(hash, &item.address)).flatten() {
             Some(waiter) => {
                 // Counted once it is answered.
-                shard.reads.misses.fetch_sub(1, Ordering::Relaxed);
+                self.reads.misses.take_back();
                 Err(waiter)
             }
             None => Ok(found),
@@ -90,14 +89,14 @@ impl<P: EvictionPolicy> Shared<P> {
     fn glance(&self, shard: &Shard<P>, hash: Hashed, item: &GetItem, on_miss: OnMiss, now: Tick) -> Option<Lookup> {
         let Some(id) = shard.table.find(hash, &item.address) else {
             return (on_miss == OnMiss::Report).then(|| {
-                count(&shard.reads.misses);
+                self.reads.misses.bump();
                 Lookup::Miss
             });
         };
         self.fresh(shard, id, now)?;
         let slot = shard.table.get(id).filter(|slot| item.unless != Some(Held::version(*slot)))?;
         shard.table.record_access(id, hash);
-        count(if slot.is_negative() { &shard.reads.negative } else { &shard.reads.hits });
+        self.reads.answered(slot.is_negative());
         Some(Lookup::fresh(slot.entry(now)))
     }
 
@@ -123,11 +122,11 @@ impl<P: EvictionPolicy> Shared<P> {
             return Ok(match freshness {
                 Freshness::Fresh => {
                     let negative = entry.meta.content.negative;
-                    count(if negative { &shard.reads.negative } else { &shard.reads.hits });
+                    self.reads.answered(negative);
                     Lookup::fresh(entry)
                 }
                 Freshness::Stale | Freshness::Expired => {
-                    count(&shard.reads.stale);
+                    self.reads.stale.bump();
                     let refresh = on_miss != OnMiss::Report;
                     let asked = refresh.then(|| self.grant(shard, hash, item, now, after));
                     let lease =
@@ -136,7 +135,7 @@ impl<P: EvictionPolicy> Shared<P> {
                 }
             });
         }
-        count(&shard.reads.misses);
+        self.reads.misses.bump();
         if on_miss == OnMiss::Report { Ok(Lookup::Miss) } else { self.grant(shard, hash, item, now, after) }
     }
 

@@ -53,6 +53,7 @@ pub(crate) struct Shared<P> {
     /// Where a write that finds nothing to evict at home looks next.
     pub(super) next_victims: AtomicUsize,
     pub(super) sweeper: Sweeper,
+    pub(super) reads: ReadCounters,
 }
 
 /// What a store is made of.
@@ -73,8 +74,6 @@ pub(crate) struct Shard<P> {
     pub(super) table: Table<P>,
     pub(super) leases: Leases,
     pub(super) counters: Counters,
-    /// Counted by readers that share the lock.
-    pub(super) reads: ReadCounters,
     /// The clear up to which all entries were looked at.
     pub(super) swept: u64,
     /// The last version given: a key stays in its shard, and versions of different keys are never compared.
@@ -119,8 +118,7 @@ impl<P: EvictionPolicy> Shared<P> {
             if config.accountant.is_some() {
                 table.keep_tenants();
             }
-            let (counters, reads) = (Counters::default(), ReadCounters::default());
-            RwLock::new(Shard { table, leases, counters, reads, swept: 0, version: 0 })
+            RwLock::new(Shard { table, leases, counters: Counters::default(), swept: 0, version: 0 })
         };
         Self {
             shards: config.policies.into_iter().map(shard).collect(),
@@ -138,6 +136,7 @@ impl<P: EvictionPolicy> Shared<P> {
             clears: watch::Sender::new(()),
             next_victims: AtomicUsize::new(0),
             sweeper: Sweeper::default(),
+            reads: ReadCounters::default(),
         }
     }
 
@@ -147,11 +146,15 @@ impl<P: EvictionPolicy> Shared<P> {
             max_bytes: self.budget.max(),
             leases_standing: self.standing.load(Ordering::Relaxed),
             invalidation_records: self.lines.len(),
+            hits: self.reads.hits.sum(),
+            stale: self.reads.stale.sum(),
+            negative: self.reads.negative.sum(),
+            misses: self.reads.misses.sum(),
             ..MemoryStats::default()
         };
         for shard in &self.shards {
             let shard = shard.read();
-            stats.add(shard.table.len(), &shard.counters, &shard.reads);
+            stats.add(shard.table.len(), &shard.counters);
         }
         stats
     }

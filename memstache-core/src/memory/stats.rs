@@ -1,6 +1,6 @@
 //! What a memory store counts.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::striped::Striped;
 
 /// What a [`MemoryStore`](super::MemoryStore) holds and has done since it was built.
 ///
@@ -60,27 +60,25 @@ pub(crate) struct Counters {
     pub(super) aged_out: u64,
 }
 
-/// The part that is counted under a lock which readers share.
+/// The part that readers count, who share the lock of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct ReadCounters {
-    pub(super) hits: AtomicU64,
-    pub(super) stale: AtomicU64,
-    pub(super) negative: AtomicU64,
-    pub(super) misses: AtomicU64,
+    pub(super) hits: Striped,
+    pub(super) stale: Striped,
+    pub(super) negative: Striped,
+    pub(super) misses: Striped,
 }
 
-/// Adds one.
-pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
+impl ReadCounters {
+    /// Counts a fresh answer.
+    pub(super) fn answered(&self, negative: bool) {
+        if negative { self.negative.bump() } else { self.hits.bump() }
+    }
 }
 
 impl MemoryStats {
-    pub(super) fn add(&mut self, entries: usize, counters: &Counters, reads: &ReadCounters) {
+    pub(super) fn add(&mut self, entries: usize, counters: &Counters) {
         self.entries += entries;
-        self.hits += reads.hits.load(Relaxed);
-        self.stale += reads.stale.load(Relaxed);
-        self.negative += reads.negative.load(Relaxed);
-        self.misses += reads.misses.load(Relaxed);
         self.inserts += counters.inserts;
         self.evictions += counters.evicted;
         self.expirations += counters.expired;

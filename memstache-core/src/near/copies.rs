@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
@@ -10,7 +11,7 @@ use std::{
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
 use super::{
@@ -23,7 +24,7 @@ use crate::{
     entry::{Entry, Meta},
     expiry::{self, Freshness},
     memory::{AnyPolicy, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, Whole},
-    request::{Consistency, Scope},
+    request::{Consistency, LeaseId, Scope},
     striped::Striped,
 };
 
@@ -40,6 +41,8 @@ const TOUCHES: usize = 1024;
 const UNVERIFIED: u64 = u64::MAX;
 /// Dead copies that one insertion clears away.
 const STEPS: usize = 8;
+/// Leases that are remembered because their answers were lost.
+const MAX_LOST: usize = 1024;
 
 pub(super) type Shard = Table<AnyPolicy, Beside>;
 pub(super) type Copy<'a> = Held<'a, Beside>;
@@ -78,6 +81,8 @@ pub(crate) struct Copies {
     pub(super) unverified_since: AtomicU64,
     pub(super) clock: Arc<dyn Clock>,
     touches: mpsc::Sender<Address>,
+    /// Leases that may have been granted by an answer in whose place a copy was served.
+    lost: Mutex<VecDeque<LeaseId>>,
     pub(super) counters: Counters,
 }
 
@@ -113,9 +118,26 @@ impl Copies {
             unverified_since: AtomicU64::new(0),
             clock: config.clock,
             touches,
+            lost: Mutex::default(),
             counters: Counters::default(),
         };
         (Arc::new(copies), queue)
+    }
+
+    /// Takes note of a lease that may have been granted although nothing says so.
+    pub(super) fn note_lost(&self, lease: LeaseId) {
+        let mut lost = self.lost.lock();
+        if lost.len() == MAX_LOST {
+            lost.pop_front();
+        }
+        lost.push_back(lease);
+    }
+
+    /// Returns whether a lease may have been granted although nothing says so; the one who asks is to release it.
+    pub(super) fn take_lost(&self, lease: LeaseId) -> bool {
+        let mut lost = self.lost.lock();
+        let at = lost.iter().position(|other| *other == lease);
+        at.is_some_and(|at| lost.remove(at).is_some())
     }
 
     pub(super) fn shard(&self, hash: Hashed) -> &RwLock<Shard> {

@@ -166,17 +166,17 @@ async fn read_below<S: CacheService>(
 ) -> Result<Response> {
     let scope = get.scope;
     let missing = || here.iter().zip(get.items.iter()).filter(|(found, _)| found.is_none()).map(|(_, item)| item);
-    let asked: OneOrMany<(Address, Ticket)> =
-        missing().map(|item| (item.address.clone(), copies.ticket(&item.address))).collect();
+    let asked: OneOrMany<(GetItem, Ticket)> =
+        missing().map(|item| (item.clone(), copies.ticket(&item.address))).collect();
     let below = Get { items: missing().cloned().collect(), on_miss: get.on_miss, scope };
     let answers = match oneshot(inner, Request::Get(below)).await {
         Ok(Response::Found(answers)) if answers.len() == asked.len() => answers,
         Ok(_) => return Err(crate::util::protocol("a layer answered something else to Get")),
         Err(error) => asked.map_ref(|_| Err(error.clone())),
     };
-    let mut answers = answers.into_iter().zip(asked).map(|(answer, (address, ticket))| {
-        keep(&copies, &address, &answer, &ticket);
-        answer.or_else(|error| fall_back(&copies, &address, &scope, error))
+    let mut answers = answers.into_iter().zip(asked).map(|(answer, (item, ticket))| {
+        keep(&copies, &item.address, &answer, &ticket);
+        answer.or_else(|error| fall_back(&copies, &item, &scope, error))
     });
     let merged = here.map(|found| match found {
         Some(lookup) => Ok(lookup),
@@ -199,13 +199,17 @@ fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ti
 }
 
 /// Serves a copy, as stale, in place of a failure below that a copy can stand in for.
-fn fall_back(copies: &Copies, address: &Address, scope: &Scope, error: Error) -> Result<Lookup> {
+fn fall_back(copies: &Copies, item: &GetItem, scope: &Scope, error: Error) -> Result<Lookup> {
     if error.version().is_some() || !error.is_retryable() {
         return Err(error);
     }
     let now: Tick = copies.clock.now();
-    match copies.find_stale(address, scope, now).filter(|entry| !entry.meta.content.negative) {
-        Some(entry) => Ok(Lookup::Stale(entry, None)),
+    match copies.find_stale(&item.address, scope, now).filter(|entry| !entry.meta.content.negative) {
+        Some(entry) => {
+            // The answer hides that a lease may have been granted.
+            item.lease.filter(|_| error.may_have_effect()).into_iter().for_each(|lease| copies.note_lost(lease));
+            Ok(Lookup::Stale(entry, None))
+        }
         None => Err(error),
     }
 }

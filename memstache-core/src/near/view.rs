@@ -7,7 +7,7 @@ use crate::{
     address::{Address, Parts},
     clock::Tick,
     entry::{Entry, Meta, NewEntry},
-    request::{Scope, TierReport},
+    request::{LeaseId, Scope, TierReport},
     service::{AsOf, DecodedAs, TryHit},
 };
 
@@ -47,6 +47,10 @@ impl TryHit for NearView {
         })?;
         copies.counters.hits.bump();
         Some(value)
+    }
+
+    fn take_lost(&self, lease: LeaseId) -> bool {
+        self.0.take_lost(lease)
     }
 
     fn as_of(&self, address: &Address) -> Option<AsOf> {

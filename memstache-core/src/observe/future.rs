@@ -77,7 +77,7 @@ enum State {
 impl<R: Recorder> Pending<R> {
     pub(super) fn new(watch: Arc<Watch<R>>, request: &Request) -> Self {
         let (operation, items) = (OperationKind::from(request), request.len());
-        let (span, started) = (span::call(operation, request), watch.clock.elapsed());
+        let (span, started) = (span::call(operation, request), watch.began(request.scope()));
         Self { watch, operation, items, started, span, state: State::Waiting }
     }
 
@@ -91,7 +91,7 @@ impl<R: Recorder> Pending<R> {
 
     fn end(&mut self, result: CallResult) {
         self.state = State::Ended;
-        let duration = self.watch.clock.elapsed().saturating_sub(self.started);
+        let duration = self.watch.since(self.started);
         self.watch.recorder.call(&ObservedCall::new(self.operation, result, self.items, duration));
         span::ended(&self.span, result);
     }

@@ -27,4 +27,7 @@ pub struct Scope {
     pub consistency: Consistency,
     /// How long ago the answer may have last been confirmed by its authority. Default: any time.
     pub max_staleness: Option<Duration>,
+    /// When the call began, as [`SystemClock`](crate::SystemClock) measures [time](crate::Clock::elapsed): so that who
+    /// measures the call below need not ask the clock once more. Default: not known. It stays within the process.
+    pub begun: Option<Duration>,
 }

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     health::{Health, HealthReport, Parts},
     load_gate::LoadGate,
-    request::{Request, Response, Scope, TierReport},
+    request::{LeaseId, Request, Response, Scope, TierReport},
 };
 
 /// Every stack that memstache accepts: an alias for a tower service with a blanket impl, never implemented by hand.
@@ -69,6 +69,13 @@ pub trait TryHit: Send + Sync + 'static {
     ) -> Option<Arc<dyn Any + Send + Sync>> {
         let _ = (parts, scope, now, wanted, told);
         None
+    }
+
+    /// Returns whether a copy was served in place of an answer that may have granted this lease, and forgets it: the one
+    /// who asks is to release it. Default: no.
+    fn take_lost(&self, lease: LeaseId) -> bool {
+        let _ = lease;
+        false
     }
 
     /// Returns what is known of a key now, for [`keep_unverified`](Self::keep_unverified). Default: nothing.

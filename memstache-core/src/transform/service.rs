@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     request::{Request, Response},
     service::CacheService,
+    util::unready,
 };
 
 /// A stack whose requests and responses are rewritten.
@@ -52,8 +53,14 @@ where
         };
         match self.transform.request(request) {
             Step::Now(Ok((request, pending))) => TransformFuture::calling(self.inner.call(request), pending, transform),
-            Step::Now(Err(error)) => TransformFuture::done(Err(error)),
-            Step::Answer(response) => TransformFuture::done(Ok(response)),
+            Step::Now(Err(error)) => {
+                unready(&mut self.inner);
+                TransformFuture::done(Err(error))
+            }
+            Step::Answer(response) => {
+                unready(&mut self.inner);
+                TransformFuture::done(Ok(response))
+            }
             Step::Wait(wait) => {
                 // The readied service goes into the future; its unready clone stays behind.
                 let clone = self.inner.clone();

@@ -1,6 +1,8 @@
 //! Whose keys a handle reads and writes.
 
-use memstache_core::{KeyspaceName, TenantId};
+use memstache_core::{
+    ErrorKind, Get, Invalidate, KeyspaceName, Remove, Request, Scope, Target, TenantId, testing::samples,
+};
 
 use crate::kit::{Kit, Source, ask, rules, settle};
 
@@ -55,9 +57,50 @@ pub(crate) async fn a_cleared_tenant_is_cleared_in_all_its_keyspaces(kit: Kit) {
     assert_eq!(error.to_string(), "the handle must be of a tenant, but one of the shared space was given");
 }
 
+pub(crate) async fn a_tenants_handle_runs_nothing_for_others(kit: Kit) {
+    let name = |name| TenantId::new(name).unwrap();
+    let tenants = kit.builder().build_tenanted().unwrap();
+    let (a, b, shared) = (tenants.for_tenant(&name("a")), tenants.for_tenant(&name("b")), tenants.shared());
+    for cache in [&a, &b, &shared] {
+        cache.set("key", &1).tags(["t"]).await.unwrap();
+    }
+    let other_space = a.with_keyspace(&KeyspaceName::new("other").unwrap());
+    assert!(a.run(Get::one(other_space.address("key").unwrap())).await.is_ok(), "its own, in whatever keyspace");
+    for (cache, foreign) in [(&a, &b), (&a, &shared), (&shared, &a)] {
+        let (own, theirs) = (cache.address("key").unwrap(), foreign.address("key").unwrap());
+        for request in samples(&theirs, "9") {
+            let kind = match request {
+                Request::Get(op) => cache.run(op).await.map(drop),
+                Request::Set(op) => cache.run(op).await.map(drop),
+                Request::Remove(op) => cache.run(op).await.map(drop),
+                Request::Touch(op) => cache.run(op).await.map(drop),
+                Request::Invalidate(op) => cache.run(op).await.map(drop),
+                Request::Explain(op) => cache.run(op).await.map(drop),
+                other => panic!("{} has no line here", other.name()),
+            };
+            let error = kind.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            let text = "every item must be of the handle's own tenant, but one of another was given";
+            assert_eq!(error.to_string(), text);
+        }
+        // One among many, and nothing is done.
+        let items = [own, theirs].into_iter().collect();
+        assert!(cache.run(Remove { items, scope: Scope::default() }).await.is_err());
+        assert!(cache.run(Invalidate::one(Target::Tenant(name("b")))).await.is_err());
+    }
+    for cache in [&a, &b, &shared] {
+        assert_eq!(cache.get::<u8>("key").await.unwrap(), Some(1));
+    }
+    // An operator's handle is for all.
+    let items = [&a, &b, &shared].map(|cache| cache.address("key").unwrap()).into_iter().collect();
+    let removed = tenants.run(Remove { items, scope: Scope::default() }).await.unwrap();
+    assert!(removed.iter().all(|removed| matches!(removed, Ok(true))));
+}
+
 rules! {
     every stack:
     tenants_and_the_shared_space_have_keys_of_their_own,
     tenants_do_not_share_loads,
     a_cleared_tenant_is_cleared_in_all_its_keyspaces,
+    a_tenants_handle_runs_nothing_for_others,
 }

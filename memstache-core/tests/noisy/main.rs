@@ -16,8 +16,9 @@ fn settled(case: Case) -> f64 {
 
 #[test]
 fn a_noisy_neighbour_costs_the_others_less_than_two_points() {
-    let [quiet, unfair, fair] = Case::ALL.map(settled);
+    let [quiet, elsewhere, unfair, fair] = Case::ALL.map(settled);
     assert!(quiet > 50.0, "a cache that is worth having: {quiet}");
+    assert!((quiet - elsewhere).abs() < 2.0, "a store of its own is no noise: {quiet} and {elsewhere}");
     assert!(quiet - fair < 2.0, "{quiet} without noise, {fair} with it");
     assert!(quiet - unfair > 10.0, "{quiet} without noise, {unfair} with it and without fairness");
 }

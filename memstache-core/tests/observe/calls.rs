@@ -7,7 +7,8 @@ use std::{
 };
 
 use memstache_core::{
-    Address, Error, ErrorKind, Get, KeyspaceName, Request, Response, Result, Set, SetItem, Space, Version, Written,
+    Address, Clock, Error, ErrorKind, Get, KeyspaceName, Request, Response, Result, Set, SetItem, Space, SystemClock,
+    Version, Written,
     observe::{CallResult, Ending, Event, ObserveLayer, ObservedCall, OperationKind, Recorder},
     testing::ManualClock,
 };
@@ -64,6 +65,25 @@ async fn a_call_is_timed_until_it_is_answered() {
     assert_ready!(call.poll()).unwrap();
     drop(call);
     assert_eq!(told.only(), ObservedCall::new(OperationKind::Get, CallResult::Ok, 1, 7 * MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_says_when_it_began_is_timed_from_there_by_the_systems_clock_only() {
+    let clock = ManualClock::new();
+    let began = SystemClock::new().elapsed();
+    tokio::time::advance(5 * MS).await;
+    let mut get = Get::one(address("a"));
+    get.scope.begun = Some(began);
+    for (own, expected) in [(None, 5 * MS), (Some(clock), Duration::ZERO)] {
+        let told = Told::default();
+        let layer = ObserveLayer::new(told.clone());
+        let layer = match own {
+            Some(clock) => layer.with_clock(clock),
+            None => layer,
+        };
+        drop(layer.layer(Answers::Never).call(get.clone().into()));
+        assert_eq!(told.only().duration, expected);
+    }
 }
 
 #[tokio::test]

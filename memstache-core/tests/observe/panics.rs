@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use memstache_core::{
     Cache, ErrorKind, Format, FormatId, Json, MemoryStore, Result, Stack,
-    observe::{Ending, Event, ObserveLayer, ObservedCall, Recorder},
+    observe::{Ending, Event, OTHER_TENANTS, ObserveLayer, ObservedCall, Recorder, Registry, TenantUse},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -99,4 +99,16 @@ async fn a_format_that_panics_is_told_from_a_loader_that_does() {
         Ok::<_, std::io::Error>(7u8)
     };
     assert_eq!(cache.get_or_load("b", loader).await.unwrap_err().to_string(), "the loader panicked");
+}
+
+#[test]
+fn who_is_asked_for_the_use_of_tenants_may_panic() {
+    let registry = Registry::new();
+    let recorder = registry.recorder("k").unwrap();
+    recorder.request(Ending::Hit, 3);
+    registry.watch_tenants(|| panic!("on purpose"));
+    let text = registry.prometheus_text();
+    assert!(text.contains("memstache_requests_total"), "everything else is told: {text}");
+    registry.watch_tenants(|| vec![TenantUse { name: OTHER_TENANTS.into(), operations: 7, ..TenantUse::default() }]);
+    assert!(registry.prometheus_text().contains("memstache_tenant_operations_total"));
 }

@@ -9,14 +9,14 @@ use std::{
 };
 
 use memstache_core::{
-    Cache, ErasedService, Error, ErrorKind, Json, MemoryStore, Request, Response, Result, Stack, Step, SystemClock,
-    Transform,
-    resilience::{LimitLayer, RateConfig, RateLimitLayer, RateLimiter, Resilience},
+    Cache, ErasedService, Error, ErrorKind, Json, MemoryStore, OnDegraded, Request, Response, Result, Stack, Step,
+    SystemClock, Transform,
+    resilience::{LimitLayer, RateConfig, RateLimitLayer, RateLimiter, Resilience, ResilienceConfig},
     testing::{Fault, Faults, Gate, SlowLayer},
 };
 use tower::Layer;
 
-use crate::kit::{Stopwatch, millis, secs, settle};
+use crate::kit::{Kit, Stopwatch, millis, secs, settle};
 
 /// Far below the ttl of a lease, four seconds.
 const SOON: Duration = millis(900);
@@ -280,4 +280,21 @@ async fn callers_who_leave_at_any_time_leave_no_lease() {
         assert_eq!(store.stats().leases_standing, 0, "left after {polls} ms");
         loads_soon(&cache, "a", "next").await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_while_a_near_copy_is_served_in_its_place() {
+    let kit = Kit::new(ResilienceConfig::none());
+    let (stack, _) = kit.near_stack(OnDegraded::default());
+    let cache = kit.builder(stack).ttl(secs(1)).stale_for(secs(600)).build().unwrap();
+    let loaded = |value: u8| cache.get_or_load("a", move |_| async move { Ok::<_, Error>(value) });
+    assert_eq!(loaded(1).await.unwrap(), 1);
+    assert_eq!(loaded(1).await.unwrap(), 1, "a copy");
+    kit.pass(secs(2)).await;
+    kit.faults.inject(Fault::lost().times(1));
+    assert_eq!(loaded(2).await.unwrap(), 1, "the copy, and a lease that nobody is told of");
+    kit.pass(millis(100)).await;
+    assert_eq!(loaded(3).await.unwrap(), 1, "the copy, while another is loaded");
+    kit.pass(millis(100)).await;
+    assert_eq!(loaded(4).await.unwrap(), 3, "what was loaded long before the lost lease would have aged out");
 }

@@ -16,3 +16,4 @@ mod rate;
 mod retry;
 mod source;
 mod timeout;
+mod unready;

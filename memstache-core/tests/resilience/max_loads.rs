@@ -174,3 +174,43 @@ fn a_bound_out_of_its_limits_is_named() {
         assert_eq!(error, format!("max_loads must be from 1 to 1048576, but {loads} was given"));
     }
 }
+
+type Ones = memstache_core::Result<Vec<(String, u8)>>;
+
+/// Loads a one for each key.
+async fn ones(
+    cache: &Cache<Json>,
+    keys: Vec<String>,
+) -> memstache_core::Result<Vec<memstache_core::Result<Option<u8>>>> {
+    let loader = |keys: Vec<String>| async move { Ones::Ok(keys.into_iter().map(|key| (key, 1)).collect()) };
+    cache.get_many_or_load(keys, loader).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_refused_gives_its_leases_back_together() {
+    let kit = kit();
+    let cache = bounded(&kit, 1);
+    let _held = held(&cache, "held").await;
+    let before = kit.attempts("touch");
+    let answers = ones(&cache, (0..600).map(|n| n.to_string()).collect()).await.unwrap();
+    assert!(answers.into_iter().all(|answer| kind(answer) == ErrorKind::Overloaded));
+    settle().await;
+    let calls = kit.attempts("touch") - before;
+    assert!((1..=3).contains(&calls), "{calls} calls for 600 leases");
+    // They are free: a handle with room loads at once.
+    let other = bounded(&kit, 1);
+    for key in ["0", "599"] {
+        assert_eq!(load(&other, key).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_what_a_batch_brought_may_load_at_once() {
+    let kit = kit();
+    let cache = bounded(&kit, 1);
+    for n in 0..300 {
+        let answers = ones(&cache, vec![format!("{n}-a"), format!("{n}-b")]).await.unwrap();
+        assert!(answers.into_iter().all(|answer| answer.unwrap() == Some(1)), "{n}");
+        assert_eq!(load(&cache, &format!("{n}-c")).await.unwrap(), 1, "{n}");
+    }
+}

@@ -85,8 +85,8 @@ impl DataKeys for FixedKeys {
         key.map_or(KeyLookup::Failed(KeyFailure::Unknown), |key| KeyLookup::Ready(Arc::clone(key)))
     }
 
-    fn lend(&self, space: &Space, id: KeyId, to: &mut dyn FnMut(&DataKey)) -> bool {
-        self.data(space).filter(|key| key.id() == id).map(|key| to(key)).is_some()
+    fn lend(&self, space: &Space, id: Option<KeyId>, to: &mut dyn FnMut(&DataKey)) -> bool {
+        self.data(space).filter(|key| id.is_none_or(|id| key.id() == id)).map(|key| to(key)).is_some()
     }
 
     fn naming(&self, space: &Space) -> Option<Arc<NameKey>> {

@@ -68,10 +68,11 @@ pub trait DataKeys: fmt::Debug + Send + Sync + 'static {
     /// The id comes from the store and may be made up. A key of another tenant must not be given out.
     fn opening(&self, space: &Space, id: KeyId) -> KeyLookup;
 
-    /// Lends the key that [`opening`](Self::opening) would give out, if it is at hand; returns whether it did.
+    /// Lends the key that [`opening`](Self::opening) would give out for an id, or [`sealing`](Self::sealing) without one, if
+    /// it is at hand; returns whether it did.
     ///
-    /// Spares every read two changes of a reference count that all threads share. Default: it is not lent.
-    fn lend(&self, space: &Space, id: KeyId, to: &mut dyn FnMut(&DataKey)) -> bool {
+    /// Spares every call two changes of a reference count that all threads share. Default: it is not lent.
+    fn lend(&self, space: &Space, id: Option<KeyId>, to: &mut dyn FnMut(&DataKey)) -> bool {
         let _ = (space, id, to);
         false
     }
@@ -92,7 +93,7 @@ impl<K: DataKeys + ?Sized> DataKeys for Arc<K> {
         K::opening(self, space, id)
     }
 
-    fn lend(&self, space: &Space, id: KeyId, to: &mut dyn FnMut(&DataKey)) -> bool {
+    fn lend(&self, space: &Space, id: Option<KeyId>, to: &mut dyn FnMut(&DataKey)) -> bool {
         K::lend(self, space, id, to)
     }
 

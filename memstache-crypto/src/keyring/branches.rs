@@ -104,6 +104,7 @@ impl Inner {
 
     /// The same, without joining others.
     pub(super) async fn look_at_branches(&self) -> Result<()> {
+        self.register().await?;
         let place = self.settings.environment.branch_key();
         self.forget_expired_branches();
         let Some(record) = self.records.get(&place).await? else {
@@ -124,6 +125,7 @@ impl Inner {
         let opened = self.open_branches(&record, held.as_deref(), now).await;
         if opened.as_ref().is_err_and(is_disabled) {
             self.drop_keys();
+            tracing::error!("the master key was disabled: all keys were dropped");
         }
         self.keep_branches(opened?);
         Ok(())
@@ -148,12 +150,11 @@ impl Inner {
         now >= held.unwrapped.after(self.settings.max_age.saturating_sub(early))
     }
 
-    /// Drops all keys: the master key was disabled.
-    fn drop_keys(&self) {
+    /// Drops all keys.
+    pub(super) fn drop_keys(&self) {
         self.branches.store(None);
         self.data.clear();
         self.names.clear();
-        tracing::error!("the master key was disabled: all keys were dropped");
     }
 
     pub(super) fn keep_branches(&self, new: Branches) {

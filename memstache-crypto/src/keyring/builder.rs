@@ -14,12 +14,16 @@ use tokio::sync::Notify;
 
 use super::{
     Inner, Keyring,
-    owner::{Environment, KeyClass},
+    custody::TenantVaults,
+    nodes::Node,
+    owner::{KeyClass, label},
     patience::Patient,
+    places::Environment,
     settings::Settings,
     stats::Counters,
     table::Table,
     vault::Vault,
+    vaults::Vaults,
 };
 use crate::{
     key::KeyId,
@@ -33,6 +37,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most lines that a keyring can be told to hold.
 const MOST_LINES: usize = 1 << 20;
+/// The most vaults of tenants.
+const MOST_VAULTS: usize = 1 << 16;
 
 /// Builds a [`Keyring`].
 ///
@@ -75,6 +81,9 @@ pub struct KeyringBuilder {
     keys_at_start: bool,
     pin: Option<KeyId>,
     classes: Vec<(KeyspaceName, KeyClass)>,
+    tenant_vaults: Option<Arc<dyn TenantVaults>>,
+    max_tenant_vaults: usize,
+    node: String,
 }
 
 impl KeyringBuilder {
@@ -96,6 +105,9 @@ impl KeyringBuilder {
             keys_at_start: true,
             pin: None,
             classes: Vec::new(),
+            tenant_vaults: None,
+            max_tenant_vaults: 1_000,
+            node: "node".to_owned(),
         }
     }
 
@@ -193,6 +205,33 @@ impl KeyringBuilder {
         self
     }
 
+    /// Lets tenants bring vaults of their own: [`TenantVaults`] says which. Default: none does.
+    ///
+    /// Such a tenant's keys are under a branch key of its own, which its vault wraps, and seal with suites that commit to
+    /// the key. Its vault is called when the tenant is first met and in the background, as the keyring's own. While it cannot be had and no
+    /// keys are at hand, or while nobody can say whose it is, the tenant has no keys: it never gets those of another vault. A tenant that comes
+    /// with a vault, or with another one, begins with new keys; what was sealed before is missed.
+    ///
+    /// All nodes of an environment need the same.
+    pub fn with_tenant_vaults(mut self, vaults: impl TenantVaults) -> Self {
+        self.tenant_vaults = Some(Arc::new(vaults));
+        self
+    }
+
+    /// Sets for how many tenants with a vault of their own keys are kept at hand, 16 to 65,536, about 6 KiB each. Those met
+    /// longest ago go first, and cost a call to their vault when they come again. Default: 1,000.
+    pub fn with_max_tenant_vaults(mut self, tenants: usize) -> Self {
+        self.max_tenant_vaults = tenants;
+        self
+    }
+
+    /// Sets what this process is called where it confirms that it has let go of keys, such as the name of its pod: 1 to
+    /// 32 bytes of `[A-Za-z0-9._-]`. A number of its own is added. Default: `node`.
+    pub fn with_node(mut self, label: impl Into<String>) -> Self {
+        self.node = label.into();
+        self
+    }
+
     /// Checks the settings and reads the branch keys: a call to the provider for each, and makes the first one if the
     /// environment has none. Needs a tokio runtime.
     ///
@@ -234,6 +273,9 @@ impl KeyringBuilder {
             settings.map_class(&keyspace, class);
         }
         let now = self.clock.now().as_millis();
+        let others = self.max_lines;
+        let vaults = self.tenant_vaults.map(|source| Vaults::new(source, self.max_tenant_vaults, others));
+        let node = Node::new(&self.node, &*self.random)?;
         Ok(Inner {
             settings,
             records: Arc::new(Patient::new(self.records, Arc::clone(&self.clock))),
@@ -249,6 +291,9 @@ impl KeyringBuilder {
             master_seen: AtomicU64::new(now),
             nudge: Arc::new(Notify::new()),
             counters: Counters::default(),
+            only: None,
+            vaults,
+            node: Some(node),
         })
     }
 
@@ -270,6 +315,11 @@ impl KeyringBuilder {
         if !(16..=MOST_LINES).contains(&self.max_lines) {
             wrong.push(Error::invalid("max_lines", format_args!("16 to {MOST_LINES}"), self.max_lines));
         }
+        if !(16..=MOST_VAULTS).contains(&self.max_tenant_vaults) {
+            let limit = format_args!("16 to {MOST_VAULTS}");
+            wrong.push(Error::invalid("max_tenant_vaults", limit, self.max_tenant_vaults));
+        }
+        wrong.extend(label("node", &self.node).err());
         match (environment, wrong.as_slice()) {
             (Ok(environment), []) => Ok(environment),
             (_, [one]) => Err(one.clone()),

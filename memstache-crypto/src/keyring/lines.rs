@@ -86,9 +86,16 @@ impl Inner {
             Reason::Seal => self.ensure(&place, image, branches),
             Reason::Refresh => self.maintain(K::PURPOSE, &place, image, branches),
         };
-        let floor = K::table(self).with(owner.borrowed(), |held| held.state().seq).unwrap_or_default();
-        let (image, branches) = self.change(K::PURPOSE, &place, floor, change).await?;
-        self.keep::<K>(owner, place, image, &branches)
+        for _ in 0..TRIES {
+            let drops = K::table(self).drops();
+            let floor = K::table(self).with(owner.borrowed(), |held| held.state().seq).unwrap_or_default();
+            let (image, branches) = self.change(K::PURPOSE, &place, floor, change).await?;
+            // What was let go of meanwhile must not come back.
+            if let Some(held) = self.keep::<K>(owner, place.clone(), image, &branches, drops)? {
+                return Ok(held);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "keys were let go of again and again"))
     }
 
     /// Reads a line, lets a change be made to it, and writes it if there was one; again if others were faster.
@@ -104,7 +111,7 @@ impl Inner {
     ) -> Result<(Image, Arc<Branches>)> {
         for _ in 0..TRIES {
             // Without branch keys no record is of use. They are looked at again behind it: it may be under a new one.
-            self.branches_at_hand()?;
+            self.branches_soon().await?;
             let stored = self.records.get(place).await?;
             let branches = self.branches_at_hand()?;
             let mut image = match &stored {
@@ -130,6 +137,17 @@ impl Inner {
             }
         }
         Err(Error::new(ErrorKind::Conflict, "others changed the key record again and again"))
+    }
+
+    /// Waits for a tenant's own vault that is being asked for the first time. For the house's nobody waits.
+    async fn branches_soon(&self) -> Result<Arc<Branches>> {
+        if self.only.is_some() && self.branches.load().is_none() {
+            let opening = self.branch_flights.join(&());
+            if let Some(opening) = opening {
+                opening.await.ok();
+            }
+        }
+        self.branches_at_hand()
     }
 
     pub(super) fn branches_at_hand(&self) -> Result<Arc<Branches>> {
@@ -211,7 +229,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes the keys of an image, and keeps them.
+    /// Makes the keys of an image, and keeps them; `None` if lines were let go of since the image was read.
     ///
     /// Error: [`Unavailable`](ErrorKind::Unavailable) if all keys were dropped meanwhile.
     pub(super) fn keep<K: Kept>(
@@ -220,7 +238,8 @@ impl Inner {
         place: RecordKey,
         image: Image,
         branches: &Branches,
-    ) -> Result<Arc<Held<K>>> {
+        drops: u64,
+    ) -> Result<Option<Arc<Held<K>>>> {
         let held = K::table(self).get(owner.borrowed());
         let tag = self.settings.environment.tag(&place);
         let mut keys = Vec::new();
@@ -230,7 +249,8 @@ impl Inner {
                 Some(key) => key,
                 None => {
                     let parent = branches.get(image.parent).ok_or_else(no_branch)?;
-                    Arc::new(K::of(parent.unwrap(&tag, version).inspect_err(|_| self.counters.refused())?))
+                    let secret = parent.unwrap(&tag, version).inspect_err(|_| self.counters.refused())?;
+                    Arc::new(K::of(secret, self.only.is_some()))
                 }
             };
             keys.push((version.id, key));
@@ -238,7 +258,7 @@ impl Inner {
         let now = self.clock.now();
         let good_until = self.good_until(now, branches);
         let state = State::new(image.seq, image.stored, image.line, keys, now, good_until, &*self.clock);
-        let held = K::table(self).keep(owner, place, state, now);
+        let held = K::table(self).keep(owner, place, state, now, drops);
         if self.branches.load().is_none() {
             K::table(self).clear();
             return Err(no_branch());

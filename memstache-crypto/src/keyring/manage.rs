@@ -26,6 +26,9 @@ use crate::{
 /// asked for. Others learn of it by their next refresh, or at once if they run [`Keyring::run`] and the store tells
 /// them.
 ///
+/// Keys of owners are looked for where they are kept: below the tenant's own vault, if it brings one. Master and branch
+/// keys are this keyring's own; those of a tenant's vault are managed by the keyring that [`Keyring::of`] returns.
+///
 /// Errors of all: [`Unavailable`](ErrorKind::Unavailable) when the record store, the provider or the branch keys are not
 /// there; [`Conflict`](ErrorKind::Conflict) when others changed the same key all the time;
 /// [`Rejected`](ErrorKind::Rejected) for a record that nobody vouches for.
@@ -148,18 +151,19 @@ impl KeyManagement for Keyring {
     }
 
     async fn generate_derived_key(&self, owner: &KeyOwner, master: Option<&str>) -> Result<DerivedKey> {
-        let place = self.0.settings.environment.line_key(DataKey::PURPOSE, owner.borrowed());
-        let image = self.0.edit::<DataKey>(owner, |image, branches| {
-            if image.line.active(self.0.wall()).is_some() {
+        let inner = self.0.keeper_of(owner).await?;
+        let place = inner.settings.environment.line_key(DataKey::PURPOSE, owner.borrowed());
+        let image = inner.edit::<DataKey>(owner, |image, branches| {
+            if image.line.active(inner.wall()).is_some() {
                 return Err(conflict("there is a derived key: rotate it"));
             }
-            if master.is_some_and(|version| !self.0.is_under(branches, version)) {
+            if master.is_some_and(|version| !inner.is_under(branches, version)) {
                 return Err(not_found("the branch key is under another master key"));
             }
-            self.0.ensure(&place, image, branches)
+            inner.ensure(&place, image, branches)
         });
         let line = image.await?.line;
-        self.0.active_handle(owner, &line)
+        inner.active_handle(owner, &line)
     }
 
     async fn get_master_key(&self, version: Option<&str>) -> Result<MasterKey> {
@@ -178,9 +182,10 @@ impl KeyManagement for Keyring {
     }
 
     async fn get_derived_key(&self, owner: &KeyOwner, id: Option<KeyId>) -> Result<DerivedKey> {
-        let line = self.0.read::<DataKey>(owner).await?.line;
-        let Some(id) = id else { return self.0.active_handle(owner, &line) };
-        let found = handles::derived(owner, &line, self.0.wall()).into_iter().find(|key| key.id() == id);
+        let inner = self.0.keeper_of(owner).await?;
+        let line = inner.read::<DataKey>(owner).await?.line;
+        let Some(id) = id else { return inner.active_handle(owner, &line) };
+        let found = handles::derived(owner, &line, inner.wall()).into_iter().find(|key| key.id() == id);
         found.ok_or_else(|| not_found("the owner has no key of this id"))
     }
 
@@ -190,14 +195,15 @@ impl KeyManagement for Keyring {
     }
 
     async fn rotate_derived(&self, owner: &KeyOwner) -> Result<DerivedKey> {
-        let (line, id) = self.0.rotate::<DataKey>(owner).await?;
-        let made = handles::derived(owner, &line, self.0.wall()).into_iter().find(|key| key.id() == id);
+        let inner = self.0.keeper_of(owner).await?;
+        let (line, id) = inner.rotate::<DataKey>(owner).await?;
+        let made = handles::derived(owner, &line, inner.wall()).into_iter().find(|key| key.id() == id);
         made.ok_or_else(|| not_found("the new key was removed at once"))
     }
 
     async fn rotate_names(&self, tenant: Option<&TenantId>) -> Result<KeyId> {
         let owner = OwnerRef::of_names(tenant.map(TenantId::as_str)).to_owner();
-        Ok(self.0.rotate::<NameKey>(&owner).await?.1)
+        Ok(self.0.keeper_of(&owner).await?.rotate::<NameKey>(&owner).await?.1)
     }
 
     async fn rotate_branch(&self) -> Result<BranchKeyInfo> {
@@ -213,12 +219,13 @@ impl KeyManagement for Keyring {
     }
 
     async fn revoke(&self, owner: &KeyOwner, id: KeyId) -> Result<bool> {
-        let place = self.0.settings.environment.line_key(DataKey::PURPOSE, owner.borrowed());
+        let inner = self.0.keeper_of(owner).await?;
+        let place = inner.settings.environment.line_key(DataKey::PURPOSE, owner.borrowed());
         let mut ended = false;
-        let edit = self.0.edit::<DataKey>(owner, |image, branches| {
-            ended = image.line.revoke(id, self.0.wall());
+        let edit = inner.edit::<DataKey>(owner, |image, branches| {
+            ended = image.line.revoke(id, inner.wall());
             if ended {
-                self.0.ensure(&place, image, branches)?;
+                inner.ensure(&place, image, branches)?;
             }
             Ok(ended)
         });
@@ -227,10 +234,11 @@ impl KeyManagement for Keyring {
     }
 
     async fn retire(&self, owner: &KeyOwner, id: KeyId) -> Result<bool> {
+        let inner = self.0.keeper_of(owner).await?;
         let mut ended = false;
-        let edit = self.0.edit::<DataKey>(owner, |image, _| {
-            check_retirable(&image.line, id, self.0.wall())?;
-            ended = image.line.retire(id, self.0.wall());
+        let edit = inner.edit::<DataKey>(owner, |image, _| {
+            check_retirable(&image.line, id, inner.wall())?;
+            ended = image.line.retire(id, inner.wall());
             Ok(ended)
         });
         edit.await?;
@@ -243,8 +251,9 @@ impl KeyManagement for Keyring {
     }
 
     async fn status(&self, owner: &KeyOwner) -> Result<Vec<DerivedKey>> {
-        let line = self.0.read::<DataKey>(owner).await?.line;
-        Ok(handles::derived(owner, &line, self.0.wall()))
+        let inner = self.0.keeper_of(owner).await?;
+        let line = inner.read::<DataKey>(owner).await?.line;
+        Ok(handles::derived(owner, &line, inner.wall()))
     }
 
     async fn branch_status(&self) -> Result<Vec<BranchKeyInfo>> {
@@ -265,9 +274,11 @@ impl Inner {
         change: impl FnMut(&mut Image, &Branches) -> Result<bool> + Send,
     ) -> Result<Image> {
         let place = self.settings.environment.line_key(K::PURPOSE, owner.borrowed());
+        let drops = K::table(self).drops();
         let floor = K::table(self).with(owner.borrowed(), |held| held.state().seq).unwrap_or_default();
         let (image, branches) = self.change(K::PURPOSE, &place, floor, change).await?;
-        self.keep::<K>(owner, place, image.clone(), &branches)?;
+        // If it is not kept, the next who needs it reads it.
+        self.keep::<K>(owner, place, image.clone(), &branches, drops)?;
         Ok(image)
     }
 

@@ -3,14 +3,19 @@
 mod branch;
 mod branches;
 mod builder;
+mod custody;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 pub(crate) mod fuzzing;
 mod handles;
+mod keeper;
 mod line;
 mod lines;
 mod manage;
+mod nodes;
+mod orders;
 mod owner;
 mod patience;
+mod places;
 mod record;
 mod refresh;
 mod rotate;
@@ -20,6 +25,7 @@ mod state;
 mod stats;
 mod table;
 mod vault;
+mod vaults;
 
 use std::{
     collections::HashSet,
@@ -28,22 +34,26 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use memstache_core::{Clock, Coalesce, Error, RecordStore, Result, Space, Tick};
+use memstache_core::{Clock, Coalesce, Error, RecordStore, Result, Space, TenantId, Tick};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use self::{
     branches::Branches,
+    keeper::Absent,
     lines::Kept,
+    nodes::Node,
     owner::OwnerRef,
     settings::Settings,
     state::State,
     stats::Counters,
     table::{Held, Reason, Table},
     vault::Vault,
+    vaults::Vaults,
 };
 pub use self::{
     builder::KeyringBuilder,
+    custody::{Custody, TenantVaults},
     handles::{BranchKeyInfo, DerivedKey, MasterKey},
     line::KeyState,
     manage::KeyManagement,
@@ -70,6 +80,10 @@ use crate::{
 /// A key at hand is found without waiting: a load, a lookup, no lock, no allocation. One that is not is read from the
 /// record store, once for all who ask; the first write of a tenant makes its first key, and of several nodes that do so
 /// at once all end up with the same. The vault is never called on the path of a request.
+///
+/// A tenant may bring a vault of its own ([`with_tenant_vaults`](KeyringBuilder::with_tenant_vaults)): then it has a branch
+/// key of its own, wrapped by that vault, and a keyring of its own in here. What fails there fails this tenant alone, and
+/// no key of it is ever made under another vault.
 ///
 /// Nodes learn of new keys by [`refresh`](Self::refresh), which [`run`](Self::run) does in the background: without one of
 /// them, keys expire. Clones are the same keyring.
@@ -118,6 +132,12 @@ struct Inner {
     /// Wakes the background task.
     nudge: Arc<Notify>,
     counters: Counters,
+    /// The tenant whose own vault protects everything here.
+    only: Option<TenantId>,
+    /// Which tenants bring vaults of their own, each with a keyring below this one.
+    vaults: Option<Vaults>,
+    /// This process on the register; `None` below another keyring.
+    node: Option<Node>,
 }
 
 /// The most owners whose name keys wait to be fetched.
@@ -136,10 +156,11 @@ impl Keyring {
     /// # Cancellation
     /// What was begun goes on in the background.
     pub async fn prepare(&self, space: &Space) -> Result<()> {
-        let owner = self.0.owner(space);
-        self.0.bring::<DataKey>(owner.to_owner(), Reason::Seal).await?;
-        if self.0.settings.blind_names {
-            self.0.bring::<NameKey>(OwnerRef::of_names(space.tenant()).to_owner(), Reason::Seal).await?;
+        let keeper = self.0.keeper(space.tenant()).await?;
+        let owner = keeper.owner(space);
+        keeper.bring::<DataKey>(owner.to_owner(), Reason::Seal).await?;
+        if keeper.settings.blind_names {
+            keeper.bring::<NameKey>(OwnerRef::of_names(space.tenant()).to_owner(), Reason::Seal).await?;
         }
         Ok(())
     }
@@ -153,6 +174,8 @@ impl Keyring {
             provider_calls: inner.vault.calls(),
             failed_provider_calls: inner.vault.failures(),
             key_age: branches.as_ref().map(|it| inner.clock.now().since(it.unwrapped)),
+            tenant_vaults: inner.vaults.iter().flat_map(Vaults::own).count(),
+            failed_tenant_vaults: inner.vaults.iter().flat_map(Vaults::own).filter(|own| !own.0.has_branches()).count(),
             ..inner.counters.read()
         }
     }
@@ -191,6 +214,11 @@ impl Inner {
         active.map(Ok)
     }
 
+    /// Whether there are branch keys that may be used.
+    fn has_branches(&self) -> bool {
+        self.branches.load().as_ref().is_some_and(|branches| self.is_usable(branches))
+    }
+
     fn unavailable(&self) -> KeyFailure {
         KeyFailure::Unavailable { retry_after: self.vault.pause_left() }
     }
@@ -211,12 +239,13 @@ impl Inner {
         }
     }
 
-    /// Lends the key of an id, if it is known and may still be used.
-    fn lend<K: Kept>(&self, held: &Held<K>, id: KeyId, to: impl FnOnce(&K)) -> bool {
+    /// Lends the key of an id, or the active one, if it is known and may still be used.
+    fn lend<K: Kept>(&self, held: &Held<K>, id: Option<KeyId>, to: impl FnOnce(&K)) -> bool {
         let state = held.state();
         let now = self.clock.upper_bound();
         held.touch(now);
-        state.key(id).filter(|_| self.is_good(&state, now)).map(|key| to(key)).is_some()
+        let key = id.map_or_else(|| state.active(now), |id| state.key(id));
+        key.filter(|_| self.is_good(&state, now)).map(|key| to(key)).is_some()
     }
 
     fn is_good<K: Kept>(&self, state: &State<K>, now: Tick) -> bool {
@@ -249,38 +278,91 @@ impl Inner {
     }
 }
 
+/// The future of a key that is not at hand.
+fn wait(key: impl Future<Output = Result<Arc<DataKey>, KeyFailure>> + Send + 'static) -> KeyLookup {
+    KeyLookup::Wait(Box::pin(key))
+}
+
+async fn settled(lookup: KeyLookup) -> Result<Arc<DataKey>, KeyFailure> {
+    match lookup {
+        KeyLookup::Ready(key) => Ok(key),
+        KeyLookup::Wait(wait) => wait.await,
+        KeyLookup::Failed(failure) => Err(failure),
+    }
+}
+
 fn failure(error: &Error) -> KeyFailure {
     KeyFailure::Unavailable { retry_after: error.retry_after() }
 }
 
-impl DataKeys for Keyring {
-    fn sealing(&self, space: &Space) -> KeyLookup {
-        let owner = self.0.owner(space);
-        match self.0.active::<DataKey>(owner) {
+impl Inner {
+    fn sealing(self: &Arc<Self>, space: &Space) -> KeyLookup {
+        let owner = self.owner(space);
+        match self.active::<DataKey>(owner) {
             Some(Ok(key)) => KeyLookup::Ready(key),
             Some(Err(failure)) => KeyLookup::Failed(failure),
             None => {
-                let (inner, owner) = (Arc::clone(&self.0), owner.to_owner());
-                KeyLookup::Wait(Box::pin(async move {
+                let (inner, owner) = (Arc::clone(self), owner.to_owner());
+                wait(async move {
                     let held = inner.bring::<DataKey>(owner.clone(), Reason::Seal).await;
                     held.map_err(|error| failure(&error))?;
                     inner.active(owner.borrowed()).unwrap_or_else(|| Err(inner.unavailable()))
-                }))
+                })
             }
         }
     }
 
-    fn opening(&self, space: &Space, id: KeyId) -> KeyLookup {
-        let owner = self.0.owner(space);
-        match self.0.data.with(owner, |held| self.0.known(held, id)).flatten() {
+    fn opening(self: &Arc<Self>, space: &Space, id: KeyId) -> KeyLookup {
+        let owner = self.owner(space);
+        match self.data.with(owner, |held| self.known(held, id)).flatten() {
             Some(Ok(key)) => KeyLookup::Ready(key),
             Some(Err(failure)) => KeyLookup::Failed(failure),
-            None => KeyLookup::Wait(Box::pin(Arc::clone(&self.0).find(owner.to_owner(), id))),
+            None => wait(Arc::clone(self).find(owner.to_owner(), id)),
         }
     }
 
-    fn lend(&self, space: &Space, id: KeyId, to: &mut dyn FnMut(&DataKey)) -> bool {
-        self.0.data.with(self.0.owner(space), |held| self.0.lend(held, id, to)).unwrap_or(false)
+    /// The name key of a tenant whose keys are kept here.
+    fn name_key(&self, tenant: Option<&str>) -> Option<Arc<NameKey>> {
+        let owner = OwnerRef::of_names(tenant);
+        let key = self.active::<NameKey>(owner);
+        if key.is_none() {
+            self.want(owner.to_owner());
+        }
+        key?.ok()
+    }
+
+    /// Looks a key up where it is kept, which may have to be asked first.
+    fn look_up(
+        self: &Arc<Self>,
+        space: &Space,
+        look: impl Fn(&Arc<Self>, &Space) -> KeyLookup + Send + 'static,
+    ) -> KeyLookup {
+        match self.keeper_at_hand(space.tenant(), |keeper| look(keeper, space)) {
+            Ok(lookup) => lookup,
+            Err(Absent::Failed(failure)) => KeyLookup::Failed(failure),
+            Err(Absent::Ask) => {
+                let (inner, space) = (Arc::clone(self), space.clone());
+                wait(async move {
+                    let keeper = inner.keeper(space.tenant()).await.map_err(|error| failure(&error))?;
+                    settled(look(&keeper, &space)).await
+                })
+            }
+        }
+    }
+}
+
+impl DataKeys for Keyring {
+    fn sealing(&self, space: &Space) -> KeyLookup {
+        self.0.look_up(space, Inner::sealing)
+    }
+
+    fn opening(&self, space: &Space, id: KeyId) -> KeyLookup {
+        self.0.look_up(space, move |keeper, space| keeper.opening(space, id))
+    }
+
+    fn lend(&self, space: &Space, id: Option<KeyId>, to: &mut dyn FnMut(&DataKey)) -> bool {
+        let lend = |keeper: &Arc<Inner>| keeper.data.with(keeper.owner(space), |held| keeper.lend(held, id, to));
+        self.0.keeper_at_hand(space.tenant(), lend).ok().flatten().unwrap_or(false)
     }
 
     /// Answers from what is at hand. What is not is fetched by the background task of [`Keyring::run`], or by
@@ -289,12 +371,14 @@ impl DataKeys for Keyring {
         if !self.0.settings.blind_names {
             return None;
         }
-        let owner = OwnerRef::of_names(space.tenant());
-        let key = self.0.active::<NameKey>(owner);
-        if key.is_none() {
-            self.0.want(owner.to_owner());
+        match self.0.keeper_at_hand(space.tenant(), |keeper| keeper.name_key(space.tenant())) {
+            Ok(key) => key,
+            Err(Absent::Failed(_)) => None,
+            Err(Absent::Ask) => {
+                self.0.want(OwnerRef::of_names(space.tenant()).to_owner());
+                None
+            }
         }
-        key?.ok()
     }
 }
 

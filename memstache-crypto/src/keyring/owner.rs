@@ -1,4 +1,4 @@
-//! Whom keys are for, and under which record they are kept.
+//! Whom keys are for, and what they do.
 
 use std::{
     fmt,
@@ -7,8 +7,7 @@ use std::{
 };
 
 use hashbrown::Equivalent;
-use memstache_core::{Error, KeyspaceName, RecordKey, RecordPrefix, Result, TenantId};
-use ring::digest::{SHA256, digest};
+use memstache_core::{Error, KeyspaceName, Result, TenantId};
 
 /// Longest name of a class or an environment, in bytes.
 pub const MAX_KEY_LABEL: usize = 32;
@@ -189,82 +188,6 @@ impl Purpose {
     }
 }
 
-/// The environment whose keys are meant: records of different ones never meet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Environment(KeyspaceName);
-
-impl Environment {
-    pub(super) fn new(text: &str) -> Result<Self> {
-        label("environment", text).map(Self)
-    }
-
-    fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// Everything of the environment.
-    pub(super) fn prefix(&self) -> RecordPrefix {
-        record_key(&format!("mst1/{}", self.as_str())).into()
-    }
-
-    /// All lines of all tenants.
-    pub(super) fn tenants_prefix(&self) -> RecordPrefix {
-        record_key(&format!("mst1/{}/tenants", self.as_str())).into()
-    }
-
-    /// All lines of one tenant.
-    pub(super) fn tenant_prefix(&self, tenant: Option<&str>) -> RecordPrefix {
-        record_key(&self.tenant_path(tenant)).into()
-    }
-
-    pub(super) fn branch_key(&self) -> RecordKey {
-        record_key(&format!("mst1/{}/branch", self.as_str()))
-    }
-
-    pub(super) fn line_key(&self, purpose: Purpose, owner: OwnerRef<'_>) -> RecordKey {
-        let tenant = self.tenant_path(owner.tenant);
-        match purpose {
-            Purpose::Branch => self.branch_key(),
-            Purpose::Data => record_key(&format!("{tenant}/data/{}", owner.class)),
-            Purpose::Name => record_key(&format!("{tenant}/name")),
-        }
-    }
-
-    /// The identity of a line, of which its record is an image: a record at another place is refused.
-    pub(super) fn tag(&self, key: &RecordKey) -> [u8; 16] {
-        tag(&[b"mst1/line", self.as_str().as_bytes(), key.as_str().as_bytes()])
-    }
-
-    /// Tenants are hashed: a listing of the records does not name them. Who guesses a name can check the guess.
-    fn tenant_path(&self, tenant: Option<&str>) -> String {
-        let kind: &[u8] = if tenant.is_some() { b"tenant" } else { b"shared" };
-        let name = tenant.unwrap_or_default();
-        let tag = tag(&[b"mst1/tenant", self.as_str().as_bytes(), kind, name.as_bytes()]);
-        format!("mst1/{}/tenants/{}", self.as_str(), hex(&tag))
-    }
-}
-
-fn record_key(text: &str) -> RecordKey {
-    RecordKey::new(text).expect("made of checked labels, and shorter than 200 bytes")
-}
-
-/// SHA-256 over the parts with their lengths, cut to 16 bytes.
-fn tag(parts: &[&[u8]]) -> [u8; 16] {
-    let mut text = Vec::new();
-    for part in parts {
-        let len = u32::try_from(part.len()).expect("labels are short");
-        text.extend_from_slice(&len.to_be_bytes());
-        text.extend_from_slice(part);
-    }
-    let mut out = [0; 16];
-    out.copy_from_slice(&digest(&SHA256, &text).as_ref()[..16]);
-    out
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::hash::BuildHasher;
@@ -282,8 +205,6 @@ mod tests {
             let limit = "1 to 32 bytes of A-Z a-z 0-9 . _ -, not only dots";
             assert_eq!(error, format!("key class must be {limit}, but {given} was given"));
         }
-        let error = Environment::new("se cret").unwrap_err().to_string();
-        assert!(error.ends_with("but another character was given") && !error.contains("cret"));
         assert!(!format!("{:?}", acme()).contains("acme"));
     }
 
@@ -295,37 +216,5 @@ mod tests {
         assert!(parts.equivalent(&owner) && hasher.hash_one(parts) == hasher.hash_one(&owner));
         assert!(!parts.equivalent(&KeyOwner::shared()));
         assert_eq!(parts.to_owner(), owner);
-    }
-
-    #[test]
-    fn every_line_has_a_record_of_its_own() {
-        let (prod, test) = (Environment::new("prod").unwrap(), Environment::new("test").unwrap());
-        let (shared, acme) = (KeyOwner::shared(), acme());
-        // A tenant may have any name, also one that looks like the shared space.
-        let odd = KeyOwner::tenant(TenantId::new("shared").unwrap());
-        let mut keys = vec![prod.branch_key(), test.branch_key()];
-        for environment in [&prod, &test] {
-            for owner in [&shared, &acme, &odd, &acme.clone().with_class(KeyClass::new("name").unwrap())] {
-                let key = environment.line_key(Purpose::Data, owner.borrowed());
-                assert!(environment.tenant_prefix(owner.tenant_name()).covers(&key));
-                assert!(environment.tenants_prefix().covers(&key) && environment.prefix().covers(&key));
-                keys.push(key);
-            }
-            keys.push(environment.line_key(Purpose::Name, acme.borrowed()));
-        }
-        assert!(keys.iter().all(|key| !key.as_str().contains("acme")));
-        let all = keys.len();
-        keys.sort();
-        keys.dedup();
-        assert_eq!(keys.len(), all);
-        assert_ne!(prod.tag(&keys[0]), prod.tag(&keys[1]));
-    }
-
-    #[test]
-    fn places_never_change() {
-        let prod = Environment::new("prod").unwrap();
-        let key = prod.line_key(Purpose::Data, acme().borrowed());
-        assert_eq!(key.as_str(), "mst1/prod/tenants/05b479b5c047923a76357efe63876eb3/data/default");
-        assert_eq!(hex(&prod.tag(&prod.branch_key())), "e4f56f4512d7aabda327ddf07604a317");
     }
 }

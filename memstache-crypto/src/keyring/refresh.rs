@@ -8,13 +8,13 @@ use std::{
 
 use futures_util::{
     FutureExt, StreamExt,
-    future::{Either, select},
+    future::{Either, join, select},
     stream,
 };
 use memstache_core::{BoxFuture, Error, ErrorKind, RecordEvent, RecordStream, Result, Tick};
 use tokio::task::JoinHandle;
 
-use super::{Inner, Keyring, lines::Kept, owner::KeyOwner, table::Reason};
+use super::{Inner, Keyring, keeper::Absent, lines::Kept, owner::KeyOwner, table::Reason};
 use crate::key::{DataKey, NameKey};
 
 /// How many lines are read at the same time: the fan-out of the AWS Encryption SDK's storm-tracking cache.
@@ -31,10 +31,14 @@ impl Keyring {
     /// Everything is tried; the first error is returned. What could not be read stays in use for
     /// [`with_max_stale`](super::KeyringBuilder::with_max_stale).
     ///
+    /// What the vaults of tenants protect is refreshed beside it, all at once: it waits for them, 20 seconds at most, but what
+    /// fails there is an error of that tenant's requests alone, and counted by
+    /// [`stats`](Self::stats).
+    ///
     /// # Cancellation
     /// What was begun goes on in the background.
     pub async fn refresh(&self) -> Result<()> {
-        self.0.refresh().await
+        join(self.0.refresh(), self.0.refresh_own()).await.0
     }
 
     /// Refreshes in the background, at the interval that was set and whenever records change, until what it returns is
@@ -44,17 +48,27 @@ impl Keyring {
     /// Outside of a tokio runtime.
     #[must_use = "dropping the task ends it"]
     pub fn run(&self) -> KeyringTask {
-        KeyringTask(tokio::spawn(run(Arc::downgrade(&self.0))))
+        let keyring = Arc::downgrade(&self.0);
+        if let Some(vaults) = &self.0.vaults {
+            vaults.start();
+        }
+        KeyringTask { task: tokio::spawn(run(Weak::clone(&keyring))), keyring }
     }
 }
 
 /// The background task of a [`Keyring`]; dropping it ends the task. It also ends with the last clone of the keyring.
 #[derive(Debug)]
-pub struct KeyringTask(JoinHandle<()>);
+pub struct KeyringTask {
+    task: JoinHandle<()>,
+    keyring: Weak<Inner>,
+}
 
 impl Drop for KeyringTask {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        if let Some(vaults) = self.keyring.upgrade().as_ref().and_then(|inner| inner.vaults.as_ref()) {
+            vaults.stop();
+        }
     }
 }
 
@@ -62,9 +76,10 @@ impl Inner {
     pub(super) async fn refresh(self: &Arc<Self>) -> Result<()> {
         let branches = self.refresh_branches().await;
         let master = if branches.is_ok() { self.maintain_master().await } else { Ok(()) };
+        let node = self.stay_registered().await;
         let data = self.refresh_all::<DataKey>().await;
         let names = self.refresh_all::<NameKey>().await;
-        let outcome = branches.and(master).and(data).and(names);
+        let outcome = branches.and(master).and(node).and(data).and(names);
         self.counters.refreshed(outcome.is_ok());
         outcome
     }
@@ -77,7 +92,17 @@ impl Inner {
     /// Fetches the name keys that were asked for.
     async fn fetch_wanted(self: &Arc<Self>) -> Result<()> {
         let wanted = std::mem::take(&mut *self.wanted.lock());
-        self.bring_all::<NameKey>(wanted.into_iter().collect(), Reason::Seal).await
+        let mut here = Vec::new();
+        for owner in wanted {
+            match self.keeper_at_hand(owner.tenant_name(), |keeper| Arc::ptr_eq(keeper, self)) {
+                Ok(true) => here.push(owner),
+                // That of a vault is asked by its own task; this one waits for no other's vault.
+                Ok(false) | Err(Absent::Failed(_)) => {}
+                // Whoever wants it again finds who keeps it.
+                Err(Absent::Ask) => self.begin_to_ask(&owner),
+            }
+        }
+        self.bring_all::<NameKey>(here, Reason::Seal).await
     }
 
     /// Brings lines to hand, some at a time, and returns the first error.
@@ -101,16 +126,22 @@ impl Inner {
 
     /// Reads what an event says has changed.
     async fn follow(self: &Arc<Self>, event: RecordEvent) -> Result<()> {
-        let (RecordEvent::Put { key: place, .. } | RecordEvent::Removed { key: place, .. }) = event else {
+        let (RecordEvent::Put { key: place, .. } | RecordEvent::Removed { key: place, .. }) = &event else {
             return self.refresh().await;
         };
-        if place == self.settings.environment.branch_key() {
+        if let Some(order) = self.settings.environment.order_of(place) {
+            return match &event {
+                RecordEvent::Put { record, .. } => self.obey(order, record).await,
+                _ => Ok(()),
+            };
+        }
+        if *place == self.settings.environment.branch_key() {
             return self.refresh_branches_anew().await;
         }
-        if let Some(held) = self.data.all().into_iter().find(|held| held.place == place) {
+        if let Some(held) = self.data.all().into_iter().find(|held| held.place == *place) {
             self.bring_anew::<DataKey>(held.owner.clone(), Reason::Open).await?;
         }
-        if let Some(held) = self.names.all().into_iter().find(|held| held.place == place) {
+        if let Some(held) = self.names.all().into_iter().find(|held| held.place == *place) {
             self.bring_anew::<NameKey>(held.owner.clone(), Reason::Open).await?;
         }
         Ok(())
@@ -149,6 +180,8 @@ async fn run(keyring: Weak<Inner>) {
         let Some(inner) = keyring.upgrade() else { return };
         let outcome = match woken {
             Woken::Timer => {
+                // Begun, and not waited for: a tenant's vault has a task of its own.
+                drop(inner.ask_again());
                 let outcome = inner.refresh().await;
                 retry = if outcome.is_ok() { FIRST_RETRY } else { (retry * 2).min(inner.settings.refresh) };
                 let pause = if outcome.is_ok() { inner.settings.refresh } else { retry };

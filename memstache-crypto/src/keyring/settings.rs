@@ -10,7 +10,8 @@ use memstache_core::KeyspaceName;
 
 use super::{
     line::{Millis, Retention},
-    owner::{Environment, KeyClass},
+    owner::KeyClass,
+    places::Environment,
 };
 
 /// How long an unknown key id is remembered as unknown.

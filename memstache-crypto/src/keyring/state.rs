@@ -15,21 +15,22 @@ use crate::key::{DataKey, KeyId, NameKey, Secret};
 pub(super) trait LineKey: fmt::Debug + Send + Sync + Sized + 'static {
     const PURPOSE: Purpose;
 
-    fn of(secret: Secret) -> Self;
+    /// Makes it of its secret; `brought`: under a vault that its tenant brings.
+    fn of(secret: Secret, brought: bool) -> Self;
 }
 
 impl LineKey for DataKey {
     const PURPOSE: Purpose = Purpose::Data;
 
-    fn of(secret: Secret) -> Self {
-        Self::new(secret)
+    fn of(secret: Secret, brought: bool) -> Self {
+        Self::new(secret).committing(brought)
     }
 }
 
 impl LineKey for NameKey {
     const PURPOSE: Purpose = Purpose::Name;
 
-    fn of(secret: Secret) -> Self {
+    fn of(secret: Secret, _: bool) -> Self {
         Self::new(secret)
     }
 }
@@ -74,6 +75,11 @@ impl<K> State<K> {
     /// The same, seen again.
     pub(super) fn seen_again(&self, seen: Tick, good_until: Tick, clock: &dyn Clock) -> Self {
         Self::new(self.seq, self.stored, self.line.clone(), self.keys.clone(), seen, good_until, clock)
+    }
+
+    /// The same without its keys: they have to be read again. An older record is still refused.
+    pub(super) fn emptied(&self, clock: &dyn Clock) -> Self {
+        Self::new(self.seq, None, Line::default(), Vec::new(), self.seen, self.good_until, clock)
     }
 
     /// The same, looked at anew because time went on.

@@ -15,7 +15,7 @@ pub struct KeyringStats {
     pub refreshes: u64,
     /// Refreshes of which a part failed.
     pub failed_refreshes: u64,
-    /// Calls to the key provider.
+    /// Calls to the key provider; not those to vaults of tenants: see [`Keyring::of`](super::Keyring::of).
     pub provider_calls: u64,
     /// Calls to the key provider that failed.
     pub failed_provider_calls: u64,
@@ -23,6 +23,10 @@ pub struct KeyringStats {
     pub refused_records: u64,
     /// How long ago the provider last unwrapped the branch keys; `None` while there are none.
     pub key_age: Option<Duration>,
+    /// Vaults of tenants that are held.
+    pub tenant_vaults: usize,
+    /// Those among them whose branch keys are not at hand: their tenants have no keys.
+    pub failed_tenant_vaults: usize,
 }
 
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use memstache_core::{Coalesce, RecordKey, Result, Tick};
+use memstache_core::{Clock, Coalesce, RecordKey, RecordPrefix, Result, Tick};
 use parking_lot::Mutex;
 
 use super::{
@@ -50,6 +50,8 @@ pub(super) struct Table<K> {
     hasher: RandomState,
     per_shard: usize,
     write: Mutex<()>,
+    /// How often lines were let go of: what was read before may not be kept after.
+    drops: AtomicU64,
     pub(super) flights: Coalesce<(KeyOwner, Reason), Result<Arc<Held<K>>>>,
 }
 
@@ -71,6 +73,7 @@ impl<K: fmt::Debug + Send + Sync + 'static> Table<K> {
             hasher,
             per_shard: max.div_ceil(SHARDS),
             write: Mutex::new(()),
+            drops: AtomicU64::new(0),
             flights: Coalesce::new(),
         }
     }
@@ -89,16 +92,32 @@ impl<K: fmt::Debug + Send + Sync + 'static> Table<K> {
         self.with(owner, Arc::clone)
     }
 
-    /// Keeps an image of a line, unless a newer one is held. Returns the line.
-    pub(super) fn keep(&self, owner: &KeyOwner, place: RecordKey, state: State<K>, now: Tick) -> Arc<Held<K>> {
+    /// How often lines were let go of until now: to be asked before a record is read.
+    pub(super) fn drops(&self) -> u64 {
+        self.drops.load(Ordering::Acquire)
+    }
+
+    /// Keeps an image of a line, unless a newer one is held. Returns the line; `None` if lines were let go of since, and
+    /// the record has to be read again.
+    pub(super) fn keep(
+        &self,
+        owner: &KeyOwner,
+        place: RecordKey,
+        state: State<K>,
+        now: Tick,
+        drops: u64,
+    ) -> Option<Arc<Held<K>>> {
         let _write = self.write.lock();
+        if self.drops() != drops {
+            return None;
+        }
         let shard = self.shard(owner.borrowed());
         let current = shard.load();
         if let Some(held) = current.get(&owner.borrowed()) {
             if held.state().seq <= state.seq {
                 held.state.store(Arc::new(state));
             }
-            return Arc::clone(held);
+            return Some(Arc::clone(held));
         }
         let mut next = Shard::clone(&current);
         if next.len() >= self.per_shard {
@@ -109,7 +128,17 @@ impl<K: fmt::Debug + Send + Sync + 'static> Table<K> {
         let held = Arc::new(Held::new(owner.clone(), place, state, now));
         next.insert(owner.clone(), Arc::clone(&held));
         shard.store(Arc::new(next));
-        held
+        Some(held)
+    }
+
+    /// Lets go of the keys of all lines below a prefix, at once and for what is being read, too. Returns how many lines
+    /// there were.
+    pub(super) fn drop_below(&self, prefix: &RecordPrefix, clock: &dyn Clock) -> usize {
+        let _write = self.write.lock();
+        self.drops.fetch_add(1, Ordering::AcqRel);
+        let all = self.all().into_iter();
+        let below = all.filter(|held| prefix.covers(&held.place));
+        below.map(|held| held.state.store(Arc::new(held.state().emptied(clock)))).count()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Held<K>>> {
@@ -123,6 +152,7 @@ impl<K: fmt::Debug + Send + Sync + 'static> Table<K> {
     /// Drops every line.
     pub(super) fn clear(&self) {
         let _write = self.write.lock();
+        self.drops.fetch_add(1, Ordering::AcqRel);
         let empty = || Arc::new(Shard::with_hasher(RandomState::default()));
         self.shards.iter().for_each(|shard| shard.store(empty()));
     }

@@ -25,23 +25,24 @@ pub(super) enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// Uses the key of an id, which commits to it; `None` if it must be waited for.
+    /// Uses the key of an id, which commits to it, or the one that seals in a space; `None` if it must be waited for.
     #[inline]
     pub(super) fn with<R>(
         &mut self,
         space: &Space,
-        id: KeyId,
+        id: Option<KeyId>,
         use_it: impl FnOnce(&DataKey) -> R,
     ) -> Option<Result<R, KeyFailure>> {
+        let is_it = |key: &DataKey| id.is_none_or(|id| key.id() == id);
         let (mut use_it, mut used) = (Some(use_it), None);
         if let Self::Ask(keys, _) = self {
-            let mut to = |key: &DataKey| used = use_it.take().filter(|_| key.id() == id).map(|use_it| use_it(key));
+            let mut to = |key: &DataKey| used = use_it.take().filter(|_| is_it(key)).map(|use_it| use_it(key));
             if keys.lend(space, id, &mut to) {
                 return Some(used.ok_or(KeyFailure::Unknown));
             }
         }
-        let key = match self.get(space, Some(id))? {
-            Ok(key) if key.id() == id => key,
+        let key = match self.get(space, id)? {
+            Ok(key) if is_it(&key) => key,
             Ok(_) => return Some(Err(KeyFailure::Unknown)),
             Err(failure) => return Some(Err(failure)),
         };
@@ -49,7 +50,7 @@ impl Source<'_> {
     }
 
     /// Returns the key that seals in a space, or the one of an id; `None` if it must be waited for.
-    pub(super) fn get(&mut self, space: &Space, id: Option<KeyId>) -> Option<Got> {
+    fn get(&mut self, space: &Space, id: Option<KeyId>) -> Option<Got> {
         match self {
             Self::Ask(keys, waits) => waits.ask(*keys, space, id),
             Self::Given(got) => {

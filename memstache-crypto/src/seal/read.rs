@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use memstache_core::{
     Address, Entry, Error, ErrorKind, Found, Lookup, Meta, OneOrMany, Response, Result, Step, Tick, Version,
 };
@@ -13,7 +14,7 @@ use super::{
     stats::bump,
 };
 use crate::{
-    envelope::{self, EntryKey, Inner, Reason},
+    envelope::{self, EntryKey, Inner, Parsed, Reason},
     key::{DataKey, KeyFailure},
 };
 
@@ -103,25 +104,41 @@ impl Layer {
         if entry.value.len() > self.settings.max_sealed {
             return Err(Reason::Length);
         }
-        let parsed = envelope::parse(&entry.value)?;
+        let (parsed, meta, mut value) = (envelope::parse(&entry.value)?, &mut entry.meta, Bytes::new());
         let by_key = |key: &DataKey| {
             if key.is_committing() && !parsed.suite.is_committing() {
                 return Err(Reason::Suite);
             }
             let derive = || EntryKey::derive(self.settings.backend, key, parsed.suite, parsed.salt);
-            let open = |entry_key: &EntryKey| envelope::open(&parsed, entry_key, address);
-            self.prepared.with(&parsed, derive, open)
+            // What it says goes where it belongs from here, not through everybody who lent something for it.
+            self.prepared.with(&parsed, derive, |key| self.unseal(&parsed, key, address, meta, &mut value))
         };
-        let Some(opened) = self.spaces.with(address, |known| source.with(&known.space, parsed.key_id, by_key)) else {
+        let Some(opened) = self.spaces.with(address, |known| source.with(&known.space, Some(parsed.key_id), by_key))
+        else {
             return Ok(());
         };
-        let (inner, value) = opened.map_err(reason_of)??;
+        opened.map_err(reason_of)??;
+        entry.value = value;
+        bump(&self.counters.opened);
+        Ok(())
+    }
+
+    /// Decrypts a value, judges it, and notes what it says about itself.
+    #[inline]
+    fn unseal(
+        &self,
+        parsed: &Parsed<'_>,
+        key: &EntryKey,
+        address: &Address,
+        meta: &mut Meta,
+        value: &mut Bytes,
+    ) -> Result<(), Reason> {
+        let (inner, plain) = envelope::open(parsed, key, address)?;
         let (tick, now) = self.wall.now();
         self.judge(&inner, now)?;
-        self.bound(&mut entry.meta, &inner, tick, now);
-        bump(&self.counters.opened);
-        entry.value = value;
-        entry.meta.content = inner.content();
+        self.bound(meta, &inner, tick, now);
+        meta.content = inner.content();
+        *value = plain;
         Ok(())
     }
 

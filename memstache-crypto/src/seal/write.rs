@@ -11,7 +11,7 @@ use memstache_core::{
 
 use super::{
     Layer, Pending,
-    keys::{Got, Source, Waits},
+    keys::{Source, Waits},
     policy::Way,
     stats::bump,
     wall::millis,
@@ -115,33 +115,30 @@ impl Layer {
             return Err((&counters.refused_policy, Error::invalid("entry", "not sealed yet", "a sealed one")));
         }
         let (len, most) = (entry.value.len(), self.settings.max_value);
-        let plan = self.spaces.with(address, |known| match known.policy.way(entry.options) {
-            Way::Seal if len <= most => Plan::Seal(source.get(&known.space, None)),
-            Way::Seal => Plan::TooLong,
-            Way::Leave => Plan::Leave,
-            Way::Refuse => Plan::Refuse,
-        });
-        match plan {
-            Plan::Seal(None) => Ok(()),
-            Plan::Seal(Some(Ok(key))) => {
-                self.seal(&key, address, entry).map_err(|error| (&counters.refused_failed, error))
+        self.spaces.with(address, |known| match known.policy.way(entry.options) {
+            Way::Seal if len <= most => {
+                match source.with(&known.space, None, |key| self.seal(key, address, entry)) {
+                    // It waits for its key.
+                    None => Ok(()),
+                    Some(Ok(sealed)) => sealed.map_err(|error| (&counters.refused_failed, error)),
+                    Some(Err(failure)) => Err(self.no_key(failure)),
+                }
             }
-            Plan::Seal(Some(Err(failure))) => Err(self.no_key(failure)),
-            Plan::TooLong => {
+            Way::Seal => {
                 let text = format!("a value must be at most {most} bytes long to be sealed, but {len} was given");
                 Err((&counters.refused_too_large, Error::new(ErrorKind::TooLarge, text)))
             }
-            Plan::Leave => {
+            Way::Leave => {
                 if !again {
                     bump(&counters.left_plain);
                 }
                 Ok(())
             }
-            Plan::Refuse => {
+            Way::Refuse => {
                 let error = Error::invalid("encrypt", "true or unset in a keyspace that is sealed", "false");
                 Err((&counters.refused_policy, error))
             }
-        }
+        })
     }
 
     fn no_key(&self, failure: KeyFailure) -> (&AtomicU64, Error) {
@@ -196,15 +193,6 @@ impl Layer {
             deadline: life(&entry.lifetime, content.negative).map(|life| written_at.saturating_add(millis(life))),
         })
     }
-}
-
-/// What becomes of an item.
-enum Plan {
-    /// It is sealed by this key, or waits for it.
-    Seal(Option<Got>),
-    TooLong,
-    Leave,
-    Refuse,
 }
 
 /// For how long a value may be served at most, its grace included.

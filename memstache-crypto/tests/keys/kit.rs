@@ -3,12 +3,13 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use memstache_core::{
     KeyspaceName, MemoryRecords, RecordKey, RecordStore, Result, Space, TenantId, testing::ManualClock,
 };
@@ -22,18 +23,28 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A vault that counts its calls, and fails when it is told to.
+/// A vault that counts its calls, and fails or hangs when it is told to.
 #[derive(Clone, Debug)]
 pub(crate) struct Vault {
+    name: &'static str,
     inner: StaticProvider,
     calls: Arc<AtomicUsize>,
     failure: Arc<Mutex<Option<ProviderError>>>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Vault {
     pub(crate) fn new() -> Self {
-        let inner = StaticProvider::dangerous_from_secrets([Secret::from_bytes([1; 32])]).unwrap();
-        Self { inner, calls: Arc::default(), failure: Arc::default() }
+        Self::named("house", 1)
+    }
+
+    pub(crate) fn named(name: &'static str, seed: u8) -> Self {
+        let inner = StaticProvider::dangerous_from_secrets([Secret::from_bytes([seed; 32])]).unwrap();
+        Self { name, inner, calls: Arc::default(), failure: Arc::default(), hangs: Arc::default() }
+    }
+
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::Relaxed);
     }
 
     pub(crate) fn fail(&self, failure: impl Into<Option<ProviderError>>) {
@@ -44,8 +55,11 @@ impl Vault {
         self.calls.load(Ordering::Relaxed)
     }
 
-    fn call(&self) -> Result<(), ProviderError> {
+    async fn call(&self) -> Result<(), ProviderError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         self.failure.lock().clone().map_or(Ok(()), Err)
     }
 }
@@ -53,22 +67,25 @@ impl Vault {
 #[async_trait]
 impl KeyProvider for Vault {
     fn id(&self) -> &str {
-        self.inner.id()
+        self.name
     }
     async fn current(&self) -> Result<MasterVersion, ProviderError> {
-        self.call()?;
+        self.call().await?;
         self.inner.current().await
     }
     async fn wrap(&self, master: &MasterVersion, key: &Secret, aad: &[u8]) -> Result<WrappedKey, ProviderError> {
-        self.call()?;
-        self.inner.wrap(master, key, aad).await
+        self.call().await?;
+        let wrapped = self.inner.wrap(master, key, aad).await?;
+        WrappedKey::new(self.name, master, Bytes::copy_from_slice(wrapped.bytes()))
     }
     async fn unwrap(&self, wrapped: &WrappedKey, aad: &[u8]) -> Result<Secret, ProviderError> {
-        self.call()?;
-        self.inner.unwrap(wrapped, aad).await
+        self.call().await?;
+        let master = MasterVersion::new(wrapped.version())?;
+        let wrapped = WrappedKey::new(self.inner.id(), &master, Bytes::copy_from_slice(wrapped.bytes()))?;
+        self.inner.unwrap(&wrapped, aad).await
     }
     async fn rotate(&self) -> Result<MasterVersion, ProviderError> {
-        self.call()?;
+        self.call().await?;
         self.inner.rotate().await
     }
 }
@@ -111,9 +128,11 @@ impl World {
         }
     }
 
+    /// The places of all key records.
     pub(crate) async fn keys(&self) -> Vec<RecordKey> {
-        let all = self.records.list(&memstache_core::RecordPrefix::ALL).await.unwrap();
-        all.into_iter().map(|(key, _)| key).collect()
+        let all = self.records.list(&memstache_core::RecordPrefix::ALL).await.unwrap().into_iter();
+        let is_key = |key: &RecordKey| !key.as_str().contains("/nodes/") && !key.as_str().contains("/shreds/");
+        all.map(|(key, _)| key).filter(is_key).collect()
     }
 }
 
@@ -141,4 +160,11 @@ pub(crate) async fn opening(keyring: &Keyring, space: &Space, id: KeyId) -> Resu
 
 pub(crate) fn is_ready(lookup: &KeyLookup) -> bool {
     matches!(lookup, KeyLookup::Ready(_))
+}
+
+/// Lets the tasks of a runtime with one thread go as far as they can.
+pub(crate) async fn yield_often() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
 }

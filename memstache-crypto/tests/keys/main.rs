@@ -13,3 +13,4 @@ mod rotation;
 mod secrets;
 mod shredding;
 mod stack;
+mod vaults;

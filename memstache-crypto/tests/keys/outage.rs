@@ -10,7 +10,7 @@ use memstache_core::{
 use memstache_crypto::{DataKeys, KeyFailure, KeyId, Keyring, ProviderError, ProviderErrorKind};
 use parking_lot::Mutex;
 
-use crate::kit::{DAY, HOUR, MINUTE, World, is_ready, opening, sealing, space};
+use crate::kit::{DAY, HOUR, MINUTE, World, is_ready, opening, sealing, space, yield_often};
 
 fn down(kind: ProviderErrorKind) -> ProviderError {
     ProviderError::new(kind, "a test")
@@ -306,11 +306,4 @@ async fn requests_that_fail_do_not_make_the_background_read_all_the_time() {
     assert!(*records.reads.lock() - reads <= 2, "{} reads", *records.reads.lock() - reads);
     assert_eq!(world.vault.calls(), calls);
     drop(task);
-}
-
-/// Lets the tasks of a runtime with one thread go as far as they can.
-async fn yield_often() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
 }

@@ -15,7 +15,7 @@ use memstache_crypto::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::kit::{World, opening, sealing, space};
+use crate::kit::{World, opening, sealing, space, yield_often};
 
 /// Records whose next answers can be held back, after the store did what it was asked for.
 #[derive(Debug)]
@@ -93,12 +93,6 @@ impl RecordStore for Late {
 
 pub(crate) async fn node_over(world: &World, records: &Arc<Late>) -> Keyring {
     world.builder_over(Arc::clone(records) as Arc<dyn RecordStore>).open().await.unwrap()
-}
-
-async fn yield_often() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
 }
 
 /// Lets a node look an unknown id up, whose answer is held back.

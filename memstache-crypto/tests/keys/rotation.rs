@@ -164,7 +164,7 @@ async fn rotating_the_master_key_wraps_branches_again_and_touches_nothing_else()
     let before = world.vault.calls();
 
     let old = one.get_master_key(None).await.unwrap();
-    assert_eq!((old.provider(), old.version(), old.is_current()), ("static", "1", true));
+    assert_eq!((old.provider(), old.version(), old.is_current()), ("house", "1", true));
     let new = one.rotate_master_key(Some("1")).await.unwrap();
     assert_eq!(new.version(), "2");
     // Which is current (asked twice), make one, wrap one branch and see that it unwraps.

@@ -22,7 +22,7 @@ impl RedisBuilder {
         span("connect_timeout", self.connect_timeout, milli, minute)?;
         let (least, most) = self.reconnect_backoff;
         span("reconnect_backoff", least, milli, minute)?;
-        span("reconnect_backoff", most, least, minute)?;
+        span("reconnect_backoff_max", most, least, minute)?;
         if let Some(name) = &self.client_name {
             let good = name.bytes().all(|byte| byte.is_ascii_graphic());
             if name.is_empty() || name.len() > MAX_TEXT || !good {

@@ -22,6 +22,9 @@ use crate::{
     store::{RedisStore, Shared},
 };
 
+/// How long making a connection may take, unless it is told.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Builds a [`RedisStore`]; see [`RedisStore::builder`].
 ///
 /// | URL | what stands there |
@@ -75,7 +78,7 @@ impl RedisBuilder {
             client_name: None,
             sentinel_auth: (None, None),
             connections: 1,
-            connect_timeout: Duration::from_secs(1),
+            connect_timeout: CONNECT_TIMEOUT,
             reconnect_backoff: (Duration::from_millis(50), Duration::from_millis(250)),
             max_queued: 16_384,
             settings: Settings::default(),
@@ -343,7 +346,7 @@ mod tests {
             ),
             (
                 single().reconnect_backoff(Duration::from_secs(2), Duration::from_secs(1)),
-                "reconnect_backoff must be 2s to 60s, but 1s was given",
+                "reconnect_backoff_max must be 2s to 60s, but 1s was given",
             ),
             (single().ca("x"), "ca and identity must be given with rediss:// only, but a URL without TLS was given"),
             (

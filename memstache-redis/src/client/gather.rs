@@ -25,8 +25,18 @@ pub(crate) struct Gather {
     client: Guarded,
     runtime: Handle,
     /// Who came after a first one that has not sent yet, by where their keys lie.
-    waiting: Mutex<HashMap<u16, Vec<Want>, RandomState>>,
+    waiting: Mutex<Waiting>,
 }
+
+#[derive(Default)]
+struct Waiting {
+    places: HashMap<u16, (TurnId, Vec<Want>), RandomState>,
+    turns: u64,
+}
+
+/// Which turn of all that there were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct TurnId(u64);
 
 /// A read that somebody else sends.
 struct Want {
@@ -51,8 +61,17 @@ impl Gather {
         within: Duration,
     ) -> Result<Reply, Failure> {
         let (mut turn, keys) = match self.come(place, keys) {
-            Come::First(keys) => (Turn { gather: self, place, slot, within, over: false }, keys),
-            Come::After(answered) => return answered.await.unwrap_or(Err(Failure::Disconnected)),
+            Come::First(id, keys) => (Turn { gather: self, place, slot, within, id, over: false }, keys),
+            Come::After(id, answered) => {
+                // Who has the turn need not be polled again for long: after two rounds without it, anybody may send. In the
+                // first, those who came last may be polled before it.
+                task::yield_now().await;
+                task::yield_now().await;
+                if let Some(wants) = self.take(place, id) {
+                    self.send(slot, within, wants);
+                }
+                return answered.await.unwrap_or(Err(Failure::Disconnected));
+            }
         };
         task::yield_now().await;
         let mut wants = turn.take();
@@ -61,29 +80,51 @@ impl Gather {
         }
         let (answer, answered) = oneshot::channel();
         wants.push(Want { keys, answer });
-        turn.send(wants);
+        self.send(slot, within, wants);
         answered.await.unwrap_or(Err(Failure::Disconnected))
     }
 
     fn come(&self, place: u16, keys: Vec<Bytes>) -> Come {
-        match self.waiting.lock().entry(place) {
+        let mut waiting = self.waiting.lock();
+        let Waiting { places, turns } = &mut *waiting;
+        match places.entry(place) {
             Entry::Vacant(free) => {
-                free.insert(Vec::new());
-                Come::First(keys)
+                *turns += 1;
+                let id = TurnId(*turns);
+                free.insert((id, Vec::new()));
+                Come::First(id, keys)
             }
             Entry::Occupied(mut waiting) => {
                 let (answer, answered) = oneshot::channel();
-                waiting.get_mut().push(Want { keys, answer });
-                Come::After(answered)
+                let (id, wants) = waiting.get_mut();
+                wants.push(Want { keys, answer });
+                Come::After(*id, answered)
             }
         }
+    }
+
+    /// Ends a turn, unless somebody else did; returns who came.
+    fn take(&self, place: u16, id: TurnId) -> Option<Vec<Want>> {
+        match self.waiting.lock().places.entry(place) {
+            Entry::Occupied(waiting) if waiting.get().0 == id => Some(waiting.remove().1),
+            _ => None,
+        }
+    }
+
+    /// Sends for all of them, in a task that nobody can cancel.
+    fn send(&self, slot: u16, within: Duration, wants: Vec<Want>) {
+        let client = self.client.clone();
+        self.runtime.spawn(async move {
+            let commands = batches(wants).into_iter().map(|batch| batch.send(&client, slot, within));
+            join_all(commands).await;
+        });
     }
 }
 
 /// Who comes.
 enum Come {
-    First(Vec<Bytes>),
-    After(oneshot::Receiver<Result<Reply, Failure>>),
+    First(TurnId, Vec<Bytes>),
+    After(TurnId, oneshot::Receiver<Result<Reply, Failure>>),
 }
 
 /// The first that came, until it has sent: if it leaves before, the others are sent for all the same.
@@ -92,32 +133,23 @@ struct Turn<'a> {
     place: u16,
     slot: u16,
     within: Duration,
+    id: TurnId,
     over: bool,
 }
 
 impl Turn<'_> {
-    /// Ends the turn; returns who came.
+    /// Ends the turn; returns who came and is not sent for yet.
     fn take(&mut self) -> Vec<Want> {
         self.over = true;
-        self.gather.waiting.lock().remove(&self.place).unwrap_or_default()
-    }
-
-    /// Sends for all of them, in a task that nobody can cancel.
-    fn send(&self, wants: Vec<Want>) {
-        let (client, slot, within) = (self.gather.client.clone(), self.slot, self.within);
-        self.gather.runtime.spawn(async move {
-            let commands = batches(wants).into_iter().map(|batch| batch.send(&client, slot, within));
-            join_all(commands).await;
-        });
+        self.gather.take(self.place, self.id).unwrap_or_default()
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // What is there after the end of a turn is another's.
         let wants = if self.over { Vec::new() } else { self.take() };
         if !wants.is_empty() {
-            self.send(wants);
+            self.gather.send(self.slot, self.within, wants);
         }
     }
 }
@@ -232,7 +264,7 @@ mod tests {
         assert!(answers.into_iter().enumerate().all(|(number, answer)| answer == own(number)));
         assert_eq!((echo.commands.load(Relaxed), echo.keys.load(Relaxed)), (1, 101));
         assert_eq!(read(&gather, 0, 7).await, own(7), "alone");
-        assert_eq!((echo.commands.load(Relaxed), gather.waiting.lock().len()), (2, 0));
+        assert_eq!((echo.commands.load(Relaxed), gather.waiting.lock().places.len()), (2, 0));
     }
 
     #[tokio::test]
@@ -258,13 +290,30 @@ mod tests {
         drop(first);
         drop(third);
         assert_eq!(second.await, own(2));
-        assert_eq!((gather.waiting.lock().len(), echo.commands.load(Relaxed)), (0, 1));
+        assert_eq!((gather.waiting.lock().places.len(), echo.commands.load(Relaxed)), (0, 1));
         // Before anybody followed.
         let mut alone = Box::pin(read(&gather, 0, 4));
         assert!((&mut alone).now_or_never().is_none());
         drop(alone);
-        assert_eq!(gather.waiting.lock().len(), 0);
+        assert_eq!(gather.waiting.lock().places.len(), 0);
         assert_eq!(read(&gather, 0, 5).await, own(5));
+    }
+
+    #[tokio::test]
+    async fn a_first_one_that_is_not_polled_again_keeps_nobody_waiting() {
+        let echo = Arc::new(Echo::default());
+        let gather = gather(&echo);
+        let mut first = Box::pin(read(&gather, 0, 1));
+        assert!((&mut first).now_or_never().is_none());
+        assert_eq!(join_all([read(&gather, 0, 2), read(&gather, 0, 3)]).await, [own(2), own(3)]);
+        assert_eq!(echo.commands.load(Relaxed), 1);
+        // Another turn has begun at its place meanwhile, which is not its own to end.
+        let mut next = Box::pin(read(&gather, 0, 4));
+        assert!((&mut next).now_or_never().is_none());
+        assert_eq!(first.await, own(1));
+        assert_eq!(gather.waiting.lock().places.len(), 1);
+        assert_eq!(next.await, own(4));
+        assert_eq!((gather.waiting.lock().places.len(), echo.commands.load(Relaxed)), (0, 3));
     }
 
     #[tokio::test]

@@ -121,7 +121,7 @@ async fn what_does_not_fit_together_is_told() {
     };
     for (setting, wanted) in [
         ("read_timeout = '3s'", "backend.read_timeout must be at most call_timeout (2s), but 3s was given"),
-        ("reconnect_backoff = '2s'", "backend.reconnect_backoff must be 2s to 60s, but 250ms was given"),
+        ("reconnect_backoff = '2s'", "backend.reconnect_backoff_max must be 2s to 60s, but 250ms was given"),
         ("prefix = 'a b'", "backend.prefix must be"),
         ("client_name = 'a b'", "backend.client_name must be"),
         (

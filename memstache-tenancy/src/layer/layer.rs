@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use super::TenantService;
 use crate::{
-    request::{Exempt, TenantCache},
+    request::{Exempt, Shared, TenantCache},
     resolve::{Refusal, Resolved, Resolver},
 };
 
@@ -78,6 +78,8 @@ impl<F: Format> TenantLayer<F> {
     pub(super) fn prepare(&self, parts: &mut Parts) -> Result<(), Refusal> {
         let resolved = self.resolver.resolve(parts)?;
         let extensions = &mut parts.extensions;
+        extensions.remove::<Exempt>();
+        extensions.remove::<Shared>();
         match resolved {
             Resolved::Tenant(tenant) => {
                 extensions.insert(TenantCache(self.cache.for_tenant(&tenant)));
@@ -86,6 +88,7 @@ impl<F: Format> TenantLayer<F> {
             Resolved::Shared => {
                 extensions.remove::<TenantId>();
                 extensions.insert(TenantCache(self.cache.shared()));
+                extensions.insert(Shared);
             }
             Resolved::Exempt => {
                 extensions.remove::<TenantId>();

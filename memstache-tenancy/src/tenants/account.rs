@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use memstache_core::{Charge, Error, ErrorKind, Result, TenantId, observe::Resource, resilience::RateState};
+use memstache_core::{Charge, Clock, Error, ErrorKind, Result, TenantId, observe::Resource, resilience::RateState};
 use parking_lot::Mutex;
 
 use super::estimate::Estimate;
@@ -31,6 +31,8 @@ pub(crate) struct Account {
     /// What is thought to be held where nobody counts exactly.
     estimate: OnceLock<Box<Mutex<Estimate>>>,
     loads: AtomicU32,
+    /// How long its loads take, in milliseconds, weighted to the last ones; 0: none has ended.
+    load_millis: AtomicU32,
     /// When it was last used, in seconds.
     seen: AtomicU32,
     /// The weight with which it counts among those that hold something.
@@ -134,16 +136,31 @@ impl Account {
     }
 
     /// Lets a load begin.
-    pub(crate) fn enter(self: &Arc<Self>, limits: &Limits) -> Result<Loading> {
+    pub(crate) fn enter(self: &Arc<Self>, limits: &Limits, clock: &Arc<dyn Clock>) -> Result<Loading> {
         let most = limits.loads.unwrap_or(u32::MAX);
         let free = |running: u32| (running < most).then_some(running + 1);
         match self.loads.fetch_update(AcqRel, Acquire, free) {
-            Ok(_) => Ok(Loading(Arc::clone(self))),
-            Err(_) => {
+            Ok(_) => Ok(Loading { account: Arc::clone(self), began: clock.elapsed(), clock: Arc::clone(clock) }),
+            Err(running) => {
                 self.refused(Resource::Loads, 1);
-                Err(Error::new(ErrorKind::Overloaded, "the tenant runs as many loads as its plan allows"))
+                let error = Error::new(ErrorKind::Overloaded, "the tenant runs as many loads as its plan allows");
+                Err(self.load_ends_within(running).into_iter().fold(error, Error::with_retry_after))
             }
         }
+    }
+
+    /// When one of the loads that run should have ended, if they take as long as those before did.
+    fn load_ends_within(&self, running: u32) -> Option<Duration> {
+        let each = Duration::from_millis(self.load_millis.load(Relaxed).into());
+        (!each.is_zero()).then(|| (each / running.max(1)).max(Duration::from_millis(1)))
+    }
+
+    /// Takes note that a load has ended.
+    fn loaded(&self, took: Duration) {
+        let took = u32::try_from(took.as_millis()).unwrap_or(u32::MAX).max(1);
+        let mean = |before: u32| if before == 0 { took } else { before.midpoint(took).max(1) };
+        let _ = self.load_millis.fetch_update(Relaxed, Relaxed, |before| Some(mean(before)));
+        self.loads.fetch_sub(1, AcqRel);
     }
 
     /// Charges exactly what fits, or nothing.
@@ -188,6 +205,11 @@ impl Account {
         if self.weight.load(Acquire) == weight { weight } else { self.weight.swap(weight, AcqRel) }
     }
 
+    /// Returns when a sample of what is thought to be held was last asked for; `None` if nothing is.
+    pub(crate) fn estimated_since(&self, now: Duration) -> Option<Duration> {
+        self.estimate.get()?.lock().since(now)
+    }
+
     /// Works on what is thought to be held.
     pub(crate) fn estimate<T>(&self, work: impl FnOnce(&mut Estimate) -> T) -> T {
         work(&mut self.estimate.get_or_init(Box::default).lock())
@@ -228,11 +250,15 @@ impl Account {
 
 /// A load that is running.
 #[derive(Debug)]
-pub(crate) struct Loading(Arc<Account>);
+pub(crate) struct Loading {
+    account: Arc<Account>,
+    began: Duration,
+    clock: Arc<dyn Clock>,
+}
 
 impl Drop for Loading {
     fn drop(&mut self) {
-        self.0.loads.fetch_sub(1, AcqRel);
+        self.account.loaded(self.clock.elapsed().saturating_sub(self.began));
     }
 }
 

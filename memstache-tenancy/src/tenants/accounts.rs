@@ -12,7 +12,7 @@ use std::{
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use memstache_core::{Error, ErrorKind, Result, TenantId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::account::{Account, Counts};
 
@@ -31,6 +31,8 @@ pub(crate) struct Accounts {
     len: AtomicUsize,
     most: usize,
     idle: Duration,
+    /// When all shards were last looked through for want of room.
+    swept: Mutex<Option<Duration>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,7 @@ impl Accounts {
             len: AtomicUsize::new(0),
             most,
             idle,
+            swept: Mutex::default(),
         }
     }
 
@@ -70,10 +73,23 @@ impl Accounts {
     ///
     /// Errors: `Overloaded` if there are too many, and none of them is idle.
     pub(crate) fn open(&self, tenant: &str, now: Duration) -> Result<Arc<Account>> {
+        if let Some(account) = self.open_here(tenant, now)? {
+            return Ok(account);
+        }
+        // The idle ones may all be in other shards.
+        let opened = if self.sweep_if_due(now) { self.open_here(tenant, now)? } else { None };
+        opened.ok_or_else(|| {
+            let full = Error::new(ErrorKind::Overloaded, "there are as many tenants as the registry may know");
+            full.with_retry_after(FULL_PAUSE.min(self.idle))
+        })
+    }
+
+    /// Opens an account if there is room, or will be when its own shard was looked through for idle ones.
+    fn open_here(&self, tenant: &str, now: Duration) -> Result<Option<Arc<Account>>> {
         let hash = self.hasher.hash_one(tenant);
         let mut shard = self.shard(hash).write();
         if let Some(account) = shard.table.find(hash, |account| account.name() == tenant) {
-            return Ok(Arc::clone(account));
+            return Ok(Some(Arc::clone(account)));
         }
         // Whoever opens accounts pays for closing them, a shard at a time.
         let pause = if self.len() < self.most { self.idle } else { FULL_PAUSE.min(self.idle) };
@@ -82,13 +98,23 @@ impl Accounts {
         }
         let room = |len: usize| (len < self.most).then_some(len + 1);
         if self.len.fetch_update(Relaxed, Relaxed, room).is_err() {
-            let full = Error::new(ErrorKind::Overloaded, "there are as many tenants as the registry may know");
-            return Err(full.with_retry_after(FULL_PAUSE.min(self.idle)));
+            return Ok(None);
         }
         let account = Arc::new(Account::new(Some(TenantId::new(tenant)?), now));
         let hash_of = |account: &Arc<Account>| self.hasher.hash_one(account.name());
         shard.table.insert_unique(hash, Arc::clone(&account), hash_of);
-        Ok(account)
+        Ok(Some(account))
+    }
+
+    /// Looks through all shards for idle accounts, unless that was done a moment ago; returns whether any went.
+    fn sweep_if_due(&self, now: Duration) -> bool {
+        let mut swept = self.swept.lock();
+        let due = swept.is_none_or(|swept| now.saturating_sub(swept) >= FULL_PAUSE.min(self.idle));
+        if due {
+            *swept = Some(now);
+        }
+        drop(swept);
+        due && self.sweep(now) > 0
     }
 
     /// Closes all accounts that are idle and hold nothing, and returns how many.

@@ -95,6 +95,8 @@ pub(super) struct Board {
     told: Counts,
     /// What was last told of the others: it never shrinks.
     others: Counts,
+    /// What was told under names that others still have, of those who are not named any more.
+    carried: BTreeMap<Arc<str>, Counts>,
     judged: Option<Duration>,
 }
 
@@ -122,6 +124,7 @@ impl Board {
         for named in self.named.drain(..) {
             self.told = self.told.plus(named.told());
         }
+        self.carried.clear();
         (self.metrics, self.judged) = (metrics, None);
     }
 
@@ -168,6 +171,8 @@ impl Board {
             let Some(weakest) = weakest.filter(|at| rival.traffic > self.named[*at].traffic * MARGIN) else { return };
             let goes = self.named.swap_remove(weakest);
             self.told = self.told.plus(goes.told());
+            let told = self.carried.get(&goes.name).copied().unwrap_or_default().plus(goes.told());
+            self.carried.insert(Arc::clone(&goes.name), told);
             *others = others.plus(goes.told());
             *holds = add(*holds, goes.holds);
         }
@@ -179,12 +184,15 @@ impl Board {
             loads: holds.loads.saturating_sub(held.loads),
         };
         self.named.push(Named { account, name, before: counts, now: counts, holds: held, traffic });
+        // A name that nobody has any more is not told.
+        self.carried.retain(|name, _| self.named.iter().any(|named| named.name == *name));
     }
 
     fn uses(&self, holds: Holds) -> Vec<TenantUse> {
         let mut uses = BTreeMap::new();
         let named = self.named.iter().map(|named| (Arc::clone(&named.name), named.told(), named.holds));
-        for (name, counts, holds) in named.chain([(OTHER_TENANTS.into(), self.others, holds)]) {
+        let carried = self.carried.iter().map(|(name, counts)| (Arc::clone(name), *counts, Holds::default()));
+        for (name, counts, holds) in named.chain(carried).chain([(OTHER_TENANTS.into(), self.others, holds)]) {
             let (all, held): &mut (Counts, Holds) = uses.entry(name).or_default();
             (*all, *held) = (all.plus(counts), add(*held, holds));
         }

@@ -17,10 +17,15 @@ pub(crate) struct Estimate {
     /// The mean ttl in seconds, weighted to the last writes.
     ttl: f64,
     at: Duration,
+    /// When a sample was last asked for.
+    asked: Duration,
 }
 
 /// How much the last write counts in the mean ttl.
 const NEWS: f64 = 1.0 / 16.0;
+
+/// The mean ttl of what was sampled before anything was written, in seconds: a day.
+const UNKNOWN_TTL: f64 = 24.0 * 3_600.0;
 
 impl Estimate {
     /// Lets time pass.
@@ -59,13 +64,28 @@ impl Estimate {
 
     /// Takes note that everything was removed.
     pub(crate) fn cleared(&mut self, now: Duration) {
-        *self = Self { at: self.at.max(now), ttl: self.ttl, ..Self::default() };
+        *self = Self { at: self.at.max(now), ttl: self.ttl, asked: self.asked, ..Self::default() };
     }
 
     /// Goes on from what was sampled.
     pub(crate) fn sampled(&mut self, now: Duration, sample: SampledUse) {
         self.fade(now);
         (self.bytes, self.entries) = (sample.bytes as f64, sample.entries as f64);
+        // Before the first write nobody knows for how long they live.
+        if self.ttl == 0.0 {
+            self.ttl = UNKNOWN_TTL;
+        }
+    }
+
+    /// Takes note that a sample is asked for.
+    pub(crate) fn asked(&mut self, now: Duration) {
+        self.asked = now;
+    }
+
+    /// Returns when a sample was last asked for; `None` if nothing is thought to be held.
+    pub(crate) fn since(&mut self, now: Duration) -> Option<Duration> {
+        self.fade(now);
+        (self.entries > 0.0).then_some(self.asked)
     }
 
     /// Returns bytes and entries now.
@@ -142,5 +162,15 @@ mod tests {
         assert!(estimate.at(now + wait + Duration::from_millis(200)).0 <= held / 2);
         assert_eq!(estimate.wait_for(5, 5), Some(Duration::ZERO));
         assert_eq!(estimate.wait_for(5, 0), None);
+    }
+
+    #[test]
+    fn what_was_sampled_before_the_first_write_fades_too() {
+        let mut estimate = Estimate::default();
+        estimate.sampled(secs(5), SampledUse::new(120_000, 12_000));
+        let wait = estimate.wait_for(12_000, 10_000).unwrap();
+        assert!((secs(15_000)..secs(16_000)).contains(&wait), "ln 1.2 of a day: {wait:?}");
+        assert!(estimate.at(secs(5) + wait).1.abs_diff(10_000) <= 1);
+        assert_eq!(estimate.at(secs(30 * 24 * 3_600)), (0, 0), "an account that can be at rest");
     }
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod board;
 mod builder;
 mod estimate;
+mod sampling;
 mod storage;
 mod usage;
 
@@ -32,6 +33,7 @@ use self::{account::Account, accounts::Accounts, board::Board};
 pub use self::{
     board::{DEFAULT_NAMED, TenantMetrics},
     builder::TenantsBuilder,
+    sampling::SamplingTask,
     usage::Usage,
 };
 use crate::{
@@ -161,7 +163,7 @@ impl Tenants {
         self.0.accounts.visit(|account| {
             let weight = next.limits(account).map_or(1, |limits| limits.weight);
             if account.entries() > 0 {
-                self.weigh(account, weight);
+                self.settle(account, weight);
             }
         });
     }
@@ -248,6 +250,7 @@ impl Tenants {
     }
 
     /// Has somebody estimate what a tenant holds in a store where keys expire silently, and goes on from there.
+    /// [`sample_every`](Self::sample_every) does so by itself.
     ///
     /// Errors: the sampler's; then what was thought stands.
     ///
@@ -255,9 +258,18 @@ impl Tenants {
     /// What was thought stands.
     pub async fn sample(&self, sampler: &(impl UsageSampler + ?Sized), tenant: &TenantId) -> Result<SampledUse> {
         let sample = sampler.sample(tenant).await?;
-        let now = self.now();
-        self.with(Some(tenant.as_str()), |account, _| account.estimate(|estimate| estimate.sampled(now, sample)))?;
+        self.sampled(tenant, sample)?;
         Ok(sample)
+    }
+
+    fn sampled(&self, tenant: &TenantId, sample: SampledUse) -> Result<()> {
+        let now = self.now();
+        self.with(Some(tenant.as_str()), |account, _| account.estimate(|estimate| estimate.sampled(now, sample)))
+    }
+
+    /// Takes note that a sample was asked for, whatever comes of it.
+    fn asked(&self, tenant: &TenantId) {
+        self.estimate(Some(tenant.as_str()), |estimate, now| estimate.asked(now));
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -360,7 +372,7 @@ impl KnownTenants for Tenants {
 /// Bounds the loads of each tenant, whichever handle runs them and whether or not the store can be reached.
 impl LoadGate for Tenants {
     fn enter(&self, tenant: Option<&str>) -> Result<LoadPermit> {
-        self.with(tenant, |account, limits| account.enter(limits))?.map(LoadPermit::new)
+        self.with(tenant, |account, limits| account.enter(limits, &self.0.clock))?.map(LoadPermit::new)
     }
 }
 

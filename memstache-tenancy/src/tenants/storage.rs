@@ -22,12 +22,13 @@ use super::{Tenants, account::Account};
 /// then limits are for all of them together.
 ///
 /// # Errors
-/// [`Overloaded`](ErrorKind::Overloaded) for more than the plan allows, and [`Invalid`](ErrorKind::Invalid) for a tenant
+/// [`Overloaded`](ErrorKind::Overloaded) for more than the plan allows, without a time to come back: there is room when
+/// entries expire, and the store does not look for the first of a tenant's; and [`Invalid`](ErrorKind::Invalid) for a tenant
 /// that is not known.
 impl Accountant for Tenants {
     fn charge(&self, tenant: Option<&str>, charge: Charge) -> Result<()> {
         let charged = self.with(tenant, |account, limits| {
-            account.charge(limits, charge).map(|()| self.weigh(account, limits.weight))
+            account.charge(limits, charge).map(|()| self.settle(account, limits.weight))
         })?;
         charged.map_err(|_| full())?;
         self.0.held.fetch_add(charge.bytes as u64, AcqRel);
@@ -38,7 +39,7 @@ impl Accountant for Tenants {
         self.0.accounts.with(tenant, |account| {
             account.release(charge);
             if account.entries() == 0 {
-                self.weigh(account, 0);
+                self.settle(account, account.weight());
             }
         });
         let less = |held: u64| Some(held.saturating_sub(charge.bytes as u64));
@@ -58,13 +59,30 @@ impl Accountant for Tenants {
 }
 
 impl Tenants {
-    /// Counts a tenant with this weight among those that hold something; 0: it holds nothing.
-    pub(super) fn weigh(&self, account: &Account, weight: u32) {
+    /// Counts a tenant with this weight among those that hold something, or not at all if it holds nothing.
+    ///
+    /// Entries may come and go meanwhile, and others may weigh: what is true in the end is counted.
+    pub(super) fn settle(&self, account: &Account, mut weight: u32) {
+        loop {
+            let holds = account.entries() > 0;
+            let before = self.weigh(account, if holds { weight } else { 0 });
+            if before > 0 && weight == 0 {
+                weight = before;
+            }
+            if (account.entries() > 0) == holds || weight == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Sets the weight of a tenant, and returns the one before.
+    fn weigh(&self, account: &Account, weight: u32) -> u32 {
         let before = account.weigh(weight);
         if before != weight {
             // Wraps around where it becomes less.
             self.0.weights.fetch_add(u64::from(weight).wrapping_sub(before.into()), AcqRel);
         }
+        before
     }
 }
 

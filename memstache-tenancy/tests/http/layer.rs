@@ -13,12 +13,29 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header::VARY};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use memstache_core::{Json, TenantId};
+use memstache_core::{Cache, Format, FormatId, Json, MemoryStore, Result, Stack, TenantId};
 use memstache_tenancy::{NoTenant, Resolver, TenantCache, TenantLayer, TenantRequest};
+use serde::{Serialize, de::DeserializeOwned};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt};
 
 use crate::kit::{Body, by_header, caches, get, of, tenant, text, whose};
+
+/// Another format by type.
+#[derive(Clone, Copy, Debug)]
+struct Text;
+
+impl Format for Text {
+    fn id(&self) -> FormatId {
+        FormatId::JSON
+    }
+    fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Bytes> {
+        Json.encode(value)
+    }
+    fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
+        Json.decode(bytes)
+    }
+}
 
 /// What is logged while something runs on this thread.
 pub(crate) async fn logs(work: impl Future<Output = ()>) -> String {
@@ -95,6 +112,52 @@ async fn what_is_exempt_or_shared_has_no_tenant_of_another_layer() {
     };
     assert_eq!(ask("/").await, "(shared)");
     assert_eq!(ask("/healthz").await, NoTenant::Exempt.to_string());
+}
+
+/// Two layers, each with a cache of its own format, that do not look at the same place: the inner one decides, and what the
+/// outer one left is of no use to a handler that mixes them up.
+#[tokio::test]
+async fn a_cache_that_a_layer_outside_has_left_for_another_tenant_is_not_given() {
+    let inner = Resolver::builder()
+        .header("x-inner")
+        .exempt(|parts| parts.uri.path() == "/healthz")
+        .dangerously_share_when_missing()
+        .build()
+        .unwrap();
+    let texts = {
+        let stack = Stack::over(MemoryStore::builder().build().unwrap()).build();
+        Cache::builder(stack).keyspace("texts").format(Text).build_tenanted().unwrap()
+    };
+    let seen = service_fn(|request: Request<Body>| async move {
+        let outer = request.tenant_cache::<Text>().map(drop).map_err(|error| error.to_string());
+        let inner = request.tenant_cache::<Json>().map(|cache| cache.space().tenant().map(str::to_owned));
+        Ok::<_, Infallible>(Response::new(Body::from(format!("{outer:?} {inner:?}"))))
+    });
+    let service = TenantLayer::new(texts, by_header()).layer(TenantLayer::new(caches(), inner).layer(seen));
+    let ask = |path: &str, inner: Option<&str>| {
+        let request = get(path).header("x-shop", "acme");
+        let request = inner.into_iter().fold(request, |request, inner| request.header("x-inner", inner));
+        let service = service.clone();
+        let request = request.body(Body::default()).unwrap();
+        async move { text(service.oneshot(request).await.unwrap()).await }
+    };
+    let another = format!("Err({:?})", NoTenant::Another.to_string());
+    assert_eq!(ask("/", Some("acme")).await, "Ok(()) Ok(Some(\"acme\"))", "they agree");
+    assert_eq!(ask("/", Some("umbrella")).await, format!("{another} Ok(Some(\"umbrella\"))"));
+    assert_eq!(ask("/", None).await, format!("{another} Ok(None)"), "shared");
+    let exempt = format!("Err({:?}) Err(Exempt)", NoTenant::Exempt.to_string());
+    assert_eq!(ask("/healthz", None).await, exempt);
+}
+
+#[tokio::test]
+async fn a_request_that_was_exempt_outside_is_its_tenants_inside() {
+    let outer = Resolver::builder().header("x-outer").exempt(|_| true).build().unwrap();
+    let seen = service_fn(|request: Request<Body>| async move {
+        assert_eq!(request.tenant_cache::<Text>().map(drop), Err(NoTenant::NoLayer), "it is not exempt");
+        whose(request).await
+    });
+    let service = TenantLayer::new(caches(), outer).layer(TenantLayer::new(caches(), by_header()).layer(seen));
+    assert_eq!(text(service.oneshot(of("acme")).await.unwrap()).await, "acme");
 }
 
 #[tokio::test]

@@ -130,7 +130,8 @@ async fn a_shredded_tenant_is_read_nowhere_and_the_others_read_on() {
     assert_eq!(receipt.keys, [key], "which keys were destroyed");
     assert_eq!((receipt.records, receipt.cleared, receipt.not_cleared), (1, 1, 0));
     assert_eq!(receipt.at, world.clock.wall());
-    assert!(receipt.effective_within > Duration::ZERO, "by when nodes that hear of nothing have followed");
+    assert_eq!(receipt.confirmed, [one.keyring.node().unwrap(), other.keyring.node().unwrap()]);
+    assert!(receipt.is_complete() && receipt.effective_within == Duration::ZERO);
 
     assert_eq!(one.reads(&gone).await, [None; 3], "where it was shredded, at once");
     until("the other node hears of it", async || other.reads(&gone).await == [None; 3]).await;

@@ -9,7 +9,7 @@ use memstache_tenancy::{MeterTenants, Plans, Tenants};
 use crate::kit::{for_all, kind, plan, secs, tenant};
 
 /// A store without an accountant.
-fn setup(plans: Plans) -> (ManualClock, Tenants, Cache<Json, Tenanted>) {
+pub(crate) fn setup(plans: Plans) -> (ManualClock, Tenants, Cache<Json, Tenanted>) {
     let clock = ManualClock::new();
     let tenants = Tenants::builder(plans).clock(clock.clone()).build().unwrap();
     let store = MemoryStore::builder().max_bytes(8 << 20).clock(clock.clone()).build().unwrap();

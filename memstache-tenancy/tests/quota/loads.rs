@@ -64,6 +64,31 @@ async fn no_more_loads_run_than_the_plan_allows_and_others_do_not_notice() {
 }
 
 #[tokio::test]
+async fn a_load_that_is_refused_says_when_one_should_have_ended() {
+    let kit = Kit::new(for_all(plan().loads(2)));
+    let acme = kit.cache().for_tenant(&tenant("acme"));
+    let source = Source::new();
+    let running = [source.load(&acme, "a"), source.load(&acme, "b")];
+    settle().await;
+    let refused = source.load(&acme, "c").await.unwrap().unwrap_err();
+    assert_eq!((refused.kind(), refused.retry_after()), (ErrorKind::Overloaded, None), "nothing is known yet");
+    kit.clock.advance(secs(4));
+    source.answers.add_permits(2);
+    for load in running {
+        load.await.unwrap().unwrap();
+    }
+    settle().await;
+    let running = [source.load(&acme, "d"), source.load(&acme, "e")];
+    settle().await;
+    let refused = source.load(&acme, "f").await.unwrap().unwrap_err();
+    assert_eq!((refused.kind(), refused.retry_after()), (ErrorKind::Overloaded, Some(secs(2))), "of two, one in two");
+    source.answers.add_permits(2);
+    for load in running {
+        load.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_stale_value_is_answered_instead_of_a_load_too_many() {
     let kit = Kit::new(for_all(plan().loads(1)));
     let cache = kit.near_cache().for_tenant(&tenant("acme"));

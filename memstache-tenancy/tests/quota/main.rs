@@ -13,5 +13,6 @@ mod oracle;
 mod races;
 mod registry;
 mod reload;
+mod sampling;
 mod stale;
 mod storage;

@@ -70,8 +70,14 @@ async fn the_tenants_with_the_most_traffic_are_named_and_series_do_not_flap() {
 
 #[tokio::test]
 async fn no_series_ever_shrinks_and_their_number_is_bounded_whoever_comes() {
+    no_series_shrinks(TenantMetrics::named()).await;
+    // Several tenants of one name, some of whom are displaced by others of that name or of another one.
+    no_series_shrinks(TenantMetrics::named().naming(|tenant| format!("group-{}", tenant.as_str().len()))).await;
+}
+
+async fn no_series_shrinks(metrics: TenantMetrics) {
     let (kit, registry) = (Kit::new(for_all(plan().operations_per_second(1000))), Registry::new());
-    kit.tenants.publish(&registry, TenantMetrics::named().with_limit(5)).unwrap();
+    kit.tenants.publish(&registry, metrics.with_limit(5)).unwrap();
     let mut before = BTreeMap::new();
     for round in 0..40 {
         for n in 0..20 {

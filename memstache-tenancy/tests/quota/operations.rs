@@ -6,7 +6,7 @@ use memstache_core::{
 };
 use memstache_tenancy::Plans;
 
-use crate::kit::{Kit, address, for_all, kind, millis, plan, tenant};
+use crate::kit::{Kit, address, for_all, kind, millis, plan, secs, tenant};
 
 #[tokio::test]
 async fn who_is_over_is_refused_told_when_to_come_back_and_served_then() {
@@ -97,6 +97,27 @@ async fn a_call_for_several_tenants_is_refused_if_one_of_them_is_over() {
     let of = |name| kit.tenants.usage(&tenant(name));
     assert_eq!((of("a").operations, of("a").refused_operations), (2, 1));
     assert_eq!((of("b").operations, of("b").refused_operations), (2, 1));
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_gives_one_burst_and_no_more() {
+    for jump in [secs(3600), secs(400 * 24 * 3600), secs(60 * 365 * 24 * 3600)] {
+        let kit = Kit::new(for_all(plan().operations_per_second(10).burst(5)));
+        let acme = kit.cache().for_tenant(&tenant("acme"));
+        let lets_through = async || {
+            let mut through = 0;
+            while acme.get::<u32>("a").await.is_ok() {
+                through += 1;
+            }
+            through
+        };
+        assert_eq!(lets_through().await, 5);
+        kit.clock.advance(jump);
+        assert_eq!(lets_through().await, 5, "{jump:?}");
+        assert!(acme.get::<u32>("a").await.unwrap_err().retry_after().is_some_and(|wait| wait <= secs(1)));
+        kit.clock.advance(jump);
+        assert_eq!(kit.tenants.sweep(), 1, "and who did nothing for so long is forgotten");
+    }
 }
 
 #[tokio::test]

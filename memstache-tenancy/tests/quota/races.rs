@@ -69,7 +69,10 @@ async fn storm(over: OverQuota) {
                     let (handle, key) = (cache.for_tenant(&id), format!("{}", (call * 7 + worker * 13) % 90));
                     match call % 5 {
                         0 => drop(handle.remove(key).await.unwrap()),
-                        _ => drop(handle.set(key, &"x".repeat(call % 100)).await),
+                        _ => match handle.set(key, &"x".repeat(call % 100)).await {
+                            Ok(_) => {}
+                            Err(error) => assert_eq!((over, error.kind()), (OverQuota::Refuse, ErrorKind::Overloaded)),
+                        },
                     }
                     assert!(tenants.usage(&id).entries <= 50);
                 }

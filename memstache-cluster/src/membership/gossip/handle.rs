@@ -183,6 +183,10 @@ impl Membership for Gossip {
 
     async fn join(&self) -> Result<()> {
         let me = self.me();
+        if self.shared.machine.lock().phase() != Phase::Running {
+            let what = "this node has left, or another process has its name";
+            return Err(Error::new(ErrorKind::Unavailable, what).with_retryable(false));
+        }
         self.discovery.register(&me).await?;
         self.shared.machine.lock().hurry(self.shared.clock.now());
         self.shared.asked.notify_one();

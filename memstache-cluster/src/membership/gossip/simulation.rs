@@ -140,6 +140,17 @@ impl Simulation {
         (0..self.nodes.len()).for_each(|node| self.start(node));
     }
 
+    /// Makes all running nodes known to each other, as if they had been together for long. To be called right after they
+    /// started: large clusters that start at once talk about nothing else for a minute.
+    pub fn acquaint(&mut self) {
+        let now = self.now;
+        let all: Vec<u8> = self.nodes.iter().flatten().flat_map(|node| node.machine.state()).collect();
+        for node in self.nodes.iter_mut().flatten() {
+            node.machine.merge(&all, now).expect("what nodes write is read");
+        }
+        (0..self.nodes.len()).for_each(|node| self.look(node));
+    }
+
     /// Ends a node without a word.
     pub fn crash(&mut self, node: usize) {
         self.nodes[node] = None;

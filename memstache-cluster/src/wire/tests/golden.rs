@@ -31,7 +31,7 @@ fn entry() -> Entry {
 
 fn run(request: impl Into<Request>) -> Call {
     let mut request = request.into();
-    *request.scope_mut() = Scope { deadline: Some(DEADLINE), consistency: Consistency::Authority, max_staleness: None };
+    *request.scope_mut() = Scope { deadline: Some(DEADLINE), consistency: Consistency::Authority, ..Scope::default() };
     Call::Run { keyspace: keyspace(), request }
 }
 

@@ -7,11 +7,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{super::core::Core, flight::give_back, releases};
+use super::{super::core::Core, bundle::give_back, releases};
 use crate::{
     address::Address,
     clock::{BoxFuture, Tick},
-    error::{Error, Result},
+    error::Result,
     request::{Found, Get, GetItem, Lease, LeaseId, Lookup, OnMiss, OneOrMany, Response},
 };
 
@@ -105,14 +105,22 @@ impl Unclear {
             Err(error) if error.may_have_effect() => {}
             Err(_) => self.nothing(),
             Ok(found) => {
-                let lost = |found: &Result<Lookup>| found.as_ref().is_err_and(Error::may_have_effect);
-                if !found.iter().any(lost) {
-                    return self.nothing();
-                }
-                let items = self.items.iter().zip(found.iter()).filter(|(_, found)| lost(found));
-                self.items = items.map(|(item, _)| item.clone()).collect();
+                let lost = |item: &GetItem, found: &Result<Lookup>| match found {
+                    Err(error) => error.may_have_effect(),
+                    Ok(Lookup::Stale(_, None)) => self.is_hidden(item),
+                    Ok(_) => false,
+                };
+                let items = self.items.iter().zip(found.iter()).filter(|(item, found)| lost(item, found));
+                let items: Vec<_> = items.map(|(item, _)| item.clone()).collect();
+                self.items = OneOrMany::Many(items);
             }
         }
+    }
+
+    /// Whether a near tier served a copy in place of an answer that may have granted the item's lease.
+    fn is_hidden(&self, item: &GetItem) -> bool {
+        let near = self.core.service.near();
+        item.lease.zip(near).is_some_and(|(lease, near)| near.take_lost(lease))
     }
 
     /// Nothing was granted that is not told.

@@ -10,6 +10,7 @@ use super::{
     super::{Cache, core::Core, options::WriteOptions},
     BatchLoader, Loaded,
     bound::Place,
+    bundle::Bundle,
     context::Found,
     flight::{Claim, Landed, Produced, Right, bounded, caught, keeping, store},
     source::Source,
@@ -59,6 +60,7 @@ impl<F: Format, L> Batch<F, L> {
         T: Serialize + Send + 'static,
     {
         let core = &self.cache.core;
+        let bundle = Bundle::new(core);
         let mut aboard = Vec::new();
         let mut joined = Vec::with_capacity(wanted.len());
         for Wanted { address, key, right, stale } in wanted {
@@ -69,7 +71,7 @@ impl<F: Format, L> Batch<F, L> {
                 }
                 Opened::Leads(landing, flight) => {
                     let until = stale.as_ref().map(|entry| expiry::dead_at(&entry.meta));
-                    let claim = Claim::new(Arc::clone(core), address, right, until);
+                    let claim = Claim::new(Arc::clone(core), address, right, until).bundled(&bundle);
                     aboard.push(Aboard { key, stale, claim, landing });
                     joined.push(flight);
                 }
@@ -107,10 +109,11 @@ async fn fly_all<F, L, T, K>(
     let entered = Place::take(&core)
         .and_then(|place| Ok((place, core.enter(cache.space().tenant())?)))
         .and_then(|(place, permit)| Ok((place, permit, source.enter()?)));
-    let (_place, _permit, pass) = match entered {
+    let (place, permit, pass) = match entered {
         Ok(entered) => entered,
         Err(error) => {
             claims.iter_mut().for_each(Claim::refused);
+            drop(claims);
             return landings.into_iter().for_each(|landing| landing.land(Err(error.clone())));
         }
     };
@@ -131,6 +134,8 @@ async fn fly_all<F, L, T, K>(
     let stored = if items.is_empty() { Vec::new() } else { store(&core, items).await };
     let fills = claims.iter_mut().zip(&mut landed).zip(filling).filter(|(_, filling)| *filling);
     fills.zip(stored).for_each(|(((claim, landed), _), stored)| claim.filled(stored, landed));
+    // Who is told may load at once: the places are free, and what is given back is on its way.
+    drop((claims, place, permit));
     landings.into_iter().zip(landed).for_each(|(landing, landed)| landing.land(landed));
 }
 

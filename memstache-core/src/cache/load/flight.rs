@@ -12,7 +12,7 @@ use tracing::Span;
 use super::{
     super::core::{Core, UNLEASED, not_one},
     bound::Place,
-    releases,
+    bundle::Bundle,
     source::Source,
 };
 use crate::{
@@ -139,7 +139,7 @@ pub(super) async fn keeping<T>(core: &Arc<Core>, claims: &[Claim], load: impl Fu
 }
 
 /// Renews leases once a heartbeat, for as long as it is polled.
-async fn renew(core: &Arc<Core>, leases: &[(Address, Lease)]) -> std::convert::Infallible {
+pub(super) async fn renew(core: &Arc<Core>, leases: &[(Address, Lease)]) -> std::convert::Infallible {
     let Some(heartbeat) = leases.iter().map(|(_, lease)| lease.ttl / 2).min() else {
         return std::future::pending().await;
     };
@@ -147,28 +147,6 @@ async fn renew(core: &Arc<Core>, leases: &[(Address, Lease)]) -> std::convert::I
         core.clock.sleep_until(core.clock.now().after(heartbeat.max(SHORTEST_HEARTBEAT))).await;
         // A lease that is lost, or a store that is gone, shows when the flight fills.
         touch(core, leases.iter().map(|(address, lease)| (address.clone(), TouchKind::Renew(lease.id)))).await;
-    }
-}
-
-/// Gives leases back, within the store's time. Where that fails it is tried again, until they age out.
-pub(super) async fn give_back(core: &Arc<Core>, leases: Vec<(Address, Lease)>) {
-    // What ends this before it is done is one more way in which a release does not get through.
-    let mut owed = Owed { core: Arc::clone(core), leases };
-    let releases = owed.leases.iter().map(|(address, lease)| (address.clone(), TouchKind::Release(lease.id)));
-    let mut done = touch(core, releases).await.into_iter();
-    owed.leases.retain(|_| !done.next().unwrap_or(false));
-}
-
-/// Leases that are to be given back; dropped, they are released later.
-struct Owed {
-    core: Arc<Core>,
-    leases: Vec<(Address, Lease)>,
-}
-
-impl Drop for Owed {
-    fn drop(&mut self) {
-        let leases = std::mem::take(&mut self.leases);
-        releases::later(&self.core, leases.into_iter().map(|(address, lease)| (address, lease.id, lease.ttl)));
     }
 }
 
@@ -197,6 +175,8 @@ pub(super) struct Claim {
     as_of: Option<AsOf>,
     /// What it is to keep if the store is not there to take it.
     spare: Option<NewEntry>,
+    /// With which others its lease is given back.
+    bundle: Option<Arc<Bundle>>,
 }
 
 /// How far the load of a key has come.
@@ -211,7 +191,13 @@ enum Phase {
 
 impl Claim {
     pub(super) fn new(core: Arc<Core>, address: Address, right: Right, stale: Option<Tick>) -> Self {
-        Self { core, address, right, stale, phase: Phase::Waiting, open: true, as_of: None, spare: None }
+        Self { core, address, right, stale, phase: Phase::Waiting, open: true, as_of: None, spare: None, bundle: None }
+    }
+
+    /// Has its lease given back together with those of a batch.
+    pub(super) fn bundled(mut self, bundle: &Arc<Bundle>) -> Self {
+        self.bundle = Some(Arc::clone(bundle));
+        self
     }
 
     /// Counts the load that begins.
@@ -337,18 +323,14 @@ impl Claim {
         self.release(self.pause());
     }
 
-    /// Gives the lease back after a pause, in a task that ends with the pause and one bounded store call.
+    /// Gives the lease back after a pause.
     pub(super) fn release(&mut self, pause: Duration) {
         self.open = false;
-        let (Some(lease), Ok(runtime)) = (self.lease(), tokio::runtime::Handle::try_current()) else { return };
-        let core = Arc::clone(&self.core);
-        runtime.spawn(async move {
-            if !pause.is_zero() {
-                let end = core.clock.now().after(pause);
-                until(&core.clock, Some(end), renew(&core, std::slice::from_ref(&lease))).await;
-            }
-            give_back(&core, vec![lease]).await;
-        });
+        let Some(lease) = self.lease() else { return };
+        match &self.bundle {
+            Some(bundle) => bundle.add(pause, lease),
+            None => Bundle::new(&self.core).add(pause, lease),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod ask;
 mod batch;
 mod bound;
 mod builder;
+mod bundle;
 mod context;
 mod failures;
 mod flight;

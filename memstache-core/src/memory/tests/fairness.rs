@@ -375,3 +375,37 @@ fn limits_change_while_the_store_runs() {
     assert_eq!(held(&fair, "t").entries, 10);
     assert!(has(&store, "t", "new"));
 }
+
+#[test]
+fn a_conditional_write_evicts_others_of_its_tenant_and_never_what_its_condition_is_about() {
+    for round in 0..64 {
+        let fair = fair(Allowance::new().with_max_bytes(40_000));
+        let store = MemoryStore::builder().max_bytes(4 << 20).shards(16).accountant(fair.clone()).build().unwrap();
+        let name = format!("k{round}");
+        let mut version = put(&store, "t", &name, 1_000).unwrap();
+        for other in 0..32 {
+            put(&store, "t", &format!("{round}-{other}"), 1_000).unwrap();
+        }
+        for (len, by_version) in [(8_000, true), (16_000, false)] {
+            let Some(Ok(Written::Stored(written))) = store
+                .set(Set {
+                    items: OneOrMany::One(SetItem {
+                        address: Address::plain(&space("t", "test"), name.as_bytes()).unwrap(),
+                        entry: NewEntry::new(vec![0; len], Lifetime::UNLIMITED),
+                        when: if by_version { When::IfVersion(version) } else { When::IfPresent },
+                    }),
+                    scope: Scope::default(),
+                })
+                .now_or_never()
+                .unwrap()
+                .unwrap()
+                .into_one()
+            else {
+                panic!("{round}: refused, though its condition holds")
+            };
+            version = written;
+            assert!(has(&store, "t", &name), "{round}");
+            check(&store.shared, &fair);
+        }
+    }
+}

@@ -62,7 +62,8 @@ pub(crate) struct Buckets {
 
 impl Histogram {
     pub(super) fn record(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        // Not `as_nanos`: it multiplies 128 bits.
+        let nanos = time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()));
         let stripe = &self.0[striped::own() % STRIPES];
         stripe.counts[BOUNDS.partition_point(|bound| *bound < nanos)].fetch_add(1, Relaxed);
         stripe.nanos.fetch_add(nanos, Relaxed);

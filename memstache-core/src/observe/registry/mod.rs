@@ -7,7 +7,12 @@ mod tenants;
 mod text;
 mod tier;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use parking_lot::RwLock;
 
@@ -153,7 +158,11 @@ impl Registry {
         let tiers: Vec<_> = self.0.tiers.read().iter().map(|(key, watched)| (key.clone(), watched.clone())).collect();
         tiers.iter().for_each(|((cache, tier), watched)| watched.samples(cache, *tier, &mut out));
         let ask = self.0.tenants.read().clone();
-        let tenants = ask.map(|ask| ask()).unwrap_or_default();
+        let tenants = ask.map(|ask| catch_unwind(AssertUnwindSafe(|| ask()))).transpose().unwrap_or_else(|_| {
+            tracing::error!("what was asked for the use of tenants panicked");
+            None
+        });
+        let tenants = tenants.unwrap_or_default();
         tenants.iter().take(MAX_TENANTS + 1).for_each(|tenant| tenant.samples(&mut out));
         #[cfg(feature = "otlp")]
         if let Some(drops) = self.0.drops.get() {

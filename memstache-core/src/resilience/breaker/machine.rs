@@ -1,6 +1,6 @@
 //! The state machine alone: it is told the time and what happened, and does nothing by itself.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{BreakerConfig, Probing, Verdict, window::Window};
 use crate::{
@@ -150,7 +150,7 @@ impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         Self::new(ErrorKind::Unavailable, "the circuit breaker is open: what is called was failing")
             .with_retry_after(refused.retry_after)
-            .with_source(refused)
+            .with_shared_source(Arc::new(refused))
     }
 }
 

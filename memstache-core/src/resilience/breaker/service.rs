@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     request::{Request, Response},
     service::CacheService,
+    util::unready,
 };
 
 /// A stack behind a circuit breaker; made by [`BreakerLayer`].
@@ -51,7 +52,10 @@ impl<S: CacheService> Service<Request> for BreakerService<S> {
                 let end = BreakerFuture::<S::Future>::end(&request);
                 BreakerFuture::guarded(self.inner.call(request), admitted, end)
             }
-            Err(refused) => BreakerFuture::refused(refused.into()),
+            Err(refused) => {
+                unready(&mut self.inner);
+                BreakerFuture::refused(refused.into())
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Result},
     request::{Request, Response},
     resilience::GuardedFuture,
+    util::unready,
 };
 
 /// A stack whose calls are bounded in bytes; made by [`BulkheadLayer`].
@@ -24,7 +25,7 @@ impl<S> Bulkhead<S> {
 
 impl<S> Service<Request> for Bulkhead<S>
 where
-    S: Service<Request, Response = Response, Error: Into<Error>>,
+    S: Service<Request, Response = Response, Error: Into<Error>> + Clone,
 {
     type Response = Response;
     type Error = Error;
@@ -37,7 +38,10 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         match self.layer.shares().map_or(Ok(None), |shares| shares.admit(&request, || charge(&request))) {
             Ok(taken) => GuardedFuture::calling(self.inner.call(request), taken),
-            Err(error) => GuardedFuture::refused(error),
+            Err(error) => {
+                unready(&mut self.inner);
+                GuardedFuture::refused(error)
+            }
         }
     }
 }

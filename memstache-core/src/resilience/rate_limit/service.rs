@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Result},
     request::{Request, Response},
     resilience::GuardedFuture,
+    util::unready,
 };
 
 /// A stack whose items are bounded in rate; made by [`RateLimitLayer`].
@@ -24,7 +25,7 @@ impl<S> RateLimit<S> {
 
 impl<S> Service<Request> for RateLimit<S>
 where
-    S: Service<Request, Response = Response, Error: Into<Error>>,
+    S: Service<Request, Response = Response, Error: Into<Error>> + Clone,
 {
     type Response = Response;
     type Error = Error;
@@ -39,7 +40,10 @@ where
         let limiter = self.layer.limiter().filter(|_| !request.continues_loads());
         match limiter.map_or(Ok(()), |limiter| limiter.try_take(items)) {
             Ok(()) => GuardedFuture::calling(self.inner.call(request), None),
-            Err(error) => GuardedFuture::refused(error),
+            Err(error) => {
+                unready(&mut self.inner);
+                GuardedFuture::refused(error)
+            }
         }
     }
 }

@@ -11,18 +11,20 @@ use std::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use memstache_core::{
-    Address, FileRecords, Get, KeyspaceName, Lifetime, Lookup, NewEntry, OneOrMany, Request, Response, Sequence, Set,
-    Space, Step, TenantId, Tick, Transform, Version, testing::ManualClock,
+    Address, Clock, FileRecords, Get, KeyspaceName, Lifetime, Lookup, NewEntry, OneOrMany, Request, Response, Sequence,
+    Set, Space, Step, SystemClock, TenantId, TenantKeys, Tick, Transform, Version, testing::ManualClock,
 };
-use memstache_crypto::{FileProvider, KeyManagement, KeyOwner, Keyring, Seal};
+use memstache_crypto::{FileProvider, KeyManagement, KeyOwner, Keyring, KeyringTask, Seal, Shredder};
 
-use super::parent::{CLOCK, DIRECTORY, MARK};
+use super::parent::{CLOCK, DIRECTORY, MARK, REAL};
 use crate::kit::{HOUR, sealing, space};
 
 struct Node {
+    /// Turned by hand, and of use to a keyring that was told so.
     clock: ManualClock,
     keyring: Keyring,
     seal: Seal,
+    task: Option<KeyringTask>,
 }
 
 /// Not a test: what the others start as a process.
@@ -32,9 +34,12 @@ fn serve() {
     let directory = env::var_os(DIRECTORY).map(PathBuf::from).expect("started by a test of this file");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let clock = ManualClock::new();
-    clock.advance(Duration::from_millis(env::var(CLOCK).unwrap().parse().unwrap()));
+    let ahead = env::var(CLOCK).unwrap();
+    if ahead != REAL {
+        clock.advance(Duration::from_millis(ahead.parse().unwrap()));
+    }
     println!();
-    let node = runtime.block_on(Node::open(directory, clock));
+    let mut node = runtime.block_on(Node::open(directory, clock, ahead == REAL));
     for command in io::stdin().lock().lines() {
         let command = command.unwrap();
         let (name, rest) = command.split_once(' ').unwrap_or((&command, ""));
@@ -58,16 +63,17 @@ fn value(number: usize) -> Bytes {
 }
 
 impl Node {
-    async fn open(directory: PathBuf, clock: ManualClock) -> Self {
+    async fn open(directory: PathBuf, clock: ManualClock, real: bool) -> Self {
         let records = Arc::new(FileRecords::open(directory.join("records")).await.unwrap());
         let provider = Arc::new(FileProvider::new(directory.join("master")));
-        let builder = Keyring::builder("test", records, provider).with_clock(Arc::new(clock.clone()));
+        let of_keys: Arc<dyn Clock> = if real { Arc::new(SystemClock::new()) } else { Arc::new(clock.clone()) };
+        let builder = Keyring::builder("test", records, provider).with_clock(of_keys);
         let keyring = builder.with_max_entry_ttl(4 * HOUR).open().await.unwrap();
         let seal = Seal::builder(keyring.clone()).clock(clock.clone()).build().unwrap();
-        Self { clock, keyring, seal }
+        Self { clock, keyring, seal, task: None }
     }
 
-    async fn serve(&self, name: &str, rest: &str) -> String {
+    async fn serve(&mut self, name: &str, rest: &str) -> String {
         match name {
             "write" => self.write(rest).await,
             "read" => self.read(rest).await,
@@ -90,6 +96,17 @@ impl Node {
                 let id = self.keyring.get_derived_key(&owner(), None).await.unwrap().id();
                 assert!(self.keyring.revoke(&owner(), id).await.unwrap());
                 id.to_string()
+            }
+            "run" => {
+                self.task = Some(self.keyring.run());
+                String::new()
+            }
+            "node" => self.keyring.node().unwrap().to_owned(),
+            "shred" => {
+                let acme = TenantId::new("acme").unwrap();
+                let wait = Duration::from_millis(rest.parse().unwrap());
+                let receipt = Shredder::new(self.keyring.clone()).with_wait(wait).shred(&acme).await.unwrap();
+                format!("{} {} {}", receipt.keys.len(), receipt.confirmed.join(","), receipt.unconfirmed.join(","))
             }
             "first" => sealing(&self.keyring, &space(rest, "products")).await.unwrap().to_string(),
             other => panic!("there is no command {other}"),

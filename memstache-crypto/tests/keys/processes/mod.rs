@@ -119,3 +119,30 @@ async fn processes_that_make_a_tenants_first_key_at_once_end_up_with_one() {
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     }
 }
+
+#[tokio::test]
+async fn a_process_that_shreds_is_told_by_the_others_that_they_have_let_go() {
+    let directory = Directory::new("shred").await;
+    let mut children: Vec<_> = (0..3).map(|_| Child::spawn_in_real_time(&directory.0)).collect();
+    let written = children[0].ask("write 0 1");
+    let read = format!("read 0={written}");
+    for child in &mut children {
+        assert_eq!(child.ask(&read), "1 0");
+    }
+    let names: Vec<_> = children.iter_mut().map(|child| child.ask("node")).collect();
+    // The third hears of nothing: it refreshes when it is told to.
+    children[1].ask("run");
+    let receipt = children[0].ask("shred 3000");
+    let expected = format!("1 {},{} {}", names[0], names[1], names[2]);
+    assert_eq!(receipt, expected, "keys, who has confirmed, who has not");
+    assert_eq!(children[1].ask(&read), "0 1", "without waiting for anything");
+    assert_eq!(children[2].ask(&read), "1 0", "what the receipt warns of");
+    children[2].ask("refresh");
+    assert_eq!(children[2].ask(&read), "0 1");
+
+    // One that is killed cannot say that it holds nothing any more.
+    children[1].ask("first umbrella");
+    drop(children.pop());
+    let receipt = children[0].ask("shred 1000");
+    assert_eq!(receipt, format!("0 {},{} {}", names[0], names[1], names[2]));
+}

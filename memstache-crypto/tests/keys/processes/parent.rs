@@ -11,6 +11,8 @@ use std::{
 pub(super) const MARK: &str = "answer: ";
 pub(super) const DIRECTORY: &str = "MEMSTACHE_KEYS_DIRECTORY";
 pub(super) const CLOCK: &str = "MEMSTACHE_KEYS_CLOCK";
+/// In place of milliseconds: the clock of the system.
+pub(super) const REAL: &str = "real";
 
 /// A process of its own; killed with its handle.
 pub(super) struct Child {
@@ -22,10 +24,19 @@ pub(super) struct Child {
 impl Child {
     /// Starts a process whose clock is ahead by some milliseconds. It opens its keyring by itself.
     pub(super) fn spawn(directory: &Path, ahead: u64) -> Self {
+        Self::spawn_by(directory, &ahead.to_string())
+    }
+
+    /// Starts a process by the system's clock.
+    pub(super) fn spawn_in_real_time(directory: &Path) -> Self {
+        Self::spawn_by(directory, REAL)
+    }
+
+    fn spawn_by(directory: &Path, clock: &str) -> Self {
         let mut process = Command::new(env::current_exe().unwrap())
             .args(["--exact", "processes::child::serve", "--ignored", "--nocapture"])
             .env(DIRECTORY, directory)
-            .env(CLOCK, ahead.to_string())
+            .env(CLOCK, clock)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

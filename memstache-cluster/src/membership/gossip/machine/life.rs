@@ -37,11 +37,15 @@ impl Machine {
     fn present(&mut self, revision: u32, now: Tick) {
         let changed = self.swim.change_identity(Card::of(&self.me, revision), &mut self.effects);
         self.note(&changed);
-        // Foca waits for the next datagram before it goes on; the members did not go anywhere.
-        let connected = self.swim.apply_many(std::iter::empty(), false, &mut self.effects);
-        self.note(&connected);
+        self.go_on();
         self.effects.changed = true;
         self.settle(now);
+    }
+
+    /// After a change of identity foca waits for the next datagram before it goes on; but the members did not go anywhere.
+    pub(super) fn go_on(&mut self) {
+        let connected = self.swim.apply_many(std::iter::empty(), false, &mut self.effects);
+        self.note(&connected);
     }
 
     /// Deals with a later life of this node, if one was told of.

@@ -241,7 +241,8 @@ impl Machine {
             return Ok(());
         }
         let mut codec = CardCodec(Arc::clone(&self.own));
-        let members = decode_state(&mut codec, state, self.max_members);
+        // As many as another may know, and itself.
+        let members = decode_state(&mut codec, state, self.max_members + 1);
         self.meet_rival(now);
         let members = members.map_err(|why| {
             self.stats.malformed += 1;
@@ -284,6 +285,9 @@ impl Machine {
 
     /// Does what foca asked for.
     fn settle(&mut self, now: Tick) {
+        if self.effects.rejoined > 0 {
+            self.go_on();
+        }
         let mut effects = std::mem::take(&mut self.effects);
         for (to, body) in effects.sends.drain(..) {
             self.send(Kind::Swim, to.key.gossip, Some(to.key.id), &body, now);

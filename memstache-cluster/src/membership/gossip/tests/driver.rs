@@ -70,6 +70,7 @@ async fn nodes_find_each_other_leave_and_crash() {
     nodes[0].leave().await.unwrap();
     assert!(!grows_to(&nodes[3], 3).await.contains(nodes[0].id()));
     nodes[0].leave().await.unwrap();
+    assert!(!nodes[0].join().await.unwrap_err().is_retryable());
 
     network.crash(ip(2));
     let start = SystemClock::new().now();
@@ -241,6 +242,31 @@ async fn what_is_dropped_half_way_leaves_nothing_undone() {
     drop(first);
     sleep(Duration::from_millis(10)).await;
     network.host(ip(1)).datagrams(3322).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_replaced_is_told_and_stops() {
+    let network = SimNetwork::new(9);
+    let other = node(&network, 1, seeds());
+    let named = |host| {
+        let me = Member::new("cache-0".parse().unwrap(), at(host));
+        let socket = Arc::new(network.host(ip(host)).datagrams(3322).unwrap());
+        Gossip::builder("shop", me).secret(secret()).discovery(seeds()).start(socket).unwrap()
+    };
+    let old = named(2);
+    grows_to(&other, 2).await;
+    sleep(Duration::from_secs(20)).await;
+    let new = named(3);
+    timeout(Duration::from_secs(20), old.watch().wait_for(|members| !members.contains(old.id())))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(old.is_replaced() && !new.is_replaced());
+    assert!(!old.join().await.unwrap_err().is_retryable());
+    old.leave().await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(other.members().get(new.id()).map(|member| member.gossip), Some(at(3)));
+    assert_eq!((other.members().len(), new.members().len()), (2, 2));
 }
 
 #[tokio::test]

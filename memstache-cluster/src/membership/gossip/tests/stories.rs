@@ -186,6 +186,19 @@ fn a_paused_node_knows_that_it_was_away_and_blames_nobody() {
 }
 
 #[test]
+fn in_a_large_cluster_a_crash_is_noticed_as_fast() {
+    let mut cluster = Simulation::new(300, Settings::new(11).with_loss(0.01));
+    cluster.start_all();
+    cluster.acquaint();
+    cluster.run_for(seconds(1));
+    assert!(cluster.agree());
+    cluster.crash(100);
+    let took = cluster.run_until(seconds(30), |cluster| cluster.all_see(100, false));
+    assert!(took.is_some_and(|took| took < seconds(10)), "{took:?}");
+    assert!((0..300).all(|node| cluster.stats(node).rejoined == 0), "nobody else was taken for dead");
+}
+
+#[test]
 fn who_is_cut_off_knows_it() {
     let (mut cluster, _) = cluster(5, Settings::new(8));
     cluster.put_on_side(0, 1);

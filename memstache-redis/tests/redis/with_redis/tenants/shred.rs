@@ -67,6 +67,8 @@ async fn nothing_of_it_is_read_from_the_server_near_caches_or_a_copied_dump() {
     let receipt = shredder.shred(&gone).await.unwrap();
     assert_eq!((receipt.keys.len(), receipt.records), (1, 1), "what was destroyed");
     assert_eq!((receipt.cleared, receipt.not_cleared), (1, 0));
+    assert_eq!(receipt.confirmed, [&one, &other].map(|node| node.keyring.node().unwrap()), "over the server");
+    assert!(receipt.is_complete());
     assert_eq!(one.reads(&gone).await, [None; 3], "where it was shredded, at once");
     kit::until("the other node has heard", async || other.reads(&gone).await == [None; 3]).await;
 

@@ -81,8 +81,8 @@ pub trait TenantRequest: sealed::Sealed {
         let cache = extensions.get::<TenantCache<F>>().filter(|_| !is_exempt).ok_or(missing)?;
         // A layer outside, of another format, may have left it for another tenant.
         let (of, named) = (cache.0.space().tenant(), extensions.get().map(TenantId::as_str));
-        let is_anothers = of != named && (named.is_some() || extensions.get::<Shared>().is_some());
-        if is_anothers { Err(NoTenant::Another) } else { Ok(&cache.0) }
+        let is_foreign = of != named && (named.is_some() || extensions.get::<Shared>().is_some());
+        if is_foreign { Err(NoTenant::Another) } else { Ok(&cache.0) }
     }
 
     /// Returns the request's tenant; `None` for exempt and for shared ones.

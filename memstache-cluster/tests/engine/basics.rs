@@ -95,7 +95,7 @@ async fn tags_and_clears_hide_what_was_before() {
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_put_beats_the_default() {
     let engine = alone(KeySpace::builder(KS).default_ttl(secs(10))).await;
-    let wall = std::time::SystemTime::now();
+    let wall = memstache_core::Clock::wall(&memstache_core::SystemClock::new());
     engine.put(KS, "default", "v").await.unwrap();
     engine.put(KS, "own", Put::new("v").ttl(secs(20))).await.unwrap();
     engine.put(KS, "at", Put::new("v").expires_at(wall + secs(60))).await.unwrap();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use memstache_cluster::{DataSource, Engine, Key, KeySpace, KeySpaceBuilder, Sourced};
-use memstache_core::{BoxError, Error, ErrorKind};
+use memstache_core::{BoxError, Clock as _, Error, ErrorKind, SystemClock, Tick};
 use tokio::sync::{Notify, watch};
 
 /// The one keyspace of most tests.
@@ -20,6 +20,19 @@ pub(crate) const fn millis(millis: u64) -> Duration {
 
 pub(crate) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
+}
+
+/// Tells how much of the test's time has passed.
+pub(crate) struct Stopwatch(Tick);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(SystemClock::new().now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        SystemClock::new().now().since(self.0)
+    }
 }
 
 /// A source that counts what it is asked for. What it does about a key is in the key's name.

@@ -13,7 +13,7 @@ fn cause(error: &Error) -> Option<DataSourceError> {
 async fn without_a_wait_the_limiter_denies_at_once() {
     let source = Counting::default();
     let engine = alone(sourced(&source).rate_limit(RateLimit::per_second(10).with_burst(2))).await;
-    let start = tokio::time::Instant::now();
+    let start = Stopwatch::start();
     assert!(read(&engine, "a").await.is_some() && read(&engine, "b").await.is_some());
     let error = try_read(&engine, "c").await.unwrap_err();
     assert_eq!((error.kind(), cause(&error)), (ErrorKind::Overloaded, Some(DataSourceError::RateLimited)));
@@ -30,7 +30,7 @@ async fn with_a_wait_a_load_has_its_turn_or_is_denied_after_it() {
     let source = Counting::default();
     let limit = RateLimit::per_second(10).with_burst(1).with_wait(millis(250));
     let engine = alone(sourced(&source).rate_limit(limit)).await;
-    let start = tokio::time::Instant::now();
+    let start = Stopwatch::start();
     let reads = (0..5).map(|n| {
         let engine = engine.clone();
         tokio::spawn(async move { try_read(&engine, &n.to_string()).await.map_err(|error| cause(&error)) })

@@ -135,8 +135,8 @@ async fn a_tenants_keys_are_under_its_own_vault_and_its_records_say_so() {
     assert_eq!(opening(&late, &other, id).await, Err(KeyFailure::Unknown));
     assert_eq!(late.stats().tenant_vaults, 1);
     let mut lent = None;
-    assert!(late.lend(&theirs, id, &mut |key| lent = Some(key.id())) && lent == Some(id));
-    assert!(!late.lend(&other, id, &mut |_| panic!("not another tenant's")));
+    assert!(late.lend(&theirs, Some(id), &mut |key| lent = Some(key.id())) && lent == Some(id));
+    assert!(!late.lend(&other, Some(id), &mut |_| panic!("not another tenant's")));
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ async fn a_new_owner_of_a_dead_ones_keys_takes_writes_after_one_lease() {
     nodes.hub.kill(nodes.members[2].id);
     nodes.sees(0, [0, 1]);
     nodes.sees(1, [0, 1]);
-    let start = tokio::time::Instant::now();
+    let start = Stopwatch::start();
     nodes.engines[0].put(KS, &key, "v").await.unwrap();
     assert!(start.elapsed() <= secs(2), "{:?}", start.elapsed());
     assert_eq!(read(&nodes.engines[1], &key).await.as_deref(), Some("v"));

@@ -73,7 +73,7 @@ async fn an_invalidation_waits_for_every_member_that_is_not_declared_dead() {
     let error = nodes.engines[caller].clear(KS).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown, "it cannot be known");
     // Declared dead meanwhile: the clear ends well.
-    let (engine, start) = (nodes.engines[caller].clone(), tokio::time::Instant::now());
+    let (engine, start) = (nodes.engines[caller].clone(), Stopwatch::start());
     let clears = tokio::spawn(async move { engine.clear(KS).await });
     tokio::time::sleep(secs(1)).await;
     nodes.sees(home, [home, caller]);

@@ -88,7 +88,7 @@ impl Source {
         self.clone()
     }
 
-    #[expect(clippy::unused_self, reason = "with breakers it is theirs")]
+    #[allow(clippy::unused_self, reason = "with breakers it is theirs")]
     pub(super) async fn around<T>(&self, load: impl Future<Output = T>) -> T {
         load.await
     }

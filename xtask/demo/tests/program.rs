@@ -114,6 +114,23 @@ fn a_cluster_survives_a_kill_and_a_join_and_shows_it() {
     demo.leaves_nothing_behind();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_cluster_can_be_interrupted_and_takes_its_nodes_with_it() {
+    let mut demo = Demo::new("cluster-interrupt", &["--cluster", "2", "--seconds", "60"]);
+    let mut child = demo.command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("2 nodes gossip, speak TLS with each other, and answer after ")));
+    signal(&child, "INT");
+    // Their end of the pipe to standard error is closed only with the last of them.
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(130), "stopped before the results were in\n".to_owned())
+    );
+    demo.leaves_nothing_behind();
+}
+
 #[test]
 fn a_node_that_nobody_talks_to_ends() {
     let output = Command::new(env!("CARGO_BIN_EXE_memstache-demo")).arg("node").stdin(Stdio::null()).output().unwrap();

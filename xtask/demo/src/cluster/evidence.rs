@@ -6,6 +6,9 @@ use indicatif::HumanCount;
 
 use super::{agreement::WITHIN, tally::Tally};
 
+/// With so many products for each node, one that owns none is no chance: of three it would be one in 10^10.
+const ENOUGH: u64 = 20;
+
 /// All that was seen.
 #[derive(Debug)]
 pub(super) struct Evidence {
@@ -97,7 +100,7 @@ impl Evidence {
 
     /// Without this one, the others would hold for nodes that know nothing of each other.
     fn shared(&self) -> Verdict {
-        let Steady { tally, nodes, .. } = &self.steady;
+        let Steady { tally, nodes, distinct, .. } = &self.steady;
         let remote: u64 = tally.nodes.values().map(|node| node.remote.len() as u64).sum();
         let owners = nodes.iter().filter(|node| node.distinct > 0).count();
         let told = format!(
@@ -105,7 +108,9 @@ impl Evidence {
             many(nodes.len() as u64, "node"),
             many(remote, "hit"),
         );
-        Verdict { kept: owners == nodes.len() && owners > 1 && remote > 0, name: "shared", told }
+        // Of few products, a node may own none by chance.
+        let all = owners == nodes.len() || *distinct < ENOUGH * nodes.len() as u64;
+        Verdict { kept: all && owners > 1 && remote > 0, name: "shared", told }
     }
 
     fn errors(&self) -> Verdict {
@@ -185,7 +190,7 @@ pub(super) mod tests {
             (|seen| seen.steady.nodes[1].loads += 1, "once each"),
             (|seen| seen.steady.distinct = 9, "once each"),
             (|seen| seen.steady.changes = 1, "once each"),
-            (|seen| seen.steady.nodes[2].distinct = 0, "shared"),
+            (|seen| (seen.steady.nodes[2].distinct, seen.steady.distinct) = (0, 60), "shared"),
             (|seen| changed(&mut seen.steady.tally).nodes.values_mut().for_each(|node| node.remote.clear()), "shared"),
             (|seen| seen.steady.nodes.truncate(1), "shared"),
             (|seen| changed(&mut seen.phases[1].tally).errors = 1, "errors"),
@@ -199,6 +204,9 @@ pub(super) mod tests {
             let failed: Vec<_> = seen.verdicts().into_iter().filter(|it| !it.kept).map(|it| it.name).collect();
             assert!(failed.contains(&name), "case {number}: {failed:?}");
         }
+        let mut few = good();
+        few.steady.nodes[2].distinct = 0;
+        assert!(few.shared().kept, "of ten products, one of three may own none");
         let mut idle = good();
         idle.steady.tally = Arc::default();
         assert!(!idle.once().kept, "nothing was asked for");

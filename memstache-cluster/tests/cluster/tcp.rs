@@ -50,18 +50,19 @@ async fn three() -> Vec<Node> {
     nodes
 }
 
-/// Waits until no node falls back to its own source any more.
+/// Waits until no node falls back to its own source any more, whoever owns what it reads.
 async fn agreed(nodes: &[Node]) {
-    for n in 0.. {
-        let key = format!("probe{n}");
-        for node in nodes {
-            let _ = try_read(&node.engine, &key).await;
+    const PROBES: u64 = 48;
+    for round in 0.. {
+        let mut asked = 0;
+        for key in (0..PROBES).map(|n| format!("probe{round}-{n}")) {
+            join_all(nodes.iter().map(|node| try_read(&node.engine, &key))).await;
+            asked += nodes.iter().map(|node| node.source.asked(&key)).sum::<u64>();
         }
-        let asked: u64 = nodes.iter().map(|node| node.source.asked(&key)).sum();
-        if asked == 1 && n > 20 {
+        if asked == PROBES {
             return;
         }
-        assert!(n < 2000, "they do not agree");
+        assert!(round < 500, "they do not agree");
         tokio::time::sleep(millis(10)).await;
     }
 }
@@ -84,11 +85,11 @@ async fn three_nodes_that_start_at_once_load_each_key_once_and_see_each_others_w
     );
     join_all(reads).await.into_iter().for_each(|read| read.unwrap());
     let after: u64 = nodes.iter().map(|node| node.source.total()).sum();
-    // On a busy machine a peer's time may pass, and its key is read from the source. That nothing else is loaded twice is shown in
-    // simulated time.
-    let errors: u64 = nodes.iter().map(|node| node.engine.stats(KS).unwrap().peer_errors).sum();
-    let loads = after - before;
-    assert!(loads >= KEYS as u64 && loads <= KEYS as u64 + errors, "{loads} loads, {errors} errors of peers");
+    // On a machine that stalls, the time of the twelve calls under way may pass, and what they ask for is read from the source.
+    // That nothing else is loaded twice is shown in simulated time.
+    const STALLS: u64 = 4;
+    let (loads, keys) = (after - before, KEYS as u64);
+    assert!((keys..=keys + 12 * STALLS).contains(&loads), "{loads} loads of {keys} keys");
     let [a, b, c] = [0, 1, 2].map(|n| &nodes[n].engine);
     for n in 0..50 {
         let key = format!("k{n}");

@@ -10,7 +10,7 @@ use crate::world::{World, millis};
 /// Most nodes that there are at once.
 const MOST_NODES: u8 = 5;
 /// How much later than the first the last node hears of a change.
-const LATEST_NEWS: u64 = 300;
+const LATEST_NEWS: u64 = 900;
 
 /// What kind of things go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

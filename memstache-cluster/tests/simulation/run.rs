@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use memstache_cluster::Faults;
 use memstache_core::testing::{History, Stamp, WriteOutcome};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -32,14 +33,14 @@ pub(crate) struct End {
 }
 
 /// Runs one seed.
-pub(crate) fn run(seed: u64, mix: Mix) -> End {
+pub(crate) fn run(seed: u64, mix: Mix, faults: Faults) -> End {
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(simulate(seed, mix))
+    runtime.block_on(simulate(seed, mix, faults))
 }
 
-async fn simulate(seed: u64, mix: Mix) -> End {
-    let world = World::new(seed);
+async fn simulate(seed: u64, mix: Mix, faults: Faults) -> End {
+    let world = World::new(seed, mix, faults);
     let mut rng = fastrand::Rng::with_seed(seed);
     world.network.set_delay(Duration::ZERO..=millis(3));
     for place in 0..NODES {

@@ -5,6 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use memstache_cluster::Faults;
 use memstache_core::{Clock as _, SystemClock};
 
 use crate::{faults::Mix, run::run};
@@ -17,7 +18,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn holds(seed: u64, mix: Mix) {
-    let end = run(seed, mix);
+    let end = run(seed, mix, Faults::None);
     assert!(end.problems.is_empty(), "MEMSTACHE_SEED={seed} ({mix:?}): {:#?}", end.problems);
     assert!(end.reads > 100 && end.writes > 100, "MEMSTACHE_SEED={seed}: nothing to judge: {end:?}");
     println!(

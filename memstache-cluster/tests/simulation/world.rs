@@ -12,12 +12,15 @@ use std::{
 
 use async_trait::async_trait;
 use memstache_cluster::{
-    ClusterConfig, DataSource, Engine, Incarnation, Key, KeySpace, Member, MemberState, Members, NodeId, Sourced,
+    ClusterConfig, DataSource, Engine, Faults, Incarnation, Key, KeySpace, Member, MemberState, Members, NodeId,
+    Sourced,
     membership::{Membership, StaticMembership},
     net::SimNetwork,
 };
 use memstache_core::{BoxError, Clock as _, Result, SystemClock, Tick, testing::History};
 use tokio::sync::watch;
+
+use crate::faults::Mix;
 
 /// Without a source.
 pub(crate) const PLAIN: &str = "plain";
@@ -144,10 +147,13 @@ pub(crate) struct World {
     incarnations: AtomicU64,
     clock: SystemClock,
     began: Tick,
+    faults: Faults,
+    /// By how much a read through the source may lag behind.
+    lag: Duration,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, mix: Mix, faults: Faults) -> Arc<Self> {
         let clock = SystemClock::new();
         Arc::new(Self {
             network: SimNetwork::new(seed),
@@ -159,11 +165,19 @@ impl World {
             incarnations: AtomicU64::new(1),
             began: clock.now(),
             clock,
+            faults,
+            // Who cannot reach the owner joins a load of this node's that may have begun before the owner's last removal.
+            lag: if mix.of_links() { millis(SLOWEST_SOURCE) } else { Duration::ZERO },
         })
     }
 
     pub(crate) fn now(&self) -> Duration {
         self.clock.now().since(self.began)
+    }
+
+    /// By how much an answer may lag behind.
+    pub(crate) fn lag(&self, keyspace: &str) -> Duration {
+        if keyspace == SOURCED { self.lag } else { Duration::ZERO }
     }
 
     pub(crate) fn problem(&self, problem: String) {
@@ -196,6 +210,7 @@ impl World {
             .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).build().unwrap())
             .keyspace(KeySpace::builder(SOURCED).max_bytes(4 << 20).source(self.truth.clone()).build().unwrap())
             .without_breaker()
+            .faults(self.faults)
             .cluster(cluster)
             .read_timeout(DEADLINE)
             .write_timeout(DEADLINE)

@@ -19,6 +19,9 @@ mod owner;
 mod peer;
 #[cfg(any(test, feature = "test-util"))]
 #[doc(hidden)]
+pub use self::owner::Faults;
+#[cfg(any(test, feature = "test-util"))]
+#[doc(hidden)]
 pub use self::peer::testing as peer_testing;
 mod placement;
 mod problems;

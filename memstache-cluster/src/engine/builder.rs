@@ -26,6 +26,7 @@ pub struct EngineBuilder {
     times: Times,
     around: Surroundings,
     cluster: Option<ClusterConfig>,
+    timing: Timing,
 }
 
 impl EngineBuilder {
@@ -42,6 +43,7 @@ impl EngineBuilder {
                 recorder: None,
             },
             cluster: None,
+            timing: Timing::default(),
         }
     }
 
@@ -112,10 +114,18 @@ impl EngineBuilder {
         self
     }
 
+    /// Plants a bug, which a test is to notice.
+    #[cfg(any(test, feature = "test-util"))]
+    #[doc(hidden)]
+    pub fn faults(mut self, faults: crate::Faults) -> Self {
+        self.timing.faults = faults;
+        self
+    }
+
     /// Builds the engine, which is to be [started](Engine::start). The error names everything that is wrong.
     pub fn build(self) -> Result<Engine> {
         let clock = &self.around.clock;
-        let me = |config: &ClusterConfig| Cluster::new(config.me.id, Arc::clone(clock), Timing::default());
+        let me = |config: &ClusterConfig| Cluster::new(config.me.id, Arc::clone(clock), self.timing);
         let cluster = self.cluster.as_ref().map(me).map(Arc::new);
         self.build_with(cluster)
     }

@@ -140,7 +140,13 @@ async fn round(node: &Node, cluster: &Cluster, local: &Local, targets: &[Target]
         let tells = view.others().map(|member| {
             let call = Call::Spread { keyspace: local.spec.name().clone(), items: items.clone() };
             let told = until(&cluster.clock, limit, cluster.call(member, call, limit));
-            async move { (member, told.await) }
+            async move {
+                #[cfg(any(test, feature = "test-util"))]
+                if cluster.timing.faults.drops_invalidation() {
+                    return (member, Some(Ok(Answer::Done)));
+                }
+                (member, told.await)
+            }
         });
         let (mut unheard, mut refused) = (false, false);
         for (member, told) in join_all(tells).await {

@@ -7,9 +7,13 @@ mod handover;
 mod home;
 mod local;
 mod octets;
+#[cfg(any(test, feature = "test-util"))]
+mod planted;
 mod serve;
 mod served;
 
+#[cfg(any(test, feature = "test-util"))]
+pub use self::planted::Faults;
 pub(crate) use self::{
     home::Rounds,
     local::{Local, Surroundings},

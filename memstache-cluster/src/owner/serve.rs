@@ -60,14 +60,29 @@ pub(crate) async fn run_owned(
         }
         handover::prepare(cluster, slot, &request, taken, deadline).await?;
         if request.is_read() {
-            return Ok(node.run_here(slot, request).await?);
+            return Ok(run_here(node, cluster, slot, request, deadline).await?);
         }
         let _writing = view.writes.begin();
         // After it was noted: who takes the key over either waits for this write or is seen here.
         if cluster.sees(&view) {
-            return Ok(node.run_here(slot, request).await?);
+            return Ok(run_here(node, cluster, slot, request, deadline).await?);
         }
     }
+}
+
+#[cfg_attr(not(any(test, feature = "test-util")), allow(unused_variables, reason = "for planted bugs"))]
+async fn run_here(
+    node: &Arc<Node>,
+    cluster: &Cluster,
+    slot: &Slot,
+    request: Request,
+    deadline: Tick,
+) -> Result<Response> {
+    #[cfg(any(test, feature = "test-util"))]
+    if let Some(wrong) = super::planted::instead(node, cluster.timing.faults, slot, &request, deadline).await {
+        return wrong;
+    }
+    node.run_here(slot, request).await
 }
 
 /// Checks that all of a request is this node's, and returns what came from others not long ago.

@@ -30,12 +30,21 @@ pub(crate) struct Timing {
     /// How long others may see the members differently before a new owner goes ahead, and how long a node that hears of nobody
     /// answers for what it owns.
     pub(crate) suspicion: Duration,
+    /// What a test has the node do wrong.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) faults: crate::Faults,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { window: secs(10), lease: secs(1), suspicion: secs(3) }
+        Self {
+            window: secs(10),
+            lease: secs(1),
+            suspicion: secs(3),
+            #[cfg(any(test, feature = "test-util"))]
+            faults: crate::Faults::None,
+        }
     }
 }
 

@@ -71,6 +71,10 @@ async fn take_over(node: Weak<Node>, view: Arc<View>, new: Vec<Arc<Taking>>) {
     let Some(strong) = node.upgrade() else { return };
     let Some(cluster) = strong.cluster().cloned() else { return };
     drop(strong);
+    #[cfg(any(test, feature = "test-util"))]
+    if cluster.timing.faults == crate::Faults::AcknowledgeEarly {
+        new.iter().for_each(|taking| taking.confirm());
+    }
     let started = cluster.clock.now();
     let mut asked = JoinSet::new();
     for member in view.others().cloned() {

@@ -1,0 +1,94 @@
+//! Bugs that a simulation plants, to see that it notices them.
+
+use std::sync::Arc;
+
+use memstache_core::{
+    Get, Lifetime, NewEntry, OneOrMany, Request, Response, Result, Scope, Set, SetItem, Store as _, Tick, When,
+};
+
+use super::{Local, handover::anew};
+use crate::{
+    engine::{Node, Slot},
+    keyspace::Key,
+};
+
+/// A bug that a test asks for; by default none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Faults {
+    /// None.
+    #[default]
+    None,
+    /// An entry that is removed is put back.
+    StoreAfterDelete,
+    /// What was loaded is stored although the key was removed meanwhile.
+    IgnoreLease,
+    /// A read joins a load that began before the last removal.
+    JoinOldFlight,
+    /// One of so many invalidations is not told to a member.
+    DropInvalidation(u32),
+    /// A new owner answers before the previous one has agreed.
+    AcknowledgeEarly,
+}
+
+impl Faults {
+    pub(super) fn drops_invalidation(self) -> bool {
+        matches!(self, Self::DropInvalidation(one_of) if fastrand::u32(..one_of) == 0)
+    }
+}
+
+/// Runs a request wrongly, if that was asked for and concerns it.
+pub(super) async fn instead(
+    node: &Arc<Node>,
+    faults: Faults,
+    slot: &Slot,
+    request: &Request,
+    deadline: Tick,
+) -> Option<Result<Response>> {
+    match (faults, request) {
+        (Faults::StoreAfterDelete, Request::Remove(_)) => Some(remove_and_put_back(node, slot, request.clone()).await),
+        (Faults::IgnoreLease, Request::Get(op)) => {
+            let loaded = async { slot.current()?.load_without_lease(op).await };
+            loaded.await.err().map(Err)
+        }
+        (Faults::JoinOldFlight, Request::Get(op)) => match slot.current() {
+            Ok(local) if local.has_source() => Some(Ok(Response::Found(local.fall_back(op.clone(), deadline).await))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+async fn remove_and_put_back(node: &Arc<Node>, slot: &Slot, request: Request) -> Result<Response> {
+    let local = slot.current()?;
+    let addresses: OneOrMany<_> = request.addresses().cloned().collect();
+    let held = local.peek(addresses.clone()).await;
+    let response = node.run_here(slot, request).await;
+    let now = local.clock.now();
+    for (address, entry) in addresses.into_iter().zip(held) {
+        if let Some(entry) = entry.and_then(|entry| anew(entry, now)) {
+            local.store.set(Set::one(address, entry)).await?;
+        }
+    }
+    response
+}
+
+impl Local {
+    /// Loads what is missing and stores it, whatever happened meanwhile.
+    async fn load_without_lease(&self, op: &Get) -> Result<()> {
+        let Some(loads) = &self.loads else { return Ok(()) };
+        for item in op.items.iter() {
+            let address = item.address.clone();
+            let held = self.peek(OneOrMany::One(address.clone())).await;
+            if held.into_one().flatten().is_some() {
+                continue;
+            }
+            let Some(value) = loads.guard.ask(Key::new(address.clone())).await? else { continue };
+            let mut entry = NewEntry::new(value, Lifetime::UNLIMITED);
+            entry.content.format = self.spec.0.format;
+            let items = OneOrMany::One(SetItem { address, entry, when: When::Always });
+            self.store.set(Set { items, scope: Scope::default() }).await?;
+        }
+        Ok(())
+    }
+}

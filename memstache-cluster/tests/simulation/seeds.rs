@@ -1,0 +1,67 @@
+//! Which seeds are run, and where.
+
+use std::{
+    env,
+    process::{Command, Stdio},
+};
+
+use memstache_cluster::Faults;
+use memstache_core::{Clock as _, SystemClock};
+
+use crate::{faults::Mix, run::run};
+
+const DEFAULT_SEEDS: usize = 50;
+const AT_ONCE: usize = 2;
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+}
+
+fn holds(seed: u64, mix: Mix) {
+    let end = run(seed, mix, Faults::None);
+    assert!(end.problems.is_empty(), "MEMSTACHE_SEED={seed} ({mix:?}): {:#?}", end.problems);
+    assert!(end.reads > 100 && end.writes > 100, "MEMSTACHE_SEED={seed}: nothing to judge: {end:?}");
+    println!(
+        "seed {seed}: {mix:?}, {} writes, {} reads that found something, healed in {:?}",
+        end.writes, end.reads, end.healed
+    );
+}
+
+#[test]
+fn one_seed() {
+    let seed = number("MEMSTACHE_SEED").unwrap_or(1);
+    holds(seed, Mix::of(seed));
+}
+
+#[test]
+fn fresh_seeds_hold() {
+    if number("MEMSTACHE_SEED").is_some() {
+        return one_seed();
+    }
+    let seeds: Vec<u64> = {
+        let count = number("MEMSTACHE_SEEDS").map_or(DEFAULT_SEEDS, |count| usize::try_from(count).unwrap());
+        let mut rng = fastrand::Rng::new();
+        (0..count).map(|_| rng.u64(..1 << 32)).collect()
+    };
+    let clock = SystemClock::new();
+    let began = clock.now();
+    let mut failed = Vec::new();
+    for seeds in seeds.chunks(AT_ONCE) {
+        let child = |seed: &u64| {
+            let mut child = Command::new(env::current_exe().unwrap());
+            child.args(["seeds::one_seed", "--exact", "--nocapture"]).env("MEMSTACHE_SEED", seed.to_string());
+            child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let children: Vec<_> = seeds.iter().map(|seed| (*seed, child(seed))).collect();
+        for (seed, child) in children {
+            let end = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&end.stdout).into_owned();
+            // A filter that matches nothing is no success.
+            if !end.status.success() || !said.contains(&format!("seed {seed}: ")) {
+                failed.push(format!("MEMSTACHE_SEED={seed}\n{said}{}", String::from_utf8_lossy(&end.stderr)));
+            }
+        }
+    }
+    println!("{} seeds in {} ms", seeds.len(), clock.now().since(began).as_millis());
+    assert!(failed.is_empty(), "{} of {} seeds failed:\n{}", failed.len(), seeds.len(), failed.join("\n"));
+}

@@ -1,0 +1,248 @@
+//! The nodes, what they read from, and what is written down.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use memstache_cluster::{
+    ClusterConfig, DataSource, Engine, Faults, Incarnation, Key, KeySpace, Member, MemberState, Members, NodeId,
+    Sourced,
+    membership::{Membership, StaticMembership},
+    net::SimNetwork,
+};
+use memstache_core::{BoxError, Clock as _, Result, SystemClock, Tick, testing::History};
+use tokio::sync::watch;
+
+use crate::faults::Mix;
+
+/// Without a source.
+pub(crate) const PLAIN: &str = "plain";
+/// Over a source.
+pub(crate) const SOURCED: &str = "sourced";
+pub(crate) const WRITERS: usize = 3;
+pub(crate) const KEYS: usize = 4;
+/// How long any call may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
+const SLOWEST_SOURCE: u64 = 40;
+
+pub(crate) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A source that reads at once and answers later, so that its answers may be old.
+#[derive(Clone, Default)]
+pub(crate) struct Truth(Arc<Mutex<HashMap<String, Row>>>);
+
+#[derive(Default)]
+struct Row {
+    value: Option<String>,
+    loads: u64,
+}
+
+impl Truth {
+    pub(crate) fn set(&self, tenant: &str, key: &str, value: Option<String>) {
+        self.0.lock().unwrap().entry(format!("{tenant}/{key}")).or_default().value = value;
+    }
+
+    /// How often keys that begin so were loaded.
+    pub(crate) fn loads(&self, prefix: &str) -> u64 {
+        self.0.lock().unwrap().iter().filter(|(key, _)| key.starts_with(prefix)).map(|(_, row)| row.loads).sum()
+    }
+}
+
+impl DataSource for Truth {
+    async fn fetch(&self, key: Key) -> Result<Option<Sourced>, BoxError> {
+        let value = {
+            let mut rows = self.0.lock().unwrap();
+            let name = format!("{}/{}", key.tenant().unwrap_or_default(), key.text().unwrap_or_default());
+            let row = rows.entry(name).or_default();
+            row.loads += 1;
+            row.value.clone()
+        };
+        tokio::time::sleep(millis(fastrand::u64(0..SLOWEST_SOURCE))).await;
+        Ok(value.map(Sourced::new))
+    }
+}
+
+/// A list that the test goes on changing.
+#[derive(Clone, Debug)]
+struct Listed(Arc<StaticMembership>);
+
+#[async_trait]
+impl Membership for Listed {
+    fn id(&self) -> NodeId {
+        self.0.id()
+    }
+
+    fn members(&self) -> Members {
+        self.0.members()
+    }
+
+    fn watch(&self) -> watch::Receiver<Members> {
+        self.0.watch()
+    }
+
+    fn contact(&self) -> Option<Tick> {
+        self.0.contact()
+    }
+
+    async fn join(&self) -> Result<()> {
+        self.0.join().await
+    }
+
+    fn set_state(&self, state: MemberState) {
+        self.0.set_state(state);
+    }
+
+    async fn leave(&self) -> Result<()> {
+        self.0.leave().await
+    }
+}
+
+/// A node that runs.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) member: Member,
+    pub(crate) engine: Engine,
+    list: Arc<StaticMembership>,
+    dead: watch::Sender<bool>,
+}
+
+impl Node {
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.member.address.ip()
+    }
+
+    /// Runs a call as long as the node lives; `None` if it died, and the caller with it.
+    pub(crate) async fn call<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        let mut dead = self.dead.subscribe();
+        tokio::select! {
+            biased;
+            _ = dead.wait_for(|dead| *dead) => None,
+            answer = call => Some(answer),
+        }
+    }
+
+    /// Tells the node who is there.
+    pub(crate) fn tell(&self, members: &[Member]) {
+        self.list.set_others(members.iter().filter(|member| member.id != self.member.id).cloned());
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) network: SimNetwork,
+    pub(crate) truth: Truth,
+    pub(crate) history: Mutex<History>,
+    pub(crate) problems: Mutex<Vec<String>>,
+    nodes: Mutex<Vec<Node>>,
+    /// Under which name a writer's keys are written: a put that may still come is never followed by another.
+    generations: [[AtomicU64; KEYS]; WRITERS],
+    incarnations: AtomicU64,
+    clock: SystemClock,
+    began: Tick,
+    faults: Faults,
+    /// By how much a read through the source may lag behind.
+    lag: Duration,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, mix: Mix, faults: Faults) -> Arc<Self> {
+        let clock = SystemClock::new();
+        Arc::new(Self {
+            network: SimNetwork::new(seed),
+            truth: Truth::default(),
+            history: Mutex::default(),
+            problems: Mutex::default(),
+            nodes: Mutex::default(),
+            generations: Default::default(),
+            incarnations: AtomicU64::new(1),
+            began: clock.now(),
+            clock,
+            faults,
+            // Who cannot reach the owner joins a load of this node's that may have begun before the owner's last removal.
+            lag: if mix.of_links() { millis(SLOWEST_SOURCE) } else { Duration::ZERO },
+        })
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now().since(self.began)
+    }
+
+    /// By how much an answer may lag behind.
+    pub(crate) fn lag(&self, keyspace: &str) -> Duration {
+        if keyspace == SOURCED { self.lag } else { Duration::ZERO }
+    }
+
+    pub(crate) fn problem(&self, problem: String) {
+        self.problems.lock().unwrap().push(problem);
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<Node> {
+        self.nodes.lock().unwrap().clone()
+    }
+
+    pub(crate) fn any_node(&self, rng: &mut fastrand::Rng) -> Node {
+        let nodes = self.nodes.lock().unwrap();
+        nodes[rng.usize(..nodes.len())].clone()
+    }
+
+    pub(crate) fn members(&self) -> Vec<Member> {
+        self.nodes.lock().unwrap().iter().map(|node| node.member.clone()).collect()
+    }
+
+    /// Starts the how-manieth node; callers use it once it is there.
+    pub(crate) async fn start(&self, place: u8, others: Vec<Member>) {
+        let member = Member::at(([10, 0, 0, place + 1], 3320).into())
+            .with_incarnation(Incarnation(self.incarnations.fetch_add(1, SeqCst)));
+        let list = Arc::new(StaticMembership::new(member.clone(), others));
+        let cluster = ClusterConfig::new("simulation", member.clone(), Listed(Arc::clone(&list)))
+            .transport(self.network.host(member.address.ip()))
+            .bind(member.address)
+            .insecure();
+        let engine = Engine::builder()
+            .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).build().unwrap())
+            .keyspace(KeySpace::builder(SOURCED).max_bytes(4 << 20).source(self.truth.clone()).build().unwrap())
+            .without_breaker()
+            .faults(self.faults)
+            .cluster(cluster)
+            .read_timeout(DEADLINE)
+            .write_timeout(DEADLINE)
+            .shutdown_timeout(Duration::from_secs(4))
+            .build()
+            .unwrap();
+        engine.start().await.unwrap();
+        let member = member.with_state(MemberState::Active);
+        self.nodes.lock().unwrap().push(Node { member, engine, list, dead: watch::Sender::new(false) });
+    }
+
+    /// Takes a node from those that callers use.
+    pub(crate) fn retire(&self, id: NodeId) -> Option<Node> {
+        let mut nodes = self.nodes.lock().unwrap();
+        let at = nodes.iter().position(|node| node.member.id == id)?;
+        Some(nodes.remove(at))
+    }
+
+    /// Ends a node at once, and the calls through it.
+    pub(crate) fn crash(&self, id: NodeId) {
+        if let Some(node) = self.retire(id) {
+            node.dead.send_replace(true);
+            self.network.crash(node.ip());
+        }
+    }
+
+    pub(crate) fn plain_key(&self, writer: usize, key: usize) -> String {
+        format!("p{key}.{}", self.generations[writer][key].load(SeqCst))
+    }
+
+    /// Has a key be written under another name from now on.
+    pub(crate) fn rename(&self, writer: usize, key: usize) {
+        self.generations[writer][key].fetch_add(1, SeqCst);
+    }
+}

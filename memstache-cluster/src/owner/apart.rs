@@ -7,7 +7,10 @@ use super::{fetch, local::Local};
 use crate::{engine::until, keyspace::Key};
 
 impl Local {
-    /// Loads a key and keeps nothing, once for all who ask at the time.
+    /// Loads a key and keeps nothing; one load at a time for each key.
+    ///
+    /// Nobody is answered with a load that began before they asked: its owner may have removed the key since, and nobody tells
+    /// this node. Who comes while one runs waits for it to end, and shares the next one with all others who waited.
     ///
     /// # Cancellation
     /// A load that was begun goes on for the others who wait.
@@ -17,6 +20,9 @@ impl Local {
         };
         if loads.apart.len() >= self.spec.0.max_loads && loads.apart.join(&key).is_none() {
             return Err(Error::new(ErrorKind::Overloaded, "as many keys are being loaded as there may be"));
+        }
+        if let Some(earlier) = loads.apart.join(&key) {
+            until(&self.clock, deadline, earlier).await;
         }
         let (guard, breaker, clock) = (loads.guard.clone(), loads.breaker.clone(), self.clock.clone());
         let limit = clock.now().after(self.spec.0.load_timeout);

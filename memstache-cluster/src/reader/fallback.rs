@@ -1,7 +1,7 @@
 //! Reading from the source when the owner does not answer.
 //!
 //! What is loaded is answered and not kept: this node does not own it, and nobody would tell it of changes. The limiter and the
-//! breaker are those of this node; each key is loaded once for all who ask here at the time.
+//! breaker are those of this node; each key is loaded once at a time.
 
 use futures_util::future::join_all;
 use memstache_core::{Found, Get, Lookup, Result, Tick};

@@ -40,7 +40,7 @@ pub(crate) fn run(seed: u64, mix: Mix, faults: Faults) -> End {
 }
 
 async fn simulate(seed: u64, mix: Mix, faults: Faults) -> End {
-    let world = World::new(seed, mix, faults);
+    let world = World::new(seed, faults);
     let mut rng = fastrand::Rng::with_seed(seed);
     world.network.set_delay(Duration::ZERO..=millis(3));
     for place in 0..NODES {

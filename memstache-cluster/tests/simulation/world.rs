@@ -20,8 +20,6 @@ use memstache_cluster::{
 use memstache_core::{BoxError, Clock as _, Result, SystemClock, Tick, testing::History};
 use tokio::sync::watch;
 
-use crate::faults::Mix;
-
 /// Without a source.
 pub(crate) const PLAIN: &str = "plain";
 /// Over a source.
@@ -148,12 +146,10 @@ pub(crate) struct World {
     clock: SystemClock,
     began: Tick,
     faults: Faults,
-    /// By how much a read through the source may lag behind.
-    lag: Duration,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, mix: Mix, faults: Faults) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, faults: Faults) -> Arc<Self> {
         let clock = SystemClock::new();
         Arc::new(Self {
             network: SimNetwork::new(seed),
@@ -166,18 +162,11 @@ impl World {
             began: clock.now(),
             clock,
             faults,
-            // Who cannot reach the owner joins a load of this node's that may have begun before the owner's last removal.
-            lag: if mix.of_links() { millis(SLOWEST_SOURCE) } else { Duration::ZERO },
         })
     }
 
     pub(crate) fn now(&self) -> Duration {
         self.clock.now().since(self.began)
-    }
-
-    /// By how much an answer may lag behind.
-    pub(crate) fn lag(&self, keyspace: &str) -> Duration {
-        if keyspace == SOURCED { self.lag } else { Duration::ZERO }
     }
 
     pub(crate) fn problem(&self, problem: String) {

@@ -60,7 +60,7 @@ async fn a_black_hole_costs_less_than_the_deadline_and_the_source_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fallback_loads_once_for_all_who_ask_here() {
+async fn fallbacks_load_one_at_a_time_and_nobody_is_answered_with_a_load_from_before_they_asked() {
     let nodes = Nodes::joined(3).await;
     let key = nodes.key_of(1, "gated");
     nodes.hub.kill(nodes.members[1].id);
@@ -73,11 +73,15 @@ async fn a_fallback_loads_once_for_all_who_ask_here() {
     nodes.sources[0].begun().await;
     tokio::time::sleep(millis(5)).await;
     nodes.sources[0].open();
+    let mut first = 0;
     for ask in asks {
-        assert_eq!(ask.await.unwrap(), Some(format!("{key}#1")));
+        let value = ask.await.unwrap();
+        first += usize::from(value == Some(format!("{key}#1")));
+        assert!([1, 2].iter().any(|load| value == Some(format!("{key}#{load}"))), "{value:?}");
     }
-    assert_eq!(nodes.sources[0].asked(&key), 1);
-    assert_eq!(read(&nodes.engines[0], &key).await, Some(format!("{key}#2")), "nothing was kept");
+    // The key may have changed since the first load began: the others share the next one.
+    assert_eq!((first, nodes.sources[0].asked(&key)), (1, 2));
+    assert_eq!(read(&nodes.engines[0], &key).await, Some(format!("{key}#3")), "nothing was kept");
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,9 +40,9 @@ impl Node {
     }
 }
 
-/// Copies the keys of entries and lines (not records) that begin with one prefix to another; returns how many.
+/// Copies the keys of entries, lines and what mirrors them (not records) that begin with one prefix to another; returns how many.
 async fn copy(from: &str, to: &str) -> usize {
-    let script = "local all = redis.call('KEYS', ARGV[1] .. '[vstu]{*') \
+    let script = "local all = redis.call('KEYS', ARGV[1] .. '[mnstuv]{*') \
                   for _, key in ipairs(all) do \
                   redis.call('COPY', key, ARGV[2] .. string.sub(key, #ARGV[1] + 1), 'REPLACE') end return #all";
     let copied = kit::raw(&["EVAL", script, "0", from, to]).await;

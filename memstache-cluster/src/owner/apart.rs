@@ -15,14 +15,20 @@ impl Local {
     /// # Cancellation
     /// A load that was begun goes on for the others who wait.
     pub(crate) async fn load_apart(&self, key: Key, deadline: Tick) -> Result<Option<Bytes>> {
+        let earlier = self.loads.as_ref().and_then(|loads| loads.apart.join(&key));
+        if let Some(earlier) = earlier {
+            until(&self.clock, deadline, earlier).await;
+        }
+        self.join_or_load(key, deadline).await
+    }
+
+    /// Loads a key, or joins a load of it, whenever that began.
+    pub(super) async fn join_or_load(&self, key: Key, deadline: Tick) -> Result<Option<Bytes>> {
         let Some(loads) = &self.loads else {
             return Err(Error::new(ErrorKind::Unsupported, "the keyspace has no source to fall back to"));
         };
         if loads.apart.len() >= self.spec.0.max_loads && loads.apart.join(&key).is_none() {
             return Err(Error::new(ErrorKind::Overloaded, "as many keys are being loaded as there may be"));
-        }
-        if let Some(earlier) = loads.apart.join(&key) {
-            until(&self.clock, deadline, earlier).await;
         }
         let (guard, breaker, clock) = (loads.guard.clone(), loads.breaker.clone(), self.clock.clone());
         let limit = clock.now().after(self.spec.0.load_timeout);

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use memstache_core::{
-    Get, Lifetime, NewEntry, OneOrMany, Request, Response, Result, Scope, Set, SetItem, Store as _, Tick, When,
+    Found, Get, Lifetime, Lookup, NewEntry, OneOrMany, Request, Response, Result, Scope, Set, SetItem, Store as _,
+    Tick, When,
 };
 
 use super::{Local, handover::anew};
@@ -52,7 +54,7 @@ pub(super) async fn instead(
             loaded.await.err().map(Err)
         }
         (Faults::JoinOldFlight, Request::Get(op)) => match slot.current() {
-            Ok(local) if local.has_source() => Some(Ok(Response::Found(local.fall_back(op.clone(), deadline).await))),
+            Ok(local) if local.has_source() => Some(Ok(Response::Found(local.load_or_join_any(op, deadline).await))),
             _ => None,
         },
         _ => None,
@@ -74,6 +76,15 @@ async fn remove_and_put_back(node: &Arc<Node>, slot: &Slot, request: Request) ->
 }
 
 impl Local {
+    /// Loads what is read, or joins a load that may have begun before the last removal.
+    async fn load_or_join_any(&self, op: &Get, deadline: Tick) -> Found {
+        let reads = op.items.iter().map(|item| async {
+            let loaded = self.join_or_load(Key::new(item.address.clone()), deadline).await?;
+            Ok(loaded.map_or(Lookup::Miss, |value| Lookup::Hit(self.unkept(value))))
+        });
+        join_all(reads).await.into_iter().collect()
+    }
+
     /// Loads what is missing and stores it, whatever happened meanwhile.
     async fn load_without_lease(&self, op: &Get) -> Result<()> {
         let Some(loads) = &self.loads else { return Ok(()) };

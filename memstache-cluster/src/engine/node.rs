@@ -2,13 +2,11 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
-    pin::pin,
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -202,16 +200,7 @@ pub(crate) fn cut_off(reads: bool) -> Error {
 
 /// Runs a future until `deadline`; `None` when it passed first.
 pub(crate) async fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Tick, future: F) -> Option<F::Output> {
-    let (mut future, mut timer) = (pin!(future), None);
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        // Made only now: what is answered at once costs no timer.
-        let timer = timer.get_or_insert_with(|| clock.sleep_until(deadline));
-        timer.as_mut().poll(cx).map(|()| None)
-    })
-    .await
+    crate::peer::until::until(clock, Some(deadline), future).await
 }
 
 /// Calls under way, for whoever stops the engine.

@@ -12,7 +12,7 @@ mod server;
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod until;
+pub(crate) mod until;
 
 pub(crate) use self::{
     client::{PeerHealth, Peers, Silent},

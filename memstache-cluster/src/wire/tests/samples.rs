@@ -159,7 +159,7 @@ fn scopes() -> impl Strategy<Value = Scope> {
         deadline: Some(DEADLINE),
         consistency,
         max_staleness,
-        begun: None,
+        ..Scope::default()
     })
 }
 

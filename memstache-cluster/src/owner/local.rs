@@ -73,6 +73,10 @@ impl Local {
                 .clock(Arc::clone(&around.clock))
                 .build()?,
         };
+        if let Some(old) = old {
+            // What it wrote is to be hidden by no invalidation from before.
+            store.raise_sequence(old.store.sequence());
+        }
         let counters = old.map_or_else(Arc::default, |old| Arc::clone(&old.counters));
         let generation = kept.map_or_else(|| GENERATIONS.fetch_add(1, Relaxed), |old| old.generation);
         let loads = Loads::new(&spec, &store, &counters, around)?;

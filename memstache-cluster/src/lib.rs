@@ -26,6 +26,7 @@ pub use self::peer::testing as peer_testing;
 mod placement;
 mod problems;
 mod reader;
+mod registry;
 mod stats;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;
@@ -33,7 +34,7 @@ mod wire;
 pub use self::{
     engine::{
         ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
-        Put,
+        KeySpaceChange, Put,
     },
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
     member::{
@@ -41,6 +42,7 @@ pub use self::{
         NodeId, NodeName, Protocols, Weight, Zone,
     },
     placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
+    registry::KeySpaceStatus,
     stats::KeySpaceStats,
     wire::DataSourceError,
 };

@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     /// Waits for another view than this one, at most so long.
-    pub(super) async fn another_view(&self, view: &Arc<View>, most: Duration) {
+    pub(crate) async fn another_view(&self, view: &Arc<View>, most: Duration) {
         let mut changed = self.changed.subscribe();
         let until = self.clock.now().after(most);
         let changes = async { while self.sees(view) && changed.changed().await.is_ok() {} };
@@ -110,17 +110,22 @@ impl Cluster {
         }
     }
 
-    /// Makes one call.
+    /// Makes one call. An answer tells that somebody who sees the same members was heard of.
     pub(crate) async fn call(&self, to: &Member, call: Call, deadline: Tick) -> Result<Answer> {
-        let epoch = self.view.load().table.epoch();
-        let Some(calls) = self.calls.get() else {
-            return Err(Error::new(ErrorKind::Unavailable, "the node has not started").without_effect());
-        };
-        let answer = calls.call(to, call, CallContext::until(deadline).at_epoch(epoch)).await?;
+        let answer = self.ask(to, call, deadline).await?;
         if !matches!(answer, Answer::WrongOwner { .. }) {
             self.heard();
         }
         Ok(answer)
+    }
+
+    /// Makes one call that a member answers whatever it sees.
+    pub(crate) async fn ask(&self, to: &Member, call: Call, deadline: Tick) -> Result<Answer> {
+        let epoch = self.view.load().table.epoch();
+        let Some(calls) = self.calls.get() else {
+            return Err(Error::new(ErrorKind::Unavailable, "the node has not started").without_effect());
+        };
+        calls.call(to, call, CallContext::until(deadline).at_epoch(epoch)).await
     }
 
     /// Takes note that somebody who sees the same members was heard of.

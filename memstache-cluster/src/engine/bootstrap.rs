@@ -14,7 +14,7 @@ use crate::{
     member::{MemberState, Members},
     owner::Served,
     peer::{Peers, Server},
-    reader::{drain, follow},
+    reader::{drain, follow, keep_in_touch},
 };
 
 /// A node's part in its cluster, while it takes part.
@@ -36,6 +36,7 @@ impl ClusterConfig {
         match until(clock, give_up, ready).await {
             Some(Ok(())) => {
                 node.spawn(follow(Arc::downgrade(node), self.membership.watch()));
+                node.spawn(keep_in_touch(Arc::downgrade(node)));
                 node.spawn(forget_gone(joined.peers.clone(), self.membership.watch()));
                 self.membership.set_state(MemberState::Active);
                 Ok(joined)

@@ -14,7 +14,7 @@ use crate::{
     member::{MemberState, Members},
     owner::Served,
     peer::{Peers, Server},
-    reader::{drain, follow},
+    reader::{drain, follow, keep_in_touch},
     registry,
 };
 
@@ -40,6 +40,7 @@ impl ClusterConfig {
             Some(Ok(())) => {
                 node.spawn(follow(Arc::downgrade(node), self.membership.watch()));
                 node.spawn(registry::keep_agreeing(Arc::downgrade(node)));
+                node.spawn(keep_in_touch(Arc::downgrade(node)));
                 node.spawn(forget_gone(joined.peers.clone(), self.membership.watch()));
                 self.membership.set_state(MemberState::Active);
                 Ok(joined)

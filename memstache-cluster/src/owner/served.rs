@@ -24,7 +24,7 @@ impl Handler for Served {
             match node.serve(call, context).await {
                 Ok(answer) => answer,
                 Err(Refused::WrongOwner) => {
-                    let epoch = node.cluster().map_or(0, |cluster| cluster.view().table.epoch());
+                    let epoch = node.cluster().map_or(0, |cluster| cluster.view().epoch);
                     Answer::WrongOwner { epoch }
                 }
                 Err(Refused::Failed(error)) if is_no_keyspace(&error) => Answer::NoKeyspace,
@@ -47,9 +47,6 @@ impl Node {
             self.ready()?;
         }
         let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
-        if context.epoch == cluster.view().table.epoch() {
-            cluster.heard();
-        }
         let deadline = context.deadline.unwrap_or_else(|| self.clock.now().after(self.times.read));
         let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
         match call {
@@ -84,7 +81,7 @@ impl Node {
             }
             Call::TakeOver { epoch } => {
                 let view = cluster.view();
-                if view.table.epoch() != epoch {
+                if view.epoch != epoch {
                     return Err(Refused::WrongOwner);
                 }
                 view.settled().await;

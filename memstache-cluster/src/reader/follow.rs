@@ -104,10 +104,9 @@ async fn take_over(node: Weak<Node>, view: Arc<View>, new: Vec<Arc<Taking>>) {
 async fn agreed(cluster: Arc<Cluster>, view: Arc<View>, member: Member, started: Tick) {
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
-        let take_over = Call::TakeOver { epoch: view.table.epoch() };
-        let give_up = match cluster.call(&member, take_over, unheard.max(cluster.clock.now().after(AGAIN))).await {
-            Ok(Answer::Done) => return,
-            Ok(_) => differing,
+        let give_up = match cluster.agrees(&view, &member, unheard.max(cluster.clock.now().after(AGAIN))).await {
+            Ok(true) => return,
+            Ok(false) => differing,
             Err(_) => unheard,
         };
         let now = cluster.clock.now();

@@ -201,6 +201,6 @@ async fn tell_one(node: &Node, cluster: &Cluster, member: Member, records: &[Reg
 }
 
 async fn ask_until(cluster: &Cluster, member: &Member, call: Call, deadline: Tick) -> Result<Answer> {
-    let answer = until(&cluster.clock, deadline, cluster.ask(member, call, deadline)).await;
+    let answer = until(&cluster.clock, deadline, cluster.call(member, call, deadline)).await;
     answer.unwrap_or_else(|| Err(crate::engine::cut_off(true)))
 }

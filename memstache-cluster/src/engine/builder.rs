@@ -144,7 +144,7 @@ impl EngineBuilder {
         for keyspace in self.keyspaces {
             registry.create(keyspace)?;
         }
-        Ok(Engine::of(Node::new(registry, clock, self.times, cluster, self.cluster)))
+        Ok(Engine::of(Arc::new(Node::new(registry, clock, self.times, cluster, self.cluster))))
     }
 
     fn check(&self) -> Result<()> {

@@ -141,6 +141,18 @@ impl Local {
         parts
     }
 
+    /// Returns how the breaker of the source is, if it has one.
+    #[cfg(feature = "admin")]
+    pub(crate) fn breaker(&self) -> Option<memstache_core::resilience::BreakerSnapshot> {
+        self.loads.as_ref()?.breaker.as_ref().map(CircuitBreaker::snapshot)
+    }
+
+    /// Returns for how many keys a second the source is asked at most: by all nodes, and by this one.
+    #[cfg(feature = "admin")]
+    pub(crate) fn limit(&self) -> Option<(u32, u32)> {
+        self.loads.as_ref()?.guard.limit()
+    }
+
     /// Returns how long a read may take, unless the engine's is to be used.
     pub(crate) fn read_timeout(&self) -> Option<Duration> {
         self.spec.0.read_timeout

@@ -33,7 +33,7 @@ mod wire;
 
 pub use self::{
     engine::{
-        ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events,
+        ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
         KeySpaceChange, Put,
     },
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},

@@ -28,7 +28,7 @@ pub use self::{
     service::{EngineFuture, EngineService},
 };
 pub(crate) use self::{
-    node::{Node, UnderWay, cut_off, until},
+    node::{Node, State, UnderWay, cut_off, until},
     registry::Slot,
 };
 

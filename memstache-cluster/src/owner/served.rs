@@ -1,16 +1,22 @@
 //! What a node answers its peers.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Tick};
 
 use super::{Refused, run_owned};
 use crate::{
-    engine::{EngineError, Node, Slot},
+    engine::{EngineError, Node, Slot, State},
     reader::Cluster,
     stats::count,
     wire::{Answer, Call, CallContext, Fetched, Handler, Origin, PeerInfo},
 };
+
+/// How long a node waits to see the members as the one does that takes over from it, before it says that it does not.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Answers the calls of peers for a node, as long as it lives.
 #[derive(Debug)]
@@ -42,6 +48,10 @@ impl Node {
     /// Answers one call of a peer.
     async fn serve(self: &Arc<Self>, call: Call, context: CallContext) -> Result<Answer, Refused> {
         let _under_way = self.under_way.begin();
+        if matches!(call, Call::TakeOver { .. }) && self.state() == State::New {
+            // It has acknowledged nothing, and holds nothing.
+            return Ok(Answer::Done);
+        }
         self.ready()?;
         let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
         if context.epoch == cluster.view().table.epoch() {
@@ -80,10 +90,10 @@ impl Node {
                 Ok(Answer::Sequences(vec![current; spaces.len()]))
             }
             Call::TakeOver { epoch } => {
-                let view = cluster.view();
-                if view.table.epoch() != epoch {
-                    return Err(Refused::WrongOwner);
-                }
+                // It may hear in a moment of what the caller knows.
+                let now = self.clock.now();
+                let soon = now.after((deadline.since(now) / 2).min(PATIENCE));
+                let view = cluster.view_of(epoch, soon).await.ok_or(Refused::WrongOwner)?;
                 view.settled().await;
                 Ok(Answer::Done)
             }

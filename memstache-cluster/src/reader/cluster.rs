@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::View;
 use crate::{
+    engine::until,
     member::{Member, NodeId},
     owner::Rounds,
     wire::{Answer, Call, CallContext, Calls},
@@ -100,14 +101,28 @@ impl Cluster {
 
     /// Waits for another view than this one, at most so long.
     pub(super) async fn another_view(&self, view: &Arc<View>, most: Duration) {
+        let deadline = self.clock.now().after(most);
+        until(&self.clock, deadline, self.other_view(view)).await;
+    }
+
+    /// Waits for another view than this one.
+    pub(super) async fn other_view(&self, view: &Arc<View>) {
         let mut changed = self.changed.subscribe();
-        let until = self.clock.now().after(most);
-        let changes = async { while self.sees(view) && changed.changed().await.is_ok() {} };
-        tokio::select! {
-            biased;
-            () = changes => {}
-            () = self.clock.sleep_until(until) => {}
-        }
+        while self.sees(view) && changed.changed().await.is_ok() {}
+    }
+
+    /// Waits until this node sees the members whose table has this epoch, at most until `deadline`.
+    pub(crate) async fn view_of(&self, epoch: u64, deadline: Tick) -> Option<Arc<View>> {
+        let seen = async {
+            loop {
+                let view = self.view();
+                if view.table.epoch() == epoch {
+                    return view;
+                }
+                self.other_view(&view).await;
+            }
+        };
+        until(&self.clock, deadline, seen).await
     }
 
     /// Makes one call.

@@ -6,6 +6,7 @@ mod clustered;
 mod data;
 mod error;
 mod events;
+mod hot_keys;
 mod keyspaces;
 mod lifecycle;
 mod node;
@@ -24,6 +25,7 @@ pub use self::{
     clustered::ClusterConfig,
     error::EngineError,
     events::{EngineEvent, Events},
+    hot_keys::HotKey,
     put::Put,
     service::{EngineFuture, EngineService},
 };

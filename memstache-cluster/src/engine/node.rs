@@ -154,7 +154,10 @@ impl Node {
         request.scope_mut().deadline = Some(deadline);
         let run = async {
             match &self.cluster {
-                None => self.run_here(slot, request).await,
+                None => {
+                    local.note_reads(&request);
+                    self.run_here(slot, request).await
+                }
                 Some(cluster) => reader::run(self, cluster, slot, request, deadline).await,
             }
         };

@@ -49,6 +49,7 @@ impl Service<Request> for EngineService {
 
     fn call(&mut self, request: Request) -> EngineFuture {
         if let Some(local) = self.node.answers_now(&self.slot, &request) {
+            local.note_reads(&request);
             return EngineFuture(Running::Memory(local.store.clone().call(request)));
         }
         let (node, slot) = (Arc::clone(&self.node), Arc::clone(&self.slot));

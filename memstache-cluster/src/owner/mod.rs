@@ -5,6 +5,7 @@ mod fetch;
 mod guard;
 mod handover;
 mod home;
+mod hot;
 mod local;
 mod octets;
 #[cfg(any(test, feature = "test-util"))]
@@ -16,6 +17,7 @@ mod served;
 pub use self::planted::Faults;
 pub(crate) use self::{
     home::Rounds,
+    hot::{HotRead, MOST_HOT_KEYS},
     local::{Local, Surroundings},
     serve::{Refused, run_owned},
     served::Served,

@@ -102,6 +102,7 @@ impl Node {
         let local = slot.current()?;
         if matches!(request, Request::Get(_)) {
             count(&local.counters.server_requests, request.len());
+            local.note_reads(&request);
         }
         request.scope_mut().deadline = Some(deadline);
         run_owned(self, cluster, slot, request, deadline).await

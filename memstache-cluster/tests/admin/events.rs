@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     kit::*,
-    sources::{millis, secs},
+    sources::{Stopwatch, millis, secs},
 };
 
 /// Who follows events.
@@ -134,7 +134,7 @@ async fn a_silent_stream_is_kept_alive() {
     let engine = alone([users()]).await;
     let mut follower = Follower::new(&open(&engine)).await;
     follower.body.next().await.unwrap().unwrap();
-    let started = tokio::time::Instant::now();
+    let started = Stopwatch::start();
     follower.body.next().await.unwrap().unwrap();
     assert_eq!(started.elapsed(), secs(15));
 }

@@ -85,7 +85,7 @@ pub(in crate::admin) fn keyspaces(engine: &Engine, access: Access) -> Vec<KeySpa
 pub(in crate::admin) struct Protected {
     #[serde(flatten)]
     pub(in crate::admin) told: KeySpaceTold,
-    has_source: bool,
+    pub(in crate::admin) has_source: bool,
     pub(in crate::admin) main_entries: u64,
     pub(in crate::admin) hot_entries: u64,
     server_requests: u64,

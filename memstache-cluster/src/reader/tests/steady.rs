@@ -191,3 +191,18 @@ async fn an_oversized_value_is_refused_by_its_owner_and_evicts_nothing() {
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert_eq!(read(&nodes.engines[2], &key).await.as_deref(), Some("small"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_knows_what_all_nodes_read_of_its_keys_and_forgets_what_is_another_s() {
+    let nodes = Nodes::joined(3).await;
+    let key = nodes.key_of(1, "k");
+    for node in [0, 1, 2, 0] {
+        read(&nodes.engines[node], &key).await;
+    }
+    let hot = nodes.engines[1].hot_keys(KS, 10).unwrap();
+    assert_eq!(hot.iter().map(|hot| (hot.key.text(), hot.hits)).collect::<Vec<_>>(), [(Some(&*key), 4.0)]);
+    assert!(nodes.engines[0].hot_keys(KS, 10).unwrap().is_empty(), "it owns none of it");
+    nodes.all_see([0, 2]).await;
+    nodes.sees(1, [0, 2]);
+    assert!(nodes.engines[1].hot_keys(KS, 10).unwrap().is_empty());
+}

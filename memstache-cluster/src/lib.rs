@@ -29,6 +29,7 @@ pub use self::peer::testing as peer_testing;
 mod placement;
 mod problems;
 mod reader;
+mod registry;
 mod stats;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;
@@ -36,7 +37,7 @@ mod wire;
 pub use self::{
     engine::{
         ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
-        Put,
+        KeySpaceChange, Put,
     },
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
     member::{
@@ -44,6 +45,7 @@ pub use self::{
         NodeId, NodeName, Protocols, Weight, Zone,
     },
     placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
+    registry::KeySpaceStatus,
     stats::KeySpaceStats,
     wire::DataSourceError,
 };

@@ -32,7 +32,7 @@ pub(super) struct Named {
 
 /// `POST /keyspaces/{name}/flush`
 pub(super) async fn flush(State(shared): State<Arc<Shared>>, Path(Named { name }): Path<Named>) -> Answer {
-    shared.engine()?.clear(&name).await?;
+    shared.engine()?.flush(&name).await?;
     tracing::info!("a keyspace was flushed by the admin endpoints");
     Ok(json(StatusCode::OK, &Done { done: "flushed", keyspace: Some(&name) }))
 }

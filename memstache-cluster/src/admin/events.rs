@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{answer::Problem, state::Shared, tell};
-use crate::{EngineEvent, Events, Member};
+use crate::{EngineEvent, Events, KeySpaceChange, Member};
 
 /// How often something is sent to who follows when nothing happens.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -24,12 +24,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// One event: what happened, when this node told it, and to whom.
-#[derive(Serialize)]
-struct Told {
+#[derive(Default, Serialize)]
+struct Told<'a> {
     /// Milliseconds since 1970.
     at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<tell::Who>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyspace: Option<&'a str>,
+    /// What became of the keyspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
 }
@@ -72,24 +77,36 @@ impl Following {
             let dropped = self.events.dropped();
             if dropped > self.dropped {
                 self.dropped = dropped;
-                self.put("dropped", None, Some(dropped));
+                self.put("dropped", Told { dropped: Some(dropped), ..Told::default() });
             }
-            let (name, member) = named(&event);
-            self.put(name, Some(member), None);
+            let (name, told) = told(&event);
+            self.put(name, told);
         }
     }
 
-    fn put(&mut self, name: &'static str, member: Option<&Member>, dropped: Option<u64>) {
-        let told = Told { at: tell::unix_millis(self.clock.wall()), peer: member.map(tell::Who::from), dropped };
+    fn put(&mut self, name: &'static str, told: Told<'_>) {
+        let told = Told { at: tell::unix_millis(self.clock.wall()), ..told };
         // Names and numbers: nothing that JSON cannot say.
         self.ready.extend(Event::default().event(name).json_data(told).ok());
     }
 }
 
-fn named(event: &EngineEvent) -> (&'static str, &Member) {
+fn told(event: &EngineEvent) -> (&'static str, Told<'_>) {
+    let of = |member: &Member| Told { peer: Some(member.into()), ..Told::default() };
     match event {
-        EngineEvent::PeerJoined(member) => ("peer_joined", member),
-        EngineEvent::PeerLeft(member) => ("peer_left", member),
-        EngineEvent::PeerUpdated(member) => ("peer_updated", member),
+        EngineEvent::PeerJoined(member) => ("peer_joined", of(member)),
+        EngineEvent::PeerLeft(member) => ("peer_left", of(member)),
+        EngineEvent::PeerUpdated(member) => ("peer_updated", of(member)),
+        EngineEvent::KeySpace { keyspace, change } => {
+            let change = Some(match change {
+                KeySpaceChange::Created => "created",
+                KeySpaceChange::Updated => "updated",
+                KeySpaceChange::Deleted => "deleted",
+                KeySpaceChange::Flushed => "flushed",
+                KeySpaceChange::Undefined => "undefined",
+                KeySpaceChange::Conflict => "conflict",
+            });
+            ("keyspace", Told { keyspace: Some(keyspace.as_str()), change, ..Told::default() })
+        }
     }
 }

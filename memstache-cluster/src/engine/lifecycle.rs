@@ -7,7 +7,7 @@ use memstache_core::{Error, ErrorKind, HealthReport, PartHealth, Result};
 use super::{
     ClusterConfig, Engine, EngineError, Events,
     node::{Node, State, until},
-    registry::Slot,
+    slot::Slot,
 };
 use crate::reader::{Cluster, warm};
 

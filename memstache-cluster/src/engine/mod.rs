@@ -13,25 +13,24 @@ mod node;
 mod put;
 mod registry;
 mod service;
+mod slot;
 
 use std::{fmt, sync::Arc};
 
 use memstache_core::TenantId;
 
-#[cfg(feature = "admin")]
-pub(crate) use self::node::State;
 pub use self::{
     builder::EngineBuilder,
     clustered::ClusterConfig,
     error::EngineError,
-    events::{EngineEvent, Events},
+    events::{EngineEvent, Events, KeySpaceChange},
     hot_keys::HotKey,
     put::Put,
     service::{EngineFuture, EngineService},
 };
 pub(crate) use self::{
-    node::{Node, UnderWay, cut_off, until},
-    registry::Slot,
+    node::{Node, State, UnderWay, cut_off, until},
+    slot::Slot,
 };
 
 /// A read-through engine: keyspaces on one node, or spread over the nodes of a cluster.

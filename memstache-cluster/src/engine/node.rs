@@ -14,12 +14,7 @@ use memstache_core::{Clock, Error, ErrorKind, Request, Response, Result, Tick};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinSet};
 
-use super::{
-    ClusterConfig, EngineError,
-    bootstrap::Joined,
-    events::EventBus,
-    registry::{Registry, Slot},
-};
+use super::{ClusterConfig, EngineError, bootstrap::Joined, events::EventBus, registry::Registry, slot::Slot};
 use crate::{
     member::Member,
     owner::Local,

@@ -75,6 +75,10 @@ impl Local {
                 .clock(Arc::clone(&around.clock))
                 .build()?,
         };
+        if let Some(old) = old {
+            // What it wrote is to be hidden by no invalidation from before.
+            store.raise_sequence(old.store.sequence());
+        }
         let counters = old.map_or_else(Arc::default, |old| Arc::clone(&old.counters));
         let reads = || Arc::new(Reads::new(Arc::clone(&around.clock)));
         let reads = old.map_or_else(reads, |old| Arc::clone(&old.reads));

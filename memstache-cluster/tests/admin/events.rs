@@ -6,7 +6,7 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use futures_util::StreamExt as _;
-use memstache_cluster::{Engine, MemberState, admin::Admin};
+use memstache_cluster::{Engine, KeySpace, MemberState, admin::Admin};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -127,6 +127,21 @@ async fn so_many_follow_and_no_more() {
     assert_eq!(refused.headers[header::RETRY_AFTER], "2");
     drop(first);
     Follower::new(&router).await;
+}
+
+#[tokio::test]
+async fn changes_of_keyspaces_are_told() {
+    let engine = alone([users()]).await;
+    let mut follower = Follower::new(&open(&engine)).await;
+    let shops = || KeySpace::builder("shops").build().unwrap();
+    engine.create_keyspace(shops()).await.unwrap();
+    engine.update_keyspace(KeySpace::builder("shops").max_bytes(1 << 20).build().unwrap()).await.unwrap();
+    assert_eq!(post_as(&guarded(&engine), "/keyspaces/shops/flush", WRITE).await.status, StatusCode::OK);
+    engine.delete_keyspace("shops").await.unwrap();
+    for change in ["created", "updated", "flushed", "deleted"] {
+        let (kind, data) = follower.next().await.unwrap();
+        assert_eq!((kind.as_str(), &data["keyspace"], &data["change"]), ("keyspace", &"shops".into(), &change.into()));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,7 +124,8 @@ fn a_cluster_can_be_interrupted_and_takes_its_nodes_with_it() {
     for node in ["node-1", "node-2"] {
         let page = lines.next().unwrap();
         let page = page.strip_prefix(&format!("The page of {node}: http://admin:")).unwrap();
-        let (token, (at, path)) = page.split_once('@').map(|(token, rest)| (token, rest.split_at(rest.find('/').unwrap()))).unwrap();
+        let (token, (at, path)) =
+            page.split_once('@').map(|(token, rest)| (token, rest.split_at(rest.find('/').unwrap()))).unwrap();
         let ask = |authorization: &str| {
             let mut stream = TcpStream::connect(at).unwrap();
             write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{authorization}\r\n").unwrap();

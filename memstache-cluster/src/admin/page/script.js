@@ -117,7 +117,7 @@
       const rate = (value, total) => [value === undefined || value === null ? "–" : count(value) + "/s", dim(count(total) + " in all")];
       const breaker = space.breaker, limiter = space.limiter;
       return el("tr", { "data-keyspace": space.name },
-        el("th", { scope: "row" }, dot("k:" + space.name), space.name, dim(space.has_source ? "with a source" : "without a source")),
+        el("th", { scope: "row" }, dot("k:" + space.name), space.name, dim(space.has_source ? "with a source" : "without a source"), space.conflicts ? tag("conflict", "bad") : null),
         number("Reads", ...rate(now.reads, stats.gets)),
         number("Hit ratio", percent(hits), meter(hits)),
         number("Loads", ...rate(now.loads, stats.loads)),
@@ -260,7 +260,7 @@
     for (const space of status.keyspaces) colour("k:" + space.name);
     const there = new Set(status.peers.map((peer) => peer.id));
     for (const peer of status.peers) known.set(peer.id, { ...peer, gone: 0 });
-    for (const [id, who] of known) if (!there.has(id) && !who.gone) { who.gone = status.at; tell(status.at, who.name + " left", "bad"); }
+    for (const [id, who] of known) if (!there.has(id) && !who.gone) { who.gone = status.at; tell(status.at, "left", who.name + " left", "bad"); }
     for (const [id, who] of known) if (who.gone && status.at - who.gone > 600000) known.delete(id);
     remember(status);
     peers(status); keyspaces(status); hot(status); health(status); tiles(); charts(status);
@@ -298,9 +298,9 @@
     }
   }
 
-  function tell(at, text, kind) {
+  function tell(at, word, text, kind) {
     const log = $("log");
-    log.prepend(el("li", {}, el("time", { datetime: new Date(at).toISOString() }, clock(at)), el("span", {}, tag(kind === "bad" ? "left" : kind === "warn" ? "changed" : "joined", kind), " ", text)));
+    log.prepend(el("li", {}, el("time", { datetime: new Date(at).toISOString() }, clock(at)), el("span", {}, tag(word, kind), " ", text)));
     while (log.children.length > LOG) log.lastElementChild.remove();
   }
 
@@ -310,12 +310,13 @@
     on("peer_joined", ({ at, peer }) => {
       const was = known.get(peer.id);
       // Those that are there are told again to whoever comes back.
-      if (!was || was.gone) tell(at, peer.name + (was ? " is back" : " is there"), "good");
+      if (!was || was.gone) tell(at, "joined", peer.name + (was ? " is back" : " is there"), "good");
       known.set(peer.id, { ...peer, gone: 0 });
     });
-    on("peer_updated", ({ at, peer }) => { tell(at, peer.name + " is " + peer.state, "warn"); known.set(peer.id, { ...peer, gone: 0 }); });
-    on("peer_left", ({ at, peer }) => { const was = known.get(peer.id); if (!was || !was.gone) tell(at, peer.name + " left", "bad"); known.set(peer.id, { ...peer, gone: at }); });
-    on("dropped", ({ at, dropped }) => tell(at, count(dropped) + " events were missed", "warn"));
+    on("peer_updated", ({ at, peer }) => { tell(at, "changed", peer.name + " is " + peer.state, "warn"); known.set(peer.id, { ...peer, gone: 0 }); });
+    on("peer_left", ({ at, peer }) => { const was = known.get(peer.id); if (!was || !was.gone) tell(at, "left", peer.name + " left", "bad"); known.set(peer.id, { ...peer, gone: at }); });
+    on("keyspace", ({ at, keyspace, change }) => tell(at, change, "keyspace " + keyspace, ["undefined", "conflict"].includes(change) ? "bad" : "warn"));
+    on("dropped", ({ at, dropped }) => tell(at, "missed", count(dropped) + " events", "warn"));
     source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) setTimeout(follow, EVERY); });
   }
 

@@ -20,7 +20,8 @@ const REDIS: &str = "memstache-redis";
 const WITH_REDIS: &str = "with_redis::";
 
 /// Runs every test of the workspace, then every example in its docs; between them, what others wrote judges what we send:
-/// Azure's Python SDK the Key Vault emulator, an OpenTelemetry collector and promtool the telemetry.
+/// Azure's Python SDK the Key Vault emulator, an OpenTelemetry collector and promtool the telemetry, Chromium and slowhttptest the
+/// admin page.
 ///
 /// Starts the servers that memstache-redis is tested with, single, TLS, Sentinel and Cluster, and ends them afterwards; what
 /// `cargo xtask up` left up is used instead.
@@ -44,7 +45,8 @@ pub(crate) struct Args {
     /// Run only the examples in the docs; with words after it, those whose names contain them
     #[arg(long)]
     doc: bool,
-    /// Leave out the judges (Azure's Python SDK, a collector, promtool), which need Python 3, PyPI and promtool
+    /// Leave out the judges (Azure's Python SDK, a collector, promtool, a browser), which need Python 3, PyPI and the tools
+    /// of `setup`
     #[arg(long)]
     no_judge: bool,
     /// Leave out the tests that need Redis servers
@@ -235,7 +237,7 @@ mod tests {
             assert!(args.wants_judges());
             JUDGES.iter().filter(|judge| judge.judges(&args.packages)).map(|judge| judge.package).collect::<Vec<_>>()
         };
-        assert_eq!(judged(&[]), ["memstache-crypto", "memstache-core"]);
+        assert_eq!(judged(&[]), ["memstache-crypto", "memstache-core", "memstache-cluster"]);
         assert_eq!(judged(&["memstache-core", "memstache-codec"]), ["memstache-core"]);
         assert_eq!(judged(&["memstache-codec"]), [""; 0]);
         for less in [

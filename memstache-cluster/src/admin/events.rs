@@ -1,4 +1,4 @@
-//! `GET /events`: the members that are there, then what changes, members and keyspaces, as server-sent events.
+//! `GET /events`: the members that are there, then what changes, as server-sent events.
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
@@ -23,15 +23,18 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// After how long a browser comes back that lost its connection.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// One event: what happened, when this node told it, and to whom or what.
+/// One event: what happened, when this node told it, and to whom.
 #[derive(Default, Serialize)]
-struct Told {
+struct Told<'a> {
     /// Milliseconds since 1970.
     at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<tell::Who>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keyspace: Option<String>,
+    keyspace: Option<&'a str>,
+    /// What became of the keyspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
 }
@@ -76,34 +79,34 @@ impl Following {
                 self.dropped = dropped;
                 self.put("dropped", Told { dropped: Some(dropped), ..Told::default() });
             }
-            let (name, told) = named(&event);
+            let (name, told) = told(&event);
             self.put(name, told);
         }
     }
 
-    fn put(&mut self, name: &'static str, told: Told) {
+    fn put(&mut self, name: &'static str, told: Told<'_>) {
         let told = Told { at: tell::unix_millis(self.clock.wall()), ..told };
         // Names and numbers: nothing that JSON cannot say.
         self.ready.extend(Event::default().event(name).json_data(told).ok());
     }
 }
 
-fn named(event: &EngineEvent) -> (&'static str, Told) {
-    let of = |member: &Member| Told { peer: Some(tell::Who::from(member)), ..Told::default() };
+fn told(event: &EngineEvent) -> (&'static str, Told<'_>) {
+    let of = |member: &Member| Told { peer: Some(member.into()), ..Told::default() };
     match event {
         EngineEvent::PeerJoined(member) => ("peer_joined", of(member)),
         EngineEvent::PeerLeft(member) => ("peer_left", of(member)),
         EngineEvent::PeerUpdated(member) => ("peer_updated", of(member)),
         EngineEvent::KeySpace { keyspace, change } => {
-            let name = match change {
-                KeySpaceChange::Created => "keyspace_created",
-                KeySpaceChange::Updated => "keyspace_updated",
-                KeySpaceChange::Deleted => "keyspace_deleted",
-                KeySpaceChange::Flushed => "keyspace_flushed",
-                KeySpaceChange::Undefined => "keyspace_undefined",
-                KeySpaceChange::Conflict => "keyspace_conflict",
-            };
-            (name, Told { keyspace: Some(keyspace.as_str().to_owned()), ..Told::default() })
+            let change = Some(match change {
+                KeySpaceChange::Created => "created",
+                KeySpaceChange::Updated => "updated",
+                KeySpaceChange::Deleted => "deleted",
+                KeySpaceChange::Flushed => "flushed",
+                KeySpaceChange::Undefined => "undefined",
+                KeySpaceChange::Conflict => "conflict",
+            });
+            ("keyspace", Told { keyspace: Some(keyspace.as_str()), change, ..Told::default() })
         }
     }
 }

@@ -75,6 +75,14 @@ fn write(out: &mut String, status: &Status, stats: &[(&str, KeySpaceStats)]) -> 
     family(out, "keyspace_size_bytes", "gauge", "Bytes held, as an owner and as copies of hot keys", bytes)?;
     let entries = tiers(|stats| stats.main_entries, |stats| stats.hot_entries);
     family(out, "keyspace_entries", "gauge", "Entries held, as an owner and as copies of hot keys", entries)?;
+    let conflicts = status.keyspaces.iter().map(|keyspace| (label(&keyspace.told.name, ""), keyspace.conflicts));
+    family(
+        out,
+        "keyspace_conflicts_total",
+        "counter",
+        "Different definitions of a keyspace that were found",
+        conflicts,
+    )?;
     let breakers = status.keyspaces.iter().filter_map(|keyspace| {
         let breaker = keyspace.breaker.as_ref()?;
         Some((label(&keyspace.told.name, ""), u64::from(breaker.state != "closed")))

@@ -37,11 +37,12 @@ pub(super) fn outer(shared: &Arc<Shared>) -> Router {
 
 /// The endpoints; whatever else is asked below the base path is answered here, too.
 fn inner(shared: &Arc<Shared>) -> Router {
-    let routes: [(&str, MethodRouter<Arc<Shared>>); 14] = [
+    let routes: [(&str, MethodRouter<Arc<Shared>>); 15] = [
         ("", get(page::show)),
         ("/", get(page::show)),
         ("/peers", get(peers)),
         ("/keyspaces", get(keyspaces)),
+        ("/hotkeys", get(hot_keys)),
         ("/partitions", get(partitions)),
         ("/status", get(status)),
         ("/explain/{keyspace}/{*key}", get(explain)),
@@ -73,6 +74,10 @@ async fn peers(State(shared): State<Arc<Shared>>) -> Answer {
 
 async fn keyspaces(State(shared): State<Arc<Shared>>, Extension(access): Extension<Access>) -> Answer {
     Ok(json(StatusCode::OK, &tell::keyspaces(&shared.engine()?, access)))
+}
+
+async fn hot_keys(State(shared): State<Arc<Shared>>, Extension(access): Extension<Access>) -> Answer {
+    Ok(json(StatusCode::OK, &tell::hot_keys(&shared.engine()?, access)))
 }
 
 async fn partitions(State(shared): State<Arc<Shared>>) -> Answer {

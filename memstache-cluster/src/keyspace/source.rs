@@ -21,6 +21,12 @@ impl Key {
         Self(address)
     }
 
+    /// Returns the key that it is stored under.
+    #[cfg(feature = "admin")]
+    pub(crate) fn stored(&self) -> &[u8] {
+        self.0.stored()
+    }
+
     /// Returns the tenant's name; `None` for the shared space.
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant()

@@ -8,8 +8,8 @@ use memstache_cluster::admin::Admin;
 
 use crate::kit::*;
 
-const READS: [&str; 9] =
-    ["", "/", "/peers", "/keyspaces", "/partitions", "/status", "/explain/users/a", "/events", "/metrics"];
+const READS: [&str; 10] =
+    ["", "/", "/peers", "/keyspaces", "/hotkeys", "/partitions", "/status", "/explain/users/a", "/events", "/metrics"];
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 const CHANGES: [&str; 3] = ["/keyspaces/users/flush", "/drain", "/warmup"];
 const UNSAFE: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];

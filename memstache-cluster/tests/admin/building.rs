@@ -1,9 +1,21 @@
 //! What is checked before anything is served.
 
-use memstache_cluster::{Engine, EngineError, admin::Admin, net::SimNetwork};
+use memstache_cluster::{
+    Engine, EngineError,
+    admin::Admin,
+    net::{Pem, SimNetwork, Tcp, Tls, TlsConfig, Transport as _},
+};
 use memstache_core::ErrorKind;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
-use crate::{kit::*, sources::secs};
+use crate::{
+    kit::*,
+    sources::{millis, secs},
+};
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once() {
@@ -45,6 +57,44 @@ async fn a_public_address_needs_a_token_or_certificates() {
     for loopback in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:0"] {
         assert!(Admin::builder(&engine).bind(loopback.parse().unwrap()).build().is_ok(), "{loopback}");
     }
+}
+
+/// TLS that trusts one authority, and shows what it signed.
+fn tls() -> Tls {
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_key = KeyPair::generate().unwrap();
+    let ca = authority.self_signed(&ca_key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let issuer = Issuer::from_params(&authority, ca_key);
+    let certificate = CertificateParams::new(["ops.internal".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let [ca, certificate, key] = [ca.pem(), certificate.pem(), key.serialize_pem()].map(Pem::bytes);
+    Tls::over(Tcp::new(), TlsConfig::new(ca, certificate, key).with_server_name("ops.internal")).unwrap()
+}
+
+#[tokio::test]
+async fn who_shows_a_certificate_is_answered_over_tls_at_a_public_address() {
+    let engine = alone([users()]).await;
+    let tls = tls();
+    let public = Admin::builder(&engine).transport(tls.clone()).bind("0.0.0.0:0".parse().unwrap());
+    let server = public.timeout(millis(500)).build().unwrap().serve().await.unwrap();
+    let at: std::net::SocketAddr = ([127, 0, 0, 1], server.local_addr().port()).into();
+    let request = format!("GET {BASE}/readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    let mut plain = tokio::net::TcpStream::connect(at).await.unwrap();
+    plain.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    plain.read_to_end(&mut answer).await.ok();
+    assert!(!String::from_utf8_lossy(&answer).contains("HTTP/1.1"), "nothing is told in the clear");
+    let silent = tokio::net::TcpStream::connect(at).await.unwrap();
+    let mut sealed = tls.connect(at, "ops.internal").await.unwrap();
+    sealed.write_all(request.as_bytes()).await.unwrap();
+    sealed.flush().await.unwrap();
+    let mut answer = String::new();
+    sealed.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ready"), "{answer}");
+    let mut closed = Vec::new();
+    timeout(secs(10), { silent }.read_to_end(&mut closed)).await.expect("a handshake is not waited for").ok();
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What writers change.
 
 use axum::http::StatusCode;
+use memstache_core::TenantId;
 
 use crate::{
     kit::*,
@@ -16,6 +17,10 @@ async fn a_flush_hides_what_a_keyspace_holds() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json(), serde_json::json!({ "done": "flushed", "keyspace": "users" }));
     assert_eq!(engine.get("users", "a").await.unwrap(), None);
+    let acme = engine.for_tenant(&TenantId::new("acme").unwrap());
+    acme.put("users", "a", "v").await.unwrap();
+    post_as(&router, "/keyspaces/users/flush", WRITE).await;
+    assert_eq!(acme.get("users", "a").await.unwrap(), None, "whosever it is");
     let missing = post_as(&router, "/keyspaces/none/flush", WRITE).await;
     assert_eq!(
         (missing.status, missing.error()),

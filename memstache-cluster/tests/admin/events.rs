@@ -6,13 +6,13 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use futures_util::StreamExt as _;
-use memstache_cluster::{Engine, MemberState, admin::Admin};
+use memstache_cluster::{Engine, KeySpace, MemberState, admin::Admin};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::{
     kit::*,
-    sources::{millis, secs},
+    sources::{Stopwatch, millis, secs},
 };
 
 /// Who follows events.
@@ -129,12 +129,27 @@ async fn so_many_follow_and_no_more() {
     Follower::new(&router).await;
 }
 
+#[tokio::test]
+async fn changes_of_keyspaces_are_told() {
+    let engine = alone([users()]).await;
+    let mut follower = Follower::new(&open(&engine)).await;
+    let shops = || KeySpace::builder("shops").build().unwrap();
+    engine.create_keyspace(shops()).await.unwrap();
+    engine.update_keyspace(KeySpace::builder("shops").max_bytes(1 << 20).build().unwrap()).await.unwrap();
+    assert_eq!(post_as(&guarded(&engine), "/keyspaces/shops/flush", WRITE).await.status, StatusCode::OK);
+    engine.delete_keyspace("shops").await.unwrap();
+    for change in ["created", "updated", "flushed", "deleted"] {
+        let (kind, data) = follower.next().await.unwrap();
+        assert_eq!((kind.as_str(), &data["keyspace"], &data["change"]), ("keyspace", &"shops".into(), &change.into()));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_is_kept_alive() {
     let engine = alone([users()]).await;
     let mut follower = Follower::new(&open(&engine)).await;
     follower.body.next().await.unwrap().unwrap();
-    let started = tokio::time::Instant::now();
+    let started = Stopwatch::start();
     follower.body.next().await.unwrap().unwrap();
     assert_eq!(started.elapsed(), secs(15));
 }

@@ -9,12 +9,12 @@ use memstache_cluster::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use crate::{
     kit::*,
-    sources::{millis, secs},
+    sources::{Stopwatch, millis, secs},
 };
 
 /// A node that listens on a network in memory.
@@ -113,12 +113,12 @@ async fn what_is_no_request_of_ours_is_refused_and_the_node_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn who_is_slow_is_not_waited_for() {
     let served = Served::start().await;
-    let started = Instant::now();
+    let started = Stopwatch::start();
     assert_eq!(served.exchange(b"").await, "", "silence");
     assert!((secs(10)..secs(11)).contains(&started.elapsed()), "{:?}", started.elapsed());
 
     let mut stream = served.connect().await;
-    let started = Instant::now();
+    let started = Stopwatch::start();
     for byte in head("").bytes().take(30) {
         if stream.write_all(&[byte]).await.is_err() {
             break;

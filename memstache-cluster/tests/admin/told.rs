@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use memstache_cluster::{Engine, KeySpace, RateLimit};
+use memstache_core::TenantId;
 use serde::Deserialize;
 
 use crate::{
@@ -130,6 +131,29 @@ async fn names_of_keys_are_for_those_with_a_token() {
     assert!(get_as(&router, "/keyspaces", WRITE).await.text().contains("user:1"));
     assert_eq!(get(&router, "/status").await.json()["node"]["named"], false);
     assert_eq!(get_as(&router, "/status", WRITE).await.json()["node"]["named"], true);
+}
+
+#[tokio::test]
+async fn hot_keys_are_told_by_name_to_those_with_a_token() {
+    let engine = alone([users(), KeySpace::builder("shops").build().unwrap()]).await;
+    let acme = engine.for_tenant(&TenantId::new("acme").unwrap());
+    for _ in 0..30 {
+        acme.get("users", "ada").await.unwrap();
+    }
+    engine.get("shops", "b").await.unwrap();
+    let router = built(memstache_cluster::admin::Admin::builder(&engine).write_token(WRITE));
+    let told = get_as(&router, "/hotkeys", WRITE).await.json();
+    let first = &told[0];
+    assert_eq!((&first["keyspace"], &first["tenant"], &first["key"]), (&"users".into(), &"acme".into(), &"ada".into()));
+    assert!(first["hits"].as_f64().unwrap() > 20.0 && first["share"].as_f64().unwrap() > 0.9, "{told}");
+    assert_eq!((told.as_array().unwrap().len(), &told[1]["keyspace"]), (2, &"shops".into()));
+    let nameless = get(&router, "/hotkeys").await;
+    assert!(!nameless.text().contains("ada") && !nameless.text().contains("acme"));
+    assert_eq!(nameless.json()[0]["partition"], first["partition"]);
+    for (token, shown) in [(None, false), (Some(bearer(WRITE)), true)] {
+        let page = send(&router, axum::http::Method::GET, "/", token.as_deref()).await;
+        assert_eq!(page.text().contains("ada<span"), shown);
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,10 @@ pub(crate) struct Args {
     )]
     pub(crate) cluster: Option<u8>,
 
+    /// With --cluster: each node has the admin endpoints and their page; where they are is printed before the load begins
+    #[arg(long, requires = "cluster")]
+    pub(crate) admin: bool,
+
     /// Where the cache keeps what its near tier does not; `redis` starts one, unless --redis says where it is
     #[arg(long, value_enum, default_value_t, conflicts_with = "chaos")]
     pub(crate) store: Store,
@@ -187,6 +191,7 @@ mod tests {
             (&["--cluster", "3", "--chaos"], "cannot be used with"),
             (&["--cluster", "3", "--ttl", "9"], "cannot be used with"),
             (&["--cluster", "3", "--port", "9"], "cannot be used with"),
+            (&["--admin"], "--cluster <NODES>"),
             (&["--frobnicate"], "--frobnicate"),
         ] {
             let error = parsed(words).unwrap_err();

@@ -17,6 +17,7 @@ use ring::digest::{SHA256, digest};
 
 use super::{
     answer::Problem,
+    base::BasePath,
     state::Shared,
     tell::{self, Status},
     tokens::Access,
@@ -65,11 +66,11 @@ pub(super) async fn show(
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, shared.page.policy.clone()),
     ];
-    Ok((headers, document(&status)).into_response())
+    Ok((headers, document(&shared.base, &status)).into_response())
 }
 
 /// Fills the document; what is filled in is not looked at again.
-fn document(status: &Status) -> String {
+fn document(base: &BasePath, status: &Status) -> String {
     let mut out = String::with_capacity(DOCUMENT.len() + STYLE.len() + SCRIPT.len() + 4096);
     let mut rest = DOCUMENT;
     while let Some((before, (mark, after))) =
@@ -79,7 +80,7 @@ fn document(status: &Status) -> String {
         match mark {
             "style" => out.push_str(STYLE),
             "script" => out.push_str(SCRIPT),
-            other => tables::fill(&mut out, other, status),
+            other => tables::fill(&mut out, other, base, status),
         }
         rest = after;
     }

@@ -85,10 +85,12 @@ pub(in crate::admin) fn keyspaces(engine: &Engine, access: Access) -> Vec<KeySpa
 pub(in crate::admin) struct Protected {
     #[serde(flatten)]
     pub(in crate::admin) told: KeySpaceTold,
-    has_source: bool,
+    pub(in crate::admin) has_source: bool,
     pub(in crate::admin) main_entries: u64,
     pub(in crate::admin) hot_entries: u64,
     server_requests: u64,
+    /// How often nodes were found to define it differently.
+    pub(in crate::admin) conflicts: u64,
     pub(in crate::admin) breaker: Option<BreakerTold>,
     pub(in crate::admin) limiter: Option<LimiterTold>,
 }
@@ -139,6 +141,7 @@ impl Protected {
             main_entries: stats.main_entries,
             hot_entries: stats.hot_entries,
             server_requests: stats.server_requests,
+            conflicts: node.registry.conflicts(local.spec.name().as_str()),
             breaker: local.breaker().map(BreakerTold::from),
             limiter,
             told: KeySpaceTold::new(node, local, stats, access),

@@ -1,6 +1,7 @@
 //! What is told, as JSON; never a value, and names of keys only to those with a token.
 
 mod explain;
+mod hot;
 mod keyspaces;
 mod partitions;
 mod peers;
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 pub(super) use self::{
     explain::{Question, explain},
+    hot::{HotTold, hot_keys},
     keyspaces::{Protected, keyspaces},
     partitions::partitions,
     peers::{Peer, Who, peers},
@@ -29,6 +31,6 @@ fn millis(span: Duration) -> f64 {
 }
 
 /// Returns a part of a whole, 0 to 1; none of nothing.
-fn part(of: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| of as f64 / whole as f64)
+fn part(of: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| of / whole)
 }

@@ -43,8 +43,8 @@ pub(in crate::admin) fn partitions(engine: &Engine) -> Partitions {
         name: view.members.get(*id).map(|member| member.name.as_str().to_owned()),
         weight: weight.get(),
         partitions,
-        share: part(partitions, PARTITIONS as u64).unwrap_or_default(),
-        fair_share: part(weight.get().into(), all).unwrap_or_default(),
+        share: part(partitions as f64, PARTITIONS as f64).unwrap_or_default(),
+        fair_share: part(weight.get().into(), all as f64).unwrap_or_default(),
     });
     let place = |partition| {
         let owner = view.table.owner(partition)?;

@@ -92,7 +92,7 @@ pub(in crate::admin) fn peers(engine: &Engine) -> Vec<Peer> {
                 who: member.into(),
                 is_self,
                 partitions,
-                share: part(partitions, PARTITIONS as u64).unwrap_or_default(),
+                share: part(partitions as f64, PARTITIONS as f64).unwrap_or_default(),
                 health,
                 calls,
             }

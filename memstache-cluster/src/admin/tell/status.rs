@@ -3,7 +3,7 @@
 use memstache_core::HealthReport;
 use serde::Serialize;
 
-use super::{Peer, Protected, peers, unix_millis};
+use super::{HotTold, Peer, Protected, hot_keys, peers, unix_millis};
 use crate::{Engine, MemberState, admin::tokens::Access, engine::State};
 
 /// How the node and its cluster are, at a moment.
@@ -15,6 +15,7 @@ pub(in crate::admin) struct Status {
     pub(in crate::admin) health: HealthReport,
     pub(in crate::admin) peers: Vec<Peer>,
     pub(in crate::admin) keyspaces: Vec<Protected>,
+    pub(in crate::admin) hot_keys: Vec<HotTold>,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,6 +39,7 @@ pub(in crate::admin) fn status(engine: &Engine, access: Access) -> Status {
         health: engine.health(),
         peers: peers(engine),
         keyspaces: Protected::all(engine, access),
+        hot_keys: hot_keys(engine, access),
     }
 }
 

@@ -6,6 +6,8 @@
 #[cfg(test)]
 extern crate self as memstache_cluster;
 
+#[cfg(any(feature = "discovery-dns", feature = "discovery-kubernetes", feature = "discovery-nats"))]
+pub mod discovery;
 mod engine;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::discovery::Way;
 use crate::database::Size;
 
 /// The cluster's name.
@@ -22,6 +23,8 @@ pub(super) struct Setup {
     pub(super) seed: u64,
     /// Milliseconds that a query of a product is under way.
     pub(super) distance: u64,
+    /// By what it finds the others.
+    pub(super) way: Way,
 }
 
 /// First line of a node: where it gossips.

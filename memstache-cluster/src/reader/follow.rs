@@ -11,7 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{Cluster, View, view::Taking};
 use crate::{
     engine::{EngineEvent, Node, until},
-    member::{MemberChange, Members, NodeId},
+    member::{Member, MemberChange, Members, NodeId},
     placement::partition_of,
     registry,
     wire::{Answer, Call},

@@ -9,6 +9,8 @@ extern crate self as memstache_cluster;
 #[cfg(feature = "admin")]
 #[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
 pub mod admin;
+#[cfg(any(feature = "discovery-dns", feature = "discovery-kubernetes", feature = "discovery-nats"))]
+pub mod discovery;
 mod engine;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]

@@ -20,9 +20,11 @@ pub struct KeySpaceStats {
     pub loads: u64,
     /// Of those, what was left after each key was loaded once for all who asked at the time.
     pub loads_deduped: u64,
-    /// Keys that the source answered here, those that it does not have included.
+    /// Keys of this node's own that the source answered here, those that it does not have included.
     pub local_loads: u64,
-    /// Keys that the source failed to answer here.
+    /// Keys that the source answered here in the place of an owner that did not answer; what it answered was not kept.
+    pub fallback_loads: u64,
+    /// Keys that the source failed to answer here, in whoever's place.
     pub local_load_errs: u64,
     /// Keys that peers asked this node for.
     pub server_requests: u64,
@@ -69,6 +71,7 @@ counters!(
     loads,
     loads_deduped,
     local_loads,
+    fallback_loads,
     local_load_errs,
     server_requests,
     remove_keys_requests,

@@ -54,7 +54,7 @@ pub trait Membership: fmt::Debug + Send + Sync + 'static {
     /// May be called again; joining goes on by itself in any case.
     ///
     /// Errors: `Unavailable`, retryable if nobody answered in time, and not if this node has left or another process has its
-    /// name; or whatever discovery said when the node was registered.
+    /// name; or, if nobody answered, whatever discovery said when the node was to be registered. That is tried again, too.
     async fn join(&self) -> Result<()>;
 
     /// Tells everybody that this node is in another state.

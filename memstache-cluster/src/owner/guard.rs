@@ -63,7 +63,7 @@ impl Guard {
         self.answered(&key, fetched)
     }
 
-    /// Asks the source for the bare value of one key.
+    /// Asks the source for the bare value of one key that is not this node's.
     pub(super) async fn ask(&self, key: Key) -> Result<Option<Bytes>> {
         self.admit(1).await?;
         let fetched = Arc::clone(&self.source).fetch(key).await;
@@ -73,7 +73,7 @@ impl Guard {
                 Err(Error::new(ErrorKind::Load, "the data source failed").with_source(error))
             }
             fetched => {
-                count(&self.counters.local_loads, 1);
+                count(&self.counters.fallback_loads, 1);
                 Ok(fetched.ok().flatten().map(|sourced| sourced.value))
             }
         }

@@ -1,6 +1,9 @@
 //! What a node answers its peers.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Sequence, Tick};
 
@@ -11,6 +14,9 @@ use crate::{
     stats::count,
     wire::{Answer, Call, CallContext, Fetched, Handler, Origin, PeerInfo},
 };
+
+/// How long a node waits to see the members as the one does that takes over from it, before it says that it does not.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Answers the calls of peers for a node, as long as it lives.
 #[derive(Debug)]
@@ -42,9 +48,12 @@ impl Node {
     /// Answers one call of a peer.
     async fn serve(self: &Arc<Self>, call: Call, context: CallContext) -> Result<Answer, Refused> {
         let _under_way = self.under_way.begin();
-        // What is known of keyspaces is asked for and told by nodes that start, too.
-        if !matches!(call, Call::Registry { .. } | Call::Ping) || self.state() != State::New {
-            self.ready()?;
+        match call {
+            // It has acknowledged nothing, and holds nothing.
+            Call::TakeOver { .. } if self.state() == State::New => return Ok(Answer::Done),
+            // What is known of keyspaces is asked for and told by nodes that start, too.
+            Call::Registry { .. } | Call::Ping if self.state() == State::New => {}
+            _ => self.ready()?,
         }
         let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
         let deadline = context.deadline.unwrap_or_else(|| self.clock.now().after(self.times.read));
@@ -80,10 +89,10 @@ impl Node {
                 Ok(Answer::Sequences(vec![current; spaces.len()]))
             }
             Call::TakeOver { epoch } => {
-                let view = cluster.view();
-                if view.epoch != epoch {
-                    return Err(Refused::WrongOwner);
-                }
+                // It may hear in a moment of what the caller knows.
+                let now = self.clock.now();
+                let soon = now.after((deadline.since(now) / 2).min(PATIENCE));
+                let view = cluster.view_of(epoch, soon).await.ok_or(Refused::WrongOwner)?;
                 view.settled().await;
                 Ok(Answer::Done)
             }

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 use super::View;
 use crate::{
-    member::{Member, NodeId},
+    engine::until,
+    member::{Member, MemberState, NodeId},
     owner::Rounds,
     wire::{Answer, Call, CallContext, Calls},
 };
@@ -101,14 +102,28 @@ impl Cluster {
 
     /// Waits for another view than this one, at most so long.
     pub(crate) async fn another_view(&self, view: &Arc<View>, most: Duration) {
+        let deadline = self.clock.now().after(most);
+        until(&self.clock, deadline, self.other_view(view)).await;
+    }
+
+    /// Waits for another view than this one.
+    pub(super) async fn other_view(&self, view: &Arc<View>) {
         let mut changed = self.changed.subscribe();
-        let until = self.clock.now().after(most);
-        let changes = async { while self.sees(view) && changed.changed().await.is_ok() {} };
-        tokio::select! {
-            biased;
-            () = changes => {}
-            () = self.clock.sleep_until(until) => {}
-        }
+        while self.sees(view) && changed.changed().await.is_ok() {}
+    }
+
+    /// Waits until this node sees the members whose table has this epoch, at most until `deadline`.
+    pub(crate) async fn view_of(&self, epoch: u64, deadline: Tick) -> Option<Arc<View>> {
+        let seen = async {
+            loop {
+                let view = self.view();
+                if view.epoch == epoch {
+                    return view;
+                }
+                self.other_view(&view).await;
+            }
+        };
+        until(&self.clock, deadline, seen).await
     }
 
     /// Makes one call.
@@ -124,6 +139,8 @@ impl Cluster {
     pub(crate) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<bool> {
         let began = self.clock.now();
         match self.call(member, Call::TakeOver { epoch: view.epoch }, deadline).await? {
+            // One that starts agrees with everybody: it has nothing to say.
+            Answer::Done if member.state == MemberState::Joining => Ok(true),
             Answer::Done => {
                 // Not when the answer is read: it may have lain here while this process was paused.
                 self.heard.fetch_max(began.as_millis(), Relaxed);
@@ -140,10 +157,11 @@ impl Cluster {
     pub(crate) async fn vouch(&self, view: &View, deadline: Tick) -> Result<()> {
         let now = self.clock.now();
         let heard = Tick::from_millis(self.heard.load(Relaxed));
-        if now.since(heard) <= self.timing.suspicion || view.others().next().is_none() {
+        let others = || view.others().filter(|member| member.state != MemberState::Joining);
+        if now.since(heard) <= self.timing.suspicion || others().next().is_none() {
             return Ok(());
         }
-        let ask = view.others().map(|member| {
+        let ask = others().map(|member| {
             Box::pin(async move {
                 match self.agrees(view, member, deadline).await {
                     Ok(true) => Ok(()),

@@ -1,6 +1,9 @@
 //! What a change of the members sets going.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use memstache_core::Tick;
 use tokio::{sync::watch, task::JoinSet};
@@ -8,14 +11,16 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{Cluster, View, view::Taking};
 use crate::{
     engine::{EngineEvent, Node, until},
-    member::{Member, MemberChange, Members},
+    member::{Member, MemberChange, Members, NodeId},
     placement::partition_of,
     registry,
     wire::{Answer, Call},
 };
 
-/// How often a new owner asks a previous one again that sees the members differently.
-const AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
+/// How long a new owner waits before it asks somebody again who did not agree.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long a member has to agree, if it can be reached at all.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Follows the members until the engine or the membership is gone.
 pub(crate) async fn follow(node: Weak<Node>, mut members: watch::Receiver<Members>) {
@@ -86,8 +91,8 @@ async fn take_over(node: Weak<Node>, view: Arc<View>, new: Vec<Arc<Taking>>) {
     }
     let started = cluster.clock.now();
     let mut asked = JoinSet::new();
-    for member in view.others().cloned() {
-        asked.spawn(agreed(Arc::clone(&cluster), Arc::clone(&view), member, started));
+    for member in view.others() {
+        asked.spawn(agreed(Arc::clone(&cluster), member.id, started));
     }
     while let Some(agreed) = asked.join_next().await {
         if agreed.is_err() {
@@ -100,20 +105,31 @@ async fn take_over(node: Weak<Node>, view: Arc<View>, new: Vec<Arc<Taking>>) {
     new.iter().for_each(|taking| taking.confirm());
 }
 
-/// Waits until a member sees the same members, is gone from them, or is waited out.
-async fn agreed(cluster: Arc<Cluster>, view: Arc<View>, member: Member, started: Tick) {
+/// Waits until a member sees the same members as this node, is gone from them, or is waited out.
+///
+/// What it is to agree to is what this node sees by then: members who start at once hear of each other one by one, and whoever
+/// waited for a view that has passed would be waited out each time.
+async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) {
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
-        let give_up = match cluster.agrees(&view, &member, unheard.max(cluster.clock.now().after(AGAIN))).await {
-            Ok(true) => return,
-            Ok(false) => differing,
-            Err(_) => unheard,
+        let view = cluster.view();
+        let Some(member) = view.members.get(id) else { return };
+        let deadline = unheard.max(cluster.clock.now().after(PATIENCE));
+        let give_up = tokio::select! {
+            biased;
+            () = cluster.other_view(&view) => continue,
+            answer = cluster.agrees(&view, member, deadline) => match answer {
+                Ok(true) => return,
+                Ok(false) => differing,
+                Err(_) => unheard,
+            },
         };
         let now = cluster.clock.now();
-        if now >= give_up || !cluster.sees(&view) && !cluster.view().members.contains(member.id) {
+        if now >= give_up {
             return;
         }
-        cluster.clock.sleep_until(now.after(AGAIN).min(give_up)).await;
+        // It answers at once as long as it has not started, and fails at once as long as it does not listen.
+        cluster.another_view(&view, AGAIN.min(give_up.since(now))).await;
     }
 }
 

@@ -5,6 +5,7 @@
 //! What a node learned that way it passes on to two others.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -100,10 +101,13 @@ impl Node {
         let (known, digest) = self.registry.known();
         let ask = Call::Registry { digest: Some(digest), records: Vec::new() };
         let Answer::Registry(theirs) = ask_until(cluster, with, ask, deadline).await? else { return Ok(false) };
-        let mut lacks: Vec<_> =
-            known.into_iter().filter(|record| theirs.iter().all(|other| other.keyspace != record.keyspace)).collect();
-        let (behind, news) = self.hear_of_keyspaces(theirs);
-        lacks.extend(behind);
+        let lacks: Vec<_> = {
+            let theirs: BTreeMap<&str, _> = theirs.iter().map(|record| (record.keyspace.as_str(), record)).collect();
+            let lacks =
+                |record: &RegistryRecord| theirs.get(record.keyspace.as_str()).is_none_or(|it| it.lacks(record));
+            known.into_iter().filter(lacks).collect()
+        };
+        let (_, news) = self.hear_of_keyspaces(theirs);
         if !lacks.is_empty() {
             let tell = Call::Registry { digest: None, records: lacks };
             ask_until(cluster, with, tell, deadline).await?;

@@ -147,6 +147,16 @@ pub(crate) struct RegistryRecord {
     pub(crate) body: Option<Bytes>,
 }
 
+impl RegistryRecord {
+    /// Returns whether the other record says something that who has this one should hear: also another definition of the same
+    /// version, whichever wins.
+    pub(crate) fn lacks(&self, other: &Self) -> bool {
+        self.version < other.version
+            || self.version == other.version && self.body != other.body
+            || self.flushed < other.flushed
+    }
+}
+
 impl fmt::Debug for RegistryRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryRecord")

@@ -5,6 +5,7 @@
 #[path = "../engine/kit.rs"]
 #[allow(dead_code, reason = "shared with the tests of one node")]
 mod kit;
+mod settling;
 mod simulated;
 mod skew;
 mod start;

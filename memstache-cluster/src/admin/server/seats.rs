@@ -80,7 +80,7 @@ mod tests {
     async fn who_is_silent_for_longest_goes_and_who_is_answered_stays() {
         let seats = Seats::new(3);
         let mut all: Vec<(Arc<Seat>, tokio::task::JoinHandle<()>)> = Vec::new();
-        let mut come = |all: &mut Vec<_>| {
+        let come = |all: &mut Vec<_>| {
             let mut new = None;
             let taken = seats.take(|seat| {
                 let task = tokio::spawn(pending());

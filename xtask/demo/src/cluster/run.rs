@@ -16,6 +16,7 @@ use super::{
     agreement::{agreed, reports, settled},
     certificates::Authority,
     child::Child,
+    discovery::Way,
     evidence::{Agreed, Evidence, Loaded, Row, Steady},
     load::{Load, Target},
     setup::{Setup, Start},
@@ -87,6 +88,7 @@ impl Fleet {
             seed: size.seed,
             distance: args.distance,
             token: args.admin.then(secret).transpose()?,
+            way: Way::of(args, folder.path())?,
         };
         let authority = Authority::new(folder.path())?;
         Ok(Self { nodes: Vec::new(), setup, authority, made: 0, _folder: folder })
@@ -98,7 +100,9 @@ impl Fleet {
         for number in self.made..self.made + count {
             let name = format!("node-{}", number + 1);
             self.authority.sign(&self.setup.folder, &name)?;
-            new.push(Child::spawn(number, &Setup { name, ..self.setup.clone() }).await?);
+            let child = Child::spawn(number, &Setup { name, ..self.setup.clone() }).await?;
+            self.setup.way.announce(&child.name, child.gossip)?;
+            new.push(child);
         }
         self.made += count;
         let all = || self.nodes.iter().chain(&new);

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::discovery::Way;
 use crate::database::Size;
 
 /// The cluster's name.
@@ -24,6 +25,8 @@ pub(super) struct Setup {
     pub(super) distance: u64,
     /// The token of those who may see names of keys on the admin page; none: there is no such page.
     pub(super) token: Option<String>,
+    /// By what it finds the others.
+    pub(super) way: Way,
 }
 
 /// First line of a node: where it gossips.

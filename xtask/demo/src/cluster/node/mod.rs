@@ -17,7 +17,7 @@ use indicatif::ProgressBar;
 use memstache_cluster::{
     ClusterConfig, Engine, KeySpace, Member, NodeName,
     admin::{Admin, AdminServer},
-    membership::{Gossip, GossipSecret, StaticDiscovery},
+    membership::{Gossip, GossipSecret},
     net::{Datagrams as _, Tcp, Tls, Udp},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -62,10 +62,8 @@ async fn node(mut lines: Lines) -> Result<()> {
     // A port that was free a moment ago: others are told before the engine listens.
     let address = TcpListener::bind(LOOPBACK)?.local_addr()?;
     let me = Member::new(setup.name.parse::<NodeName>()?, address).with_gossip(gossips_at);
-    let gossip = Gossip::builder(CLUSTER, me.clone())
-        .secret(GossipSecret::new(&setup.secret)?)
-        .discovery(StaticDiscovery::new(start.seeds))
-        .start(Arc::new(socket))?;
+    let gossip = Gossip::builder(CLUSTER, me.clone()).secret(GossipSecret::new(&setup.secret)?);
+    let gossip = setup.way.begin(gossip, start.seeds)?.start(Arc::new(socket))?;
     let tls = Tls::over(Tcp::new(), certificates::tls(&setup.folder, &setup.name))?;
     let cluster = ClusterConfig::new(CLUSTER, me, gossip)
         .transport(tls)

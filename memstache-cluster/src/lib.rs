@@ -41,6 +41,7 @@ pub use self::{
         NodeId, NodeName, Protocols, Weight, Zone,
     },
     placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
+    reader::{WarmUp, WarmedUp},
     stats::KeySpaceStats,
     wire::DataSourceError,
 };

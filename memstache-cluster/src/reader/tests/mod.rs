@@ -7,7 +7,9 @@ mod hub;
 #[path = "../../../tests/engine/kit.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]
 mod kit;
+mod replicas;
 mod steady;
 mod tags;
+mod warming;
 
 use self::hub::Nodes;

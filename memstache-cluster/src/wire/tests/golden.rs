@@ -71,13 +71,21 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
             },
         ),
         ("peek", Call::Peek { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
-        ("push", Call::Push { keyspace: keyspace(), items: vec![(address("7"), entry())] }),
+        (
+            "push",
+            Call::Push {
+                keyspace: keyspace(),
+                stamp: 300,
+                items: vec![(address("7"), Some(entry())), (address("8"), None)],
+            },
+        ),
         ("revoke", Call::Revoke { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
         ("spread", Call::Spread { keyspace: keyspace(), items: vec![(tag, Sequence(1)), (tenant, Sequence(2))] }),
         ("sequences", Call::Sequences { keyspace: keyspace(), spaces: vec![space("acme"), space("acme"), space("")] }),
         ("take over", Call::TakeOver { epoch: 0xfeed }),
         ("registry", Call::Registry(vec![record, gone])),
         ("gossip", Call::Gossip(Bytes::from_static(b"swim"))),
+        ("copies", Call::Copies { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
     ];
     let answers = [
         ("done", Answer::Done),

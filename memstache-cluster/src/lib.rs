@@ -6,6 +6,9 @@
 #[cfg(test)]
 extern crate self as memstache_cluster;
 
+#[cfg(feature = "admin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+pub mod admin;
 mod engine;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]
@@ -26,6 +29,7 @@ pub use self::peer::testing as peer_testing;
 mod placement;
 mod problems;
 mod reader;
+mod registry;
 mod stats;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;
@@ -33,7 +37,7 @@ mod wire;
 pub use self::{
     engine::{
         ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
-        Put,
+        KeySpaceChange, Put,
     },
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
     member::{
@@ -42,6 +46,7 @@ pub use self::{
     },
     placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
     reader::{WarmUp, WarmedUp},
+    registry::KeySpaceStatus,
     stats::KeySpaceStats,
     wire::DataSourceError,
 };

@@ -36,6 +36,8 @@ pub struct KeySpaceStats {
     pub replica_loads: u64,
     /// Keys that a replica was asked for because the owner was slow.
     pub hedged: u64,
+    /// How often nodes were found to define one version of the keyspace with different settings.
+    pub conflicts: u64,
     /// Bytes that this node holds as an owner.
     pub main_bytes: u64,
     /// Entries that this node holds as an owner.

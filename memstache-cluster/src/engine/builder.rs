@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     keyspace::{KeySpace, RateLimit, check_breaker},
+    member::Incarnation,
     owner::Surroundings,
     problems::Problems,
     reader::{Cluster, Timing, WarmUp},
@@ -149,12 +150,17 @@ impl EngineBuilder {
     pub(crate) fn build_with(self, cluster: Option<Arc<Cluster>>) -> Result<Engine> {
         self.check()?;
         let clock = Arc::clone(&self.around.clock);
+        let (me, life) = match (&self.cluster, &cluster) {
+            (Some(config), _) => config.life(),
+            (None, Some(cluster)) => (cluster.me, Incarnation::default()),
+            (None, None) => Default::default(),
+        };
         let loads_per_partition = self.warm_up.unwrap_or_default().loads_per_partition;
-        let registry = Registry::new(Surroundings { loads_per_partition, ..self.around });
+        let registry = Registry::new(Surroundings { loads_per_partition, ..self.around }, me, life);
         for keyspace in self.keyspaces {
             registry.create(keyspace)?;
         }
-        Ok(Engine::of(Node::new(registry, clock, self.times, self.warm_up, cluster, self.cluster)))
+        Ok(Engine::of(Arc::new(Node::new(registry, clock, self.times, self.warm_up, cluster, self.cluster))))
     }
 
     fn check(&self) -> Result<()> {

@@ -14,12 +14,7 @@ use memstache_core::{Clock, Error, ErrorKind, Request, Response, Result, Tick};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinSet};
 
-use super::{
-    ClusterConfig, EngineError,
-    bootstrap::Joined,
-    events::EventBus,
-    registry::{Registry, Slot},
-};
+use super::{ClusterConfig, EngineError, bootstrap::Joined, events::EventBus, registry::Registry, slot::Slot};
 use crate::{
     member::Member,
     owner::Local,
@@ -126,6 +121,12 @@ impl Node {
     /// Returns the members that are there.
     pub(crate) fn peers(&self) -> Vec<Member> {
         self.cluster.iter().flat_map(|cluster| cluster.view().members.iter().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Returns what calls to a peer tell of it; `None` if it was never called.
+    #[cfg(feature = "admin")]
+    pub(crate) fn peer_health(&self, id: crate::member::NodeId) -> Option<crate::peer::PeerHealth> {
+        self.joined.lock().as_ref()?.health(id)
     }
 
     /// Runs something beside the calls, until it ends or the node stops.

@@ -50,6 +50,14 @@ impl Guard {
         }
     }
 
+    /// Returns how many keys a second pass, of all nodes and of this one.
+    #[cfg(feature = "admin")]
+    pub(super) fn limit(&self) -> Option<(u32, u32)> {
+        let limiter = self.limiter.as_ref()?;
+        let share = |members| limiter.limit.share_rate(members);
+        Some((share(1), share(limiter.members.load(Relaxed))))
+    }
+
     /// Asks the source for one key.
     pub(super) async fn fetch(&self, key: Key) -> Result<Loaded<Octets>, BoxError> {
         let _turns = self.herd.turns(std::iter::once(key.stored())).await;

@@ -92,6 +92,10 @@ impl Local {
             None if spec.replicas() > 1 => Some(Arc::new(Copies::new(new(spec.replicas() - 1)?))),
             None => None,
         };
+        if let Some(old) = old {
+            // What it wrote is to be hidden by no invalidation from before.
+            store.raise_sequence(old.store.sequence());
+        }
         let counters = old.map_or_else(Arc::default, |old| Arc::clone(&old.counters));
         let reads = || Arc::new(Reads::new(Arc::clone(&around.clock)));
         let reads = old.map_or_else(reads, |old| Arc::clone(&old.reads));
@@ -181,6 +185,18 @@ impl Local {
             part.part = format!("{}: {}", self.spec.name().as_str(), part.part).into();
         }
         parts
+    }
+
+    /// Returns how the breaker of the source is, if it has one.
+    #[cfg(feature = "admin")]
+    pub(crate) fn breaker(&self) -> Option<memstache_core::resilience::BreakerSnapshot> {
+        self.loads.as_ref()?.breaker.as_ref().map(CircuitBreaker::snapshot)
+    }
+
+    /// Returns for how many keys a second the source is asked at most: by all nodes, and by this one.
+    #[cfg(feature = "admin")]
+    pub(crate) fn limit(&self) -> Option<(u32, u32)> {
+        self.loads.as_ref()?.guard.limit()
     }
 
     /// Returns how long a read may take, unless the engine's is to be used.

@@ -2,6 +2,7 @@
 
 mod apart;
 mod fetch;
+mod flush;
 mod guard;
 mod handover;
 mod herd;

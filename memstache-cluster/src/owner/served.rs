@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Weak};
 
-use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Tick};
+use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Sequence, Tick};
 
 use super::{Refused, run_owned};
 use crate::{
-    engine::{EngineError, Node, Slot},
+    engine::{EngineError, Node, Slot, State},
     reader::Cluster,
     stats::count,
     wire::{Answer, Call, CallContext, Fetched, Handler, Origin, PeerInfo},
@@ -42,7 +42,10 @@ impl Node {
     /// Answers one call of a peer.
     async fn serve(self: &Arc<Self>, from: &PeerInfo, call: Call, context: CallContext) -> Result<Answer, Refused> {
         let _under_way = self.under_way.begin();
-        self.ready()?;
+        // What is known of keyspaces is asked for and told by nodes that start, too.
+        if !matches!(call, Call::Registry { .. } | Call::Ping) || self.state() != State::New {
+            self.ready()?;
+        }
         let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
         let deadline = context.deadline.unwrap_or_else(|| self.clock.now().after(self.times.read));
         let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
@@ -101,6 +104,12 @@ impl Node {
                 view.settled().await;
                 Ok(Answer::Done)
             }
+            Call::Flush { keyspace, at: Sequence(0) } => {
+                let at = self.flush_as_home(cluster, &slot(&keyspace)?, deadline).await?;
+                Ok(Answer::Sequences(vec![at]))
+            }
+            Call::Flush { keyspace, at } => self.flush_for_home(&*slot(&keyspace)?, at),
+            Call::Registry { digest, records } => Ok(self.answer_of_keyspaces(digest, records)),
             other => Ok(Answer::Failed(unsupported(&other))),
         }
     }

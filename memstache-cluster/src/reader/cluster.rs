@@ -117,7 +117,7 @@ impl Cluster {
     }
 
     /// Waits for another view than this one, at most so long.
-    pub(super) async fn another_view(&self, view: &Arc<View>, most: Duration) {
+    pub(crate) async fn another_view(&self, view: &Arc<View>, most: Duration) {
         let mut changed = self.changed.subscribe();
         let until = self.clock.now().after(most);
         let changes = async { while self.sees(view) && changed.changed().await.is_ok() {} };

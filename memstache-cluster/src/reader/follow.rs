@@ -11,6 +11,7 @@ use crate::{
     member::{Member, MemberChange, Members},
     owner::{Local, promote, push_anew},
     placement::partition_of,
+    registry,
     wire::{Answer, Call},
 };
 
@@ -49,8 +50,16 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
         }
     }
     adopt_with_copies(cluster, &locals, &old, &view);
-    let live = u32::try_from(view.table.nodes().len().max(1)).unwrap_or(u32::MAX);
+    let live = view.live();
     locals.iter().for_each(|local| local.shared_by(live));
+    let joined = |change: &MemberChange| match change {
+        MemberChange::Joined(member) if member.id != cluster.me => Some(member.clone()),
+        _ => None,
+    };
+    let came: Vec<Member> = changes.iter().filter_map(joined).collect();
+    if !came.is_empty() {
+        node.spawn(registry::meet(Arc::downgrade(node), came));
+    }
     for change in changes {
         node.events.tell(&match change {
             MemberChange::Joined(member) => EngineEvent::PeerJoined(member),

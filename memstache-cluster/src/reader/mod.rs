@@ -27,5 +27,5 @@ pub(crate) use self::{
     split::home_key,
     touch::keep_in_touch,
     view::{Held, Taking, View},
-    warming::{on_start as warm, warm as warm_keyspace},
+    warming::{begin as warm, on_start as warm_on_start, on_update as warm_after_update, warm as warm_keyspace},
 };

@@ -280,6 +280,11 @@ impl View {
         }
     }
 
+    /// Returns how many members own keys, at least one.
+    pub(crate) fn live(&self) -> u32 {
+        u32::try_from(self.table.nodes().len().max(1)).unwrap_or(u32::MAX)
+    }
+
     /// Returns the other members.
     pub(crate) fn others(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.id != self.me)

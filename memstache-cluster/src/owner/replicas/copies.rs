@@ -127,6 +127,14 @@ impl Copies {
         }
     }
 
+    /// Hides everything, in the same way.
+    pub(crate) fn clear(&self, at: Sequence) {
+        let mut at = at;
+        while let Err(current) = self.store.clear_at(at) {
+            at = Sequence(current.0 + 1);
+        }
+    }
+
     /// Drops what is not kept any more when `view` follows `old`: only who was next to the same owner all the time has missed
     /// nothing.
     pub(crate) fn follow(&self, old: &View, view: &View, me: NodeId, replicas: usize, stamps: &mut Stamps) {

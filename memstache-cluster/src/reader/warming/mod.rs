@@ -9,7 +9,9 @@ use std::{
 };
 
 use futures_util::stream::{self, StreamExt as _};
-use memstache_core::{Address, Get, OneOrMany, Request, Result, Scope, Space, Touch, TouchItem, TouchKind};
+use memstache_core::{
+    Address, Get, KeyspaceName, OneOrMany, Request, Result, Scope, Space, Touch, TouchItem, TouchKind,
+};
 
 pub use self::config::WarmUp;
 use super::{View, route};
@@ -31,10 +33,15 @@ pub struct WarmedUp {
     pub failed: usize,
 }
 
+/// Begins to load ahead what is this node's.
+pub(crate) fn begin(node: &Arc<Node>) {
+    spawn(node, node.warm_up.unwrap_or_default(), None);
+}
+
 /// Loads ahead what a node begins with.
 pub(crate) fn on_start(node: &Arc<Node>) {
-    if let Some(config) = node.warm_up.filter(|config| config.on_join) {
-        spawn(node, config, None);
+    if node.warm_up.is_some_and(|config| config.on_join) {
+        begin(node);
     }
     if let Some(interval) = node.warm_up.and_then(|config| config.refresh_interval) {
         node.spawn(refresh(Arc::downgrade(node), interval));
@@ -51,6 +58,18 @@ pub(crate) fn on_change(node: &Arc<Node>, old: &Arc<View>, view: &View) {
     if config.on_join && joined || config.on_leave && left {
         spawn(node, config, Some(Arc::clone(old)));
     }
+}
+
+/// Loads ahead what is this node's of a keyspace whose settings are others now.
+pub(crate) fn on_update(node: &Arc<Node>, keyspace: &KeyspaceName) {
+    let Some(config) = node.warm_up.filter(|_| node.ready().is_ok()) else { return };
+    let (weak, name) = (Arc::downgrade(node), keyspace.clone());
+    node.spawn(async move {
+        let Some(node) = weak.upgrade() else { return };
+        if let Ok(local) = node.registry.slot(name.as_str()).and_then(|slot| slot.current()) {
+            warm(&node, &local, config, None).await;
+        }
+    });
 }
 
 fn spawn(node: &Arc<Node>, config: WarmUp, old: Option<Arc<View>>) {

@@ -47,6 +47,7 @@ pub use self::{
         NodeId, NodeName, Protocols, Weight, Zone,
     },
     placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
+    reader::{WarmUp, WarmedUp},
     registry::KeySpaceStatus,
     stats::KeySpaceStats,
     wire::DataSourceError,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeySpaceStats {
-    /// Keys asked for, by callers of this node and by its peers.
+    /// Keys asked for, by callers of this node, by its peers, and to load them ahead.
     pub gets: u64,
     /// Keys that were answered from what this node held: fresh, stale, or known to be missing.
     pub cache_hits: u64,
@@ -34,12 +34,20 @@ pub struct KeySpaceStats {
     pub removed_keys: u64,
     /// Loads that the rate limiter refused.
     pub rate_limited: u64,
+    /// Keys that a replica answered for an owner that did not, or not in time.
+    pub replica_loads: u64,
+    /// Keys that a replica was asked for because the owner was slow.
+    pub hedged: u64,
     /// How often nodes were found to define one version of the keyspace with different settings.
     pub conflicts: u64,
     /// Bytes that this node holds as an owner.
     pub main_bytes: u64,
     /// Entries that this node holds as an owner.
     pub main_entries: u64,
+    /// Bytes that this node keeps as a replica of other owners.
+    pub replica_bytes: u64,
+    /// Entries that this node keeps as a replica of other owners.
+    pub replica_entries: u64,
     /// Bytes of copies of hot keys that others own.
     pub hot_bytes: u64,
     /// Copies of hot keys that others own.
@@ -77,6 +85,8 @@ counters!(
     remove_keys_requests,
     removed_keys,
     rate_limited,
+    replica_loads,
+    hedged,
 );
 
 /// Adds to a counter.

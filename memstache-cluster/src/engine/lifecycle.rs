@@ -9,7 +9,7 @@ use super::{
     node::{Node, State, until},
     slot::Slot,
 };
-use crate::reader::{Cluster, warm};
+use crate::reader::{Cluster, warm_on_start};
 
 impl Engine {
     /// Starts the engine; it takes calls once this returns. One that runs is left as it is.
@@ -34,7 +34,7 @@ impl Engine {
                     *node.joined.lock() = Some(joined);
                 }
                 node.enter(State::Running);
-                warm(node);
+                warm_on_start(node);
                 Ok(())
             }
         }

@@ -21,8 +21,7 @@ impl Key {
         Self(address)
     }
 
-    /// Returns the key that it is stored under.
-    #[cfg(feature = "admin")]
+    /// Returns the key under which it is stored and placed.
     pub(crate) fn stored(&self) -> &[u8] {
         self.0.stored()
     }

@@ -23,11 +23,11 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub(crate) struct Served(pub(crate) Weak<Node>);
 
 impl Handler for Served {
-    fn handle(&self, _: &Arc<PeerInfo>, call: Call, context: CallContext) -> BoxFuture<'static, Answer> {
-        let node = self.0.upgrade();
+    fn handle(&self, from: &Arc<PeerInfo>, call: Call, context: CallContext) -> BoxFuture<'static, Answer> {
+        let (node, from) = (self.0.upgrade(), Arc::clone(from));
         Box::pin(async move {
             let Some(node) = node else { return Answer::Failed(EngineError::Stopped.into()) };
-            match node.serve(call, context).await {
+            match node.serve(&from, call, context).await {
                 Ok(answer) => answer,
                 Err(Refused::WrongOwner) => {
                     let epoch = node.cluster().map_or(0, |cluster| cluster.view().epoch);
@@ -46,7 +46,7 @@ fn is_no_keyspace(error: &memstache_core::Error) -> bool {
 
 impl Node {
     /// Answers one call of a peer.
-    async fn serve(self: &Arc<Self>, call: Call, context: CallContext) -> Result<Answer, Refused> {
+    async fn serve(self: &Arc<Self>, from: &PeerInfo, call: Call, context: CallContext) -> Result<Answer, Refused> {
         let _under_way = self.under_way.begin();
         match call {
             // It has acknowledged nothing, and holds nothing.
@@ -76,6 +76,23 @@ impl Node {
                 }
             }
             Call::Peek { keyspace, items } => Ok(Answer::Peeked(slot(&keyspace)?.current()?.peek(items).await)),
+            Call::Push { keyspace, stamp, items } => {
+                let local = slot(&keyspace)?.current()?;
+                let Some(copies) = &local.copies else { return Ok(Answer::NoKeyspace) };
+                if copies.take(cluster, (from, context.epoch, stamp), items, local.replicas()) {
+                    Ok(Answer::Done)
+                } else {
+                    Err(Refused::WrongOwner)
+                }
+            }
+            Call::Copies { keyspace, items } => {
+                let (local, view) = (slot(&keyspace)?.current()?, cluster.view());
+                if context.epoch != view.epoch {
+                    return Err(Refused::WrongOwner);
+                }
+                let held = cluster.copies(&local, &view, items, deadline).await;
+                held.map(Answer::Peeked).ok_or(Refused::WrongOwner)
+            }
             Call::Revoke { keyspace, items } => {
                 slot(&keyspace)?.current()?.drop_held(items).await;
                 Ok(Answer::Done)

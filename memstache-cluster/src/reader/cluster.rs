@@ -13,11 +13,11 @@ use arc_swap::ArcSwap;
 use memstache_core::{Clock, Error, ErrorKind, Result, Tick};
 use tokio::sync::watch;
 
-use super::View;
+use super::{View, hedge::Hedging};
 use crate::{
     engine::until,
     member::{Member, MemberState, NodeId},
-    owner::Rounds,
+    owner::{Replication, Rounds},
     wire::{Answer, Call, CallContext, Calls},
 };
 
@@ -34,6 +34,17 @@ pub(crate) struct Timing {
     /// What a test has the node do wrong.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) faults: crate::Faults,
+}
+
+impl Timing {
+    /// How long a new owner asks the previous one for what it held.
+    pub(super) fn handover(&self) -> Duration {
+        #[cfg(any(test, feature = "test-util"))]
+        if self.faults == crate::Faults::NoHandOver {
+            return Duration::ZERO;
+        }
+        self.window
+    }
 }
 
 impl Default for Timing {
@@ -64,6 +75,10 @@ pub(crate) struct Cluster {
     heard: AtomicU64,
     /// Invalidations that this node is the home of.
     pub(crate) rounds: Rounds,
+    /// What waits to be pushed to replicas.
+    pub(crate) replication: Replication,
+    /// When reads are asked of a replica too.
+    pub(super) hedging: Hedging,
 }
 
 impl Cluster {
@@ -77,6 +92,8 @@ impl Cluster {
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
+            replication: Replication::default(),
+            hedging: Hedging::default(),
         }
     }
 

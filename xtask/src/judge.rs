@@ -14,12 +14,10 @@ const COLLECTOR: &str = include_str!("../rotel.txt");
 /// What is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Judge {
-    /// The crate that is judged.
-    pub(crate) package: &'static str,
-    /// Its test binary, whose ignored tests need what is installed here.
-    pub(crate) test: &'static str,
+    /// The crates that are judged, each with its test binary, whose ignored tests need what is installed here.
+    judged: &'static [(&'static str, &'static str)],
     /// Of the step.
-    name: &'static str,
+    pub(crate) name: &'static str,
     wheels: Option<Wheels>,
     /// Tools of the system, and under which names the test is told of them.
     tools: &'static [(&'static str, &'static str)],
@@ -39,8 +37,7 @@ struct Wheels {
 /// All of them.
 pub(crate) const JUDGES: &[Judge] = &[
     Judge {
-        package: "memstache-crypto",
-        test: "judge",
+        judged: &[("memstache-crypto", "judge")],
         name: "judge",
         wheels: Some(Wheels {
             installs: "Azure's Python SDK",
@@ -51,8 +48,7 @@ pub(crate) const JUDGES: &[Judge] = &[
         tools: &[],
     },
     Judge {
-        package: "memstache-core",
-        test: "observe",
+        judged: &[("memstache-core", "observe"), ("memstache-demo", "program")],
         name: "telemetry",
         wheels: Some(Wheels {
             installs: "the collector rotel",
@@ -63,8 +59,7 @@ pub(crate) const JUDGES: &[Judge] = &[
         tools: &[("promtool", "MEMSTACHE_PROMTOOL")],
     },
     Judge {
-        package: "memstache-cluster",
-        test: "admin",
+        judged: &[("memstache-cluster", "admin")],
         name: "admin page",
         wheels: None,
         tools: &[
@@ -80,7 +75,8 @@ impl Judge {
     /// Installs what it needs and runs the tests that are ignored without it; returns what the runner printed.
     pub(crate) fn run(&self, ws: &Workspace, release: bool, steps: &mut Steps) -> Vec<String> {
         // All packages, as for the tests: nothing is built anew.
-        let mut command = ws.cargo(["test", "--workspace", "--all-features", "--test", self.test]);
+        let mut command = ws.cargo(["test", "--workspace", "--all-features"]);
+        command.args(self.judged.iter().flat_map(|(_, test)| ["--test", test]));
         if release {
             command.arg("--release");
         }
@@ -114,7 +110,7 @@ impl Judge {
 
     /// Whether it judges one of these packages; all if none is named.
     pub(crate) fn judges(&self, packages: &[String]) -> bool {
-        packages.is_empty() || packages.iter().any(|name| name == self.package)
+        packages.is_empty() || self.judged.iter().any(|(package, _)| packages.iter().any(|name| name == package))
     }
 }
 
@@ -132,10 +128,10 @@ mod tests {
     #[test]
     fn every_judge_has_its_test() {
         let ws = Workspace::load().unwrap();
-        for judge in JUDGES {
-            let packages = ws.select(&[judge.package.to_owned()]).unwrap();
+        for (package, test) in JUDGES.iter().flat_map(|judge| judge.judged) {
+            let packages = ws.select(&[(*package).to_owned()]).unwrap();
             let mut targets = packages[0].targets.iter();
-            assert!(targets.any(|target| target.name == judge.test && target.kind == ["test"]), "{judge:?}");
+            assert!(targets.any(|target| target.name == *test && target.kind == ["test"]), "{package} {test}");
         }
     }
 }

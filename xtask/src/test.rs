@@ -253,10 +253,11 @@ mod tests {
             let packages: Vec<_> = packages.iter().map(|&it| it.to_owned()).collect();
             let args = Args { packages, ..Args::default() };
             assert!(args.wants_judges());
-            JUDGES.iter().filter(|judge| judge.judges(&args.packages)).map(|judge| judge.package).collect::<Vec<_>>()
+            JUDGES.iter().filter(|judge| judge.judges(&args.packages)).map(|judge| judge.name).collect::<Vec<_>>()
         };
-        assert_eq!(judged(&[]), ["memstache-crypto", "memstache-core", "memstache-cluster"]);
-        assert_eq!(judged(&["memstache-core", "memstache-codec"]), ["memstache-core"]);
+        assert_eq!(judged(&[]), ["judge", "telemetry", "admin page"]);
+        assert_eq!(judged(&["memstache-core", "memstache-codec"]), ["telemetry"]);
+        assert_eq!(judged(&["memstache-demo"]), ["telemetry"]);
         assert_eq!(judged(&["memstache-codec"]), [""; 0]);
         for less in [
             Args { no_judge: true, ..Args::default() },

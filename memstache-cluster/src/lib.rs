@@ -6,6 +6,11 @@
 #[cfg(test)]
 extern crate self as memstache_cluster;
 
+#[cfg(feature = "admin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+pub mod admin;
+#[cfg(any(feature = "discovery-dns", feature = "discovery-kubernetes", feature = "discovery-nats"))]
+pub mod discovery;
 mod engine;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]
@@ -26,6 +31,7 @@ pub use self::peer::testing as peer_testing;
 mod placement;
 mod problems;
 mod reader;
+mod registry;
 mod stats;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;
@@ -33,7 +39,7 @@ mod wire;
 pub use self::{
     engine::{
         ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
-        Put,
+        KeySpaceChange, Put,
     },
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
     member::{
@@ -41,6 +47,8 @@ pub use self::{
         NodeId, NodeName, Protocols, Weight, Zone,
     },
     placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
+    reader::{WarmUp, WarmedUp},
+    registry::KeySpaceStatus,
     stats::KeySpaceStats,
     wire::DataSourceError,
 };

@@ -1,5 +1,5 @@
 //! What others wrote judges what we send: Microsoft's Python SDK the Key Vault emulator, a collector and Prometheus' own tool
-//! the telemetry.
+//! the telemetry, a browser the admin page.
 
 use std::process::Command;
 
@@ -18,14 +18,20 @@ pub(crate) struct Judge {
     judged: &'static [(&'static str, &'static str)],
     /// Of the step.
     pub(crate) name: &'static str,
+    wheels: Option<Wheels>,
+    /// Tools of the system, and under which names the test is told of them.
+    tools: &'static [(&'static str, &'static str)],
+}
+
+/// A Python environment that a judge needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wheels {
     /// For people: what is installed.
     installs: &'static str,
     pins: &'static str,
     file: &'static str,
     /// Under which the test is told of the environment's Python.
     python: &'static str,
-    /// A tool of the system, and under which name the test is told of it.
-    tool: Option<(&'static str, &'static str)>,
 }
 
 /// All of them.
@@ -33,20 +39,35 @@ pub(crate) const JUDGES: &[Judge] = &[
     Judge {
         judged: &[("memstache-crypto", "judge")],
         name: "judge",
-        installs: "Azure's Python SDK",
-        pins: SDK,
-        file: "xtask/judge.txt",
-        python: "MEMSTACHE_JUDGE_PYTHON",
-        tool: None,
+        wheels: Some(Wheels {
+            installs: "Azure's Python SDK",
+            pins: SDK,
+            file: "xtask/judge.txt",
+            python: "MEMSTACHE_JUDGE_PYTHON",
+        }),
+        tools: &[],
     },
     Judge {
         judged: &[("memstache-core", "observe"), ("memstache-demo", "program")],
         name: "telemetry",
-        installs: "the collector rotel",
-        pins: COLLECTOR,
-        file: "xtask/rotel.txt",
-        python: "MEMSTACHE_ROTEL_PYTHON",
-        tool: Some(("promtool", "MEMSTACHE_PROMTOOL")),
+        wheels: Some(Wheels {
+            installs: "the collector rotel",
+            pins: COLLECTOR,
+            file: "xtask/rotel.txt",
+            python: "MEMSTACHE_ROTEL_PYTHON",
+        }),
+        tools: &[("promtool", "MEMSTACHE_PROMTOOL")],
+    },
+    Judge {
+        judged: &[("memstache-cluster", "admin")],
+        name: "admin page",
+        wheels: None,
+        tools: &[
+            ("promtool", "MEMSTACHE_PROMTOOL"),
+            ("chromium", "MEMSTACHE_CHROMIUM"),
+            ("chromedriver", "MEMSTACHE_CHROMEDRIVER"),
+            ("slowhttptest", "MEMSTACHE_SLOWHTTPTEST"),
+        ],
     },
 ];
 
@@ -65,14 +86,16 @@ impl Judge {
 
     /// Tells a command where everything is; `None` if something is missing, which is a failed step.
     fn equip<'a>(&self, ws: &Workspace, command: &'a mut Command, steps: &mut Steps) -> Option<&'a mut Command> {
-        let home = ws.target.join(self.file.trim_start_matches("xtask/").trim_end_matches(".txt"));
-        let environment = Environment { name: self.installs, home, pins: self.pins, file: self.file };
-        if !environment.make(ws, steps) {
-            steps.fail(self.name, "it needs Python 3 with its venv module, and PyPI; --no-judge leaves it out");
-            return None;
+        if let Some(Wheels { installs, pins, file, python }) = self.wheels {
+            let home = ws.target.join(file.trim_start_matches("xtask/").trim_end_matches(".txt"));
+            let environment = Environment { name: installs, home, pins, file };
+            if !environment.make(ws, steps) {
+                steps.fail(self.name, "it needs Python 3 with its venv module, and PyPI; --no-judge leaves it out");
+                return None;
+            }
+            command.env(python, environment.program("python"));
         }
-        command.env(self.python, environment.program("python"));
-        if let Some((tool, variable)) = self.tool {
+        for (tool, variable) in self.tools {
             let Ok(path) = tools::require(ws, tool) else {
                 steps.fail(
                     self.name,

@@ -13,6 +13,7 @@ mod node;
 mod put;
 mod registry;
 mod service;
+mod slot;
 
 use std::{fmt, sync::Arc};
 
@@ -22,14 +23,14 @@ pub use self::{
     builder::EngineBuilder,
     clustered::ClusterConfig,
     error::EngineError,
-    events::{EngineEvent, Events},
+    events::{EngineEvent, Events, KeySpaceChange},
     hot_keys::HotKey,
     put::Put,
     service::{EngineFuture, EngineService},
 };
 pub(crate) use self::{
-    node::{Node, UnderWay, cut_off, until},
-    registry::Slot,
+    node::{Node, State, UnderWay, cut_off, until},
+    slot::Slot,
 };
 
 /// A read-through engine: keyspaces on one node, or spread over the nodes of a cluster.
@@ -71,8 +72,8 @@ impl Engine {
         EngineBuilder::new()
     }
 
-    fn of(node: Node) -> Self {
-        Self { node: Arc::new(node), tenant: None }
+    pub(crate) fn of(node: Arc<Node>) -> Self {
+        Self { node, tenant: None }
     }
 
     /// Returns the handle on one tenant's keys: nothing else reads or writes those. The engine's own is on the shared ones.

@@ -15,7 +15,7 @@ use memstache_core::{
 };
 use tower_service::Service;
 
-use super::{node::Node, registry::Slot};
+use super::{node::Node, slot::Slot};
 use crate::owner::Local;
 
 /// A keyspace of an [`Engine`](crate::Engine) as the leaf of a stack.

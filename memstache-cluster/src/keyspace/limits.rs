@@ -57,6 +57,11 @@ impl RateLimit {
         Ok(())
     }
 
+    /// Returns how many keys a second, and how many at once.
+    pub(crate) const fn rate(&self) -> (u32, u32) {
+        (self.per_second, self.burst)
+    }
+
     pub(crate) const fn wait(&self) -> Duration {
         self.wait
     }
@@ -66,7 +71,8 @@ impl RateLimit {
         RateConfig::per_second(self.share_rate(members)).with_burst(self.share_burst(members))
     }
 
-    const fn share_rate(&self, members: u32) -> u32 {
+    /// Returns what passes a second of the part of one of so many members.
+    pub(crate) const fn share_rate(&self, members: u32) -> u32 {
         if members <= 1 {
             self.per_second
         } else if self.per_second > members {

@@ -1,6 +1,7 @@
 //! What a keyspace is: where its values come from, how long they live, what protects their source.
 
 mod builder;
+mod definition;
 mod expiry;
 mod limits;
 mod source;
@@ -19,7 +20,12 @@ pub use self::{
     source::{DataSource, Key, SourceFn, source_fn},
     sourced::Sourced,
 };
-pub(crate) use self::{builder::check_breaker, expiry::lifetime, source::AnySource};
+pub(crate) use self::{
+    builder::check_breaker,
+    definition::{Definition, MAX_DEFINITION},
+    expiry::lifetime,
+    source::AnySource,
+};
 
 /// Builds the layers between the loads of a keyspace and its store.
 pub(crate) type Layers = Arc<dyn Fn(MemoryStore<AnyPolicy>) -> ErasedService + Send + Sync>;
@@ -76,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) breaker: Option<BreakerConfig>,
     pub(crate) warm_keys: Vec<Vec<u8>>,
+    pub(crate) replicas: usize,
 }
 
 impl KeySpace {
@@ -87,6 +94,11 @@ impl KeySpace {
     /// Returns the bound of the bytes that each node holds of it.
     pub fn max_bytes(&self) -> usize {
         self.0.max_bytes
+    }
+
+    /// Returns how many nodes hold each key, its owner included.
+    pub fn replicas(&self) -> usize {
+        self.0.replicas
     }
 
     /// Returns whether the engine loads it from a source.

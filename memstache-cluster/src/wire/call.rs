@@ -5,6 +5,11 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use memstache_core::{Address, Consistency, Entry, KeyspaceName, OneOrMany, Request, Sequence, Space, Target};
 
+use crate::member::{Incarnation, NodeId};
+
+/// Most keyspaces that one call or answer tells of, deleted ones included.
+pub(crate) const MAX_RECORDS: usize = 2048;
+
 /// What one node asks another.
 ///
 /// Deadlines are no part of it: they are in the [`CallContext`](super::CallContext), and a request's own is set to it.
@@ -38,12 +43,21 @@ pub(crate) enum Call {
         /// What.
         items: OneOrMany<Address>,
     },
-    /// Hold these: of a node that leaves, or for a replica.
+    /// Keep copies of these as they are now, as a replica of their owner; of those that it does not hold any more, none.
     Push {
         /// Of which keyspace.
         keyspace: KeyspaceName,
+        /// Which push of the caller it is; greater is later.
+        stamp: u64,
         /// What.
-        items: Vec<(Address, Entry)>,
+        items: Vec<(Address, Option<Entry>)>,
+    },
+    /// What copies do you keep? Answered by one who sees the same members as the caller.
+    Copies {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// Of what.
+        items: OneOrMany<Address>,
     },
     /// Drop your copies of these, then confirm.
     Revoke {
@@ -71,8 +85,20 @@ pub(crate) enum Call {
         /// The epoch of the table by which the caller owns them.
         epoch: u64,
     },
-    /// Keyspaces that the caller knows; those that it lacks or has older are asked back.
-    Registry(Vec<RegistryRecord>),
+    /// Keyspaces that the caller knows.
+    Registry {
+        /// The digest of all that the caller knows: if the one asked knows something else, it answers with all of it.
+        digest: Option<u64>,
+        /// What the one asked is told.
+        records: Vec<RegistryRecord>,
+    },
+    /// Hide everything of a keyspace from before this number; zero asks the home of the keyspace to find one and to spread it.
+    Flush {
+        /// Which keyspace.
+        keyspace: KeyspaceName,
+        /// The number that its home gave.
+        at: Sequence,
+    },
     /// A part of the gossip that is too large for a datagram.
     Gossip(Bytes),
 }
@@ -86,11 +112,13 @@ impl Call {
             Self::Fetch { .. } => "fetch",
             Self::Peek { .. } => "peek",
             Self::Push { .. } => "push",
+            Self::Copies { .. } => "copies",
             Self::Revoke { .. } => "revoke",
             Self::Spread { .. } => "spread",
             Self::Sequences { .. } => "sequences",
             Self::TakeOver { .. } => "take_over",
-            Self::Registry(_) => "registry",
+            Self::Registry { .. } => "registry",
+            Self::Flush { .. } => "flush",
             Self::Gossip(_) => "gossip",
         }
     }
@@ -99,32 +127,56 @@ impl Call {
     pub(crate) fn may_have_effect(&self) -> bool {
         match self {
             Self::Run { request, .. } => !request.is_read(),
-            Self::Push { .. } | Self::Revoke { .. } | Self::Spread { .. } | Self::TakeOver { .. } => true,
+            Self::Push { .. }
+            | Self::Revoke { .. }
+            | Self::Spread { .. }
+            | Self::TakeOver { .. }
+            | Self::Registry { .. }
+            | Self::Flush { .. } => true,
             Self::Ping
             | Self::Fetch { .. }
             | Self::Peek { .. }
+            | Self::Copies { .. }
             | Self::Sequences { .. }
-            | Self::Registry(_)
             | Self::Gossip(_) => false,
         }
     }
 }
 
-/// One keyspace's record in the registry, as it travels: what it says is the engine's business.
+/// What is known of one keyspace, as it travels: what its definition says is the engine's business.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RegistryRecord {
     /// Which keyspace.
     pub(crate) keyspace: KeyspaceName,
     /// Which state of it; greater is later.
     pub(crate) version: u64,
-    /// What it is; `None` once it was deleted.
+    /// Which life of the node that brought it into this state.
+    pub(crate) life: Incarnation,
+    /// Who brought it into this state.
+    pub(crate) by: NodeId,
+    /// Who created it.
+    pub(crate) created_by: NodeId,
+    /// Under which number everything of it was hidden for the last time.
+    pub(crate) flushed: Sequence,
+    /// How it is defined; `None` once it was deleted.
     pub(crate) body: Option<Bytes>,
+}
+
+impl RegistryRecord {
+    /// Returns whether the other record says something that who has this one should hear: also another definition of the same
+    /// version, whichever wins.
+    pub(crate) fn lacks(&self, other: &Self) -> bool {
+        self.version < other.version
+            || self.version == other.version && self.body != other.body
+            || self.flushed < other.flushed
+    }
 }
 
 impl fmt::Debug for RegistryRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryRecord")
             .field("version", &self.version)
+            .field("by", &self.by)
             .field("len", &self.body.as_ref().map(Bytes::len))
             .finish_non_exhaustive()
     }

@@ -40,6 +40,17 @@ pub(crate) struct Args {
     )]
     pub(crate) cluster: Option<u8>,
 
+    /// With --cluster: each node has the admin endpoints and their page; where they are is printed before the load begins
+    #[arg(long, requires = "cluster")]
+    pub(crate) admin: bool,
+    /// By what the nodes of a cluster find each other; its server is started, unless --discovery-at says where one is
+    #[arg(long, value_enum, default_value_t, requires = "cluster")]
+    pub(crate) discovery: Discovery,
+
+    /// Where the server for --discovery is: an address and a port for dns, nats:// or, for kubernetes, http://
+    #[arg(long, value_name = "WHERE", requires = "discovery")]
+    pub(crate) discovery_at: Option<String>,
+
     /// Where the cache keeps what its near tier does not; `redis` starts one, unless --redis says where it is
     #[arg(long, value_enum, default_value_t, conflicts_with = "chaos")]
     pub(crate) store: Store,
@@ -100,6 +111,20 @@ pub(crate) struct Args {
     pub(crate) quiet: bool,
 }
 
+/// A way to find other nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Discovery {
+    /// Each is told the addresses of all
+    #[default]
+    Static,
+    /// A name server
+    Dns,
+    /// A server of NATS
+    Nats,
+    /// The API of Kubernetes; a stub of it, here
+    Kubernetes,
+}
+
 /// A kind of store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Store {
@@ -126,6 +151,11 @@ impl Args {
             }
             (Store::Memory, Some(_)) => return Err("--redis must be given with --store redis\n".to_owned()),
             _ => {}
+        }
+        if (self.discovery == Discovery::Static) != self.discovery_at.is_none() {
+            let what =
+                "--discovery dns, nats or kubernetes must be given with --discovery-at; `cargo xtask demo` adds it\n";
+            return Err(what.to_owned());
         }
         let Some(path) = &self.db else { return Ok(()) };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -197,6 +227,10 @@ mod tests {
             (&["--cluster", "3", "--chaos"], "cannot be used with"),
             (&["--cluster", "3", "--ttl", "9"], "cannot be used with"),
             (&["--cluster", "3", "--port", "9"], "cannot be used with"),
+            (&["--admin"], "--cluster <NODES>"),
+            (&["--discovery", "dns"], "--cluster"),
+            (&["--cluster", "3", "--discovery", "dns"], "must be given with --discovery-at"),
+            (&["--cluster", "3", "--discovery", "mdns"], "[possible values: static, dns, nats, kubernetes]"),
             (&["--frobnicate"], "--frobnicate"),
         ] {
             let error = parsed(words).unwrap_err();

@@ -126,10 +126,26 @@ fn a_cluster_survives_a_kill_and_a_join_and_shows_it() {
 #[cfg(unix)]
 #[test]
 fn a_cluster_can_be_interrupted_and_takes_its_nodes_with_it() {
-    let mut demo = Demo::new("cluster-interrupt", &["--cluster", "2", "--seconds", "60"]);
+    let mut demo = Demo::new("cluster-interrupt", &["--cluster", "2", "--seconds", "60", "--admin"]);
     let mut child = demo.command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("2 nodes gossip, speak TLS with each other, and answer after ")));
+    for node in ["node-1", "node-2"] {
+        let page = lines.next().unwrap();
+        let page = page.strip_prefix(&format!("The page of {node}: http://admin:")).unwrap();
+        let (token, (at, path)) =
+            page.split_once('@').map(|(token, rest)| (token, rest.split_at(rest.find('/').unwrap()))).unwrap();
+        let ask = |authorization: &str| {
+            let mut stream = TcpStream::connect(at).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{authorization}\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        assert!(ask("").starts_with("HTTP/1.1 401"), "the token is needed");
+        let answer = ask(&format!("Authorization: Bearer {token}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(node), "{answer}");
+    }
     signal(&child, "INT");
     // Their end of the pipe to standard error is closed only with the last of them.
     let output = child.wait_with_output().unwrap();

@@ -15,6 +15,7 @@ use super::{
     GossipBuilder, GossipSecret, GossipStats, StateStream, builder,
     driver::{self, Driver},
     machine::{Machine, Phase},
+    registration::Registration,
     seal::Keys,
 };
 use crate::{
@@ -61,7 +62,6 @@ pub struct Gossip {
     id: NodeId,
     cluster: String,
     shared: Arc<Shared>,
-    discovery: Arc<dyn Discovery>,
     task: AbortHandle,
 }
 
@@ -71,6 +71,7 @@ pub(super) struct Shared {
     pub(super) machine: Mutex<Machine>,
     pub(super) members: watch::Sender<Members>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) registration: Registration,
     /// Something was asked of the machine: the driver must look.
     pub(super) asked: Notify,
     /// The driver looked.
@@ -98,13 +99,14 @@ impl Gossip {
         let shared = Arc::new(Shared {
             machine: Mutex::new(machine),
             members: watch::Sender::new(Members::new([me.clone()])),
+            registration: Registration::new(Arc::clone(&discovery), Arc::clone(&clock)),
             clock,
             asked: Notify::new(),
             looked: Notify::new(),
         });
-        let driver = Driver::new(Arc::clone(&shared), datagrams, Arc::clone(&discovery), stream);
+        let driver = Driver::new(Arc::clone(&shared), datagrams, discovery, stream);
         let task = tokio::spawn(driver.run()).abort_handle();
-        Self { id: me.id, cluster, shared, discovery, task }
+        Self { id: me.id, cluster, shared, task }
     }
 
     /// Returns this node, as it describes itself now.
@@ -187,12 +189,14 @@ impl Membership for Gossip {
             let what = "this node has left, or another process has its name";
             return Err(Error::new(ErrorKind::Unavailable, what).with_retryable(false));
         }
-        self.discovery.register(&me).await?;
+        let registered = self.shared.registration.make(&me).await;
         self.shared.machine.lock().hurry(self.shared.clock.now());
         self.shared.asked.notify_one();
         if self.wait_for(Machine::has_joined).await {
+            // Who is not registered yet is so as soon as discovery lets it.
             return Ok(());
         }
+        registered?;
         let what = "no other node answered, or discovery did not, within 2 seconds";
         Err(Error::new(ErrorKind::Unavailable, what).with_retryable(true))
     }
@@ -206,7 +210,7 @@ impl Membership for Gossip {
         self.shared.machine.lock().leave(self.shared.clock.now());
         self.shared.asked.notify_one();
         let said = self.wait_for(|machine| matches!(machine.phase(), Phase::Left | Phase::Replaced)).await;
-        self.discovery.deregister(&self.me()).await?;
+        self.shared.registration.take_back(&self.me()).await?;
         if said {
             return Ok(());
         }

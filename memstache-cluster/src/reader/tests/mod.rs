@@ -4,10 +4,13 @@ mod changes;
 mod conformance;
 mod faults;
 mod hub;
+mod keyspaces;
 #[path = "../../../tests/engine/kit.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]
 mod kit;
+mod replicas;
 mod steady;
 mod tags;
+mod warming;
 
 use self::hub::Nodes;

@@ -78,7 +78,7 @@ impl Engine {
     }
 
     /// Loads ahead the warm and hot keys of all keyspaces with a source that this node owns, and returns how that ended. By the
-    /// engine's [`WarmUp`], or the default one if it has none.
+    /// engine's [`WarmUp`](crate::WarmUp), or the default one if it has none.
     ///
     /// Errors: those of [`EngineError`](crate::EngineError), for an engine that does not run.
     ///

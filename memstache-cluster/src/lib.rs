@@ -28,13 +28,15 @@ pub use self::peer::testing as peer_testing;
 mod placement;
 mod problems;
 mod reader;
+mod registry;
 mod stats;
 #[allow(dead_code, unused_imports, reason = "what the engine asks and answers")]
 mod wire;
 
 pub use self::{
     engine::{
-        ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, Put,
+        ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
+        KeySpaceChange, Put,
     },
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
     member::{
@@ -42,6 +44,7 @@ pub use self::{
         NodeId, NodeName, Protocols, Weight, Zone,
     },
     placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
+    registry::KeySpaceStatus,
     stats::KeySpaceStats,
     wire::DataSourceError,
 };

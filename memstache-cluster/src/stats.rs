@@ -32,6 +32,8 @@ pub struct KeySpaceStats {
     pub removed_keys: u64,
     /// Loads that the rate limiter refused.
     pub rate_limited: u64,
+    /// How often nodes were found to define one version of the keyspace with different settings.
+    pub conflicts: u64,
     /// Bytes that this node holds as an owner.
     pub main_bytes: u64,
     /// Entries that this node holds as an owner.

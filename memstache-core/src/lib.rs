@@ -93,6 +93,7 @@ pub use self::{
     service::{AsOf, CacheService, DecodedAs, ErasedService, TryHit},
     stack::{NoNear, Stack},
     store::{Store, StoreService},
+    striped::Striped,
     tenant_keys::{Receipt, TenantKeys},
     transform::{Step, Transform, TransformFuture, TransformLayer, Transformed},
     version::{Sequence, Version},

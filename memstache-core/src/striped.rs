@@ -20,9 +20,23 @@ const NONE: usize = usize::MAX;
 
 /// A count, exact, in stripes that lie on cache lines of their own, so that no thread waits for another's.
 ///
-/// A stripe that belongs to a thread is only read by others: to add to it takes no locked instruction.
+/// A stripe that belongs to a thread is only read by others: to add to it takes no locked instruction. The first 16 threads
+/// that count have stripes of their own, all others share one; a count takes 1,088 bytes.
+///
+/// ```
+/// use memstache_core::Striped;
+///
+/// let hits = Striped::default();
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| hits.bump());
+///     }
+/// });
+/// hits.add(6);
+/// assert_eq!(hits.sum(), 10);
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct Striped([Stripe; OWNED + 1]);
+pub struct Striped([Stripe; OWNED + 1]);
 
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -60,7 +74,7 @@ impl Drop for Lent {
 impl Striped {
     /// Adds one.
     #[inline]
-    pub(crate) fn bump(&self) {
+    pub fn bump(&self) {
         self.add(1);
     }
 
@@ -70,9 +84,9 @@ impl Striped {
         self.add(u64::MAX);
     }
 
-    /// Adds so many.
+    /// Adds so many, wrapping around.
     #[inline]
-    pub(crate) fn add(&self, count: u64) {
+    pub fn add(&self, count: u64) {
         let own = own();
         let stripe = &self.0[own].0;
         if own == COMMON {
@@ -82,7 +96,8 @@ impl Striped {
         }
     }
 
-    pub(crate) fn sum(&self) -> u64 {
+    /// Returns what all threads have counted.
+    pub fn sum(&self) -> u64 {
         self.0.iter().fold(0, |sum, stripe| sum.wrapping_add(stripe.0.load(Acquire)))
     }
 }

@@ -18,8 +18,9 @@ const SMOKE: &str = "smoke";
 /// Runs the benches of the workspace, or compares memstache with other caches.
 ///
 /// The first word says which: `stack`, or none, runs the benches, the name of one (`codec`) that one; `memory` compares throughput, latency and bytes per
-/// entry; `hit-ratio` compares hit ratios over traces and generators; `redis` compares with fred and redis-rs over a Redis
-/// that it starts; `smoke` shows in short that those without Redis work.
+/// entry; `hit-ratio` compares hit ratios over traces and generators; `cluster` compares with groupcache and with
+/// bare frames over TLS; `redis` compares with fred and redis-rs over a Redis that it starts; `smoke` shows in short that those that are
+/// quick to build work.
 /// `cargo xtask bench memory --help` is the help of a comparison. Words that follow go to each program.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

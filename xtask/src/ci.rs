@@ -13,7 +13,7 @@ use crate::{
 /// each once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Also build every library with each pair of its features, and run the comparison over Redis
+    /// Also build every library with each pair of its features, and run the comparisons that take long to build
     #[arg(long)]
     full: bool,
 }
@@ -27,7 +27,7 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     parts.push(matrix::run(ws, &matrix::Args {}));
     parts.push(peers::smoke(ws));
     if args.full {
-        parts.push(peers::smoke_redis(ws));
+        parts.push(peers::smoke_slow(ws));
     }
     let failed: Vec<_> = parts.into_iter().filter_map(Result::err).map(|err| format!("{err:#}")).collect();
     if !failed.is_empty() {

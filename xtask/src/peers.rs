@@ -12,9 +12,12 @@ use crate::{
 };
 
 /// What it compares, each a verb of its own.
-pub(crate) const COMPARISONS: [&str; 3] = ["memory", "hit-ratio", REDIS];
+pub(crate) const COMPARISONS: [&str; 4] = ["memory", "hit-ratio", CLUSTER, REDIS];
 
-/// The comparison that needs a server, and clients that take long to build: a feature of its own.
+/// The comparisons with what takes long to build: a feature for each, of its name.
+const FEATURES: [&str; 2] = [CLUSTER, REDIS];
+const CLUSTER: &str = "cluster";
+/// It needs a server.
 const REDIS: &str = "redis";
 
 /// Quick to build, and good enough to see that it works.
@@ -30,7 +33,7 @@ pub(crate) fn compare(ws: &Workspace, comparison: &str, words: &[String]) -> Res
     if comparison == REDIS {
         return over_redis(ws, words);
     }
-    let mut command = cargo(ws, "run", &["--release"]);
+    let mut command = program(ws, &["--release"], comparison);
     command.args(run(ws, comparison, words));
     // Files named in the words are meant from where the caller stands.
     process::take_over(command.current_dir(env::current_dir()?))
@@ -38,7 +41,7 @@ pub(crate) fn compare(ws: &Workspace, comparison: &str, words: &[String]) -> Res
 
 /// Starts a server for the program, and ends it afterwards.
 fn over_redis(ws: &Workspace, words: &[String]) -> Result<()> {
-    let mut command = cargo(ws, "run", &["--release", "--features", REDIS]);
+    let mut command = program(ws, &["--release"], REDIS);
     command.args(run(ws, REDIS, words)).current_dir(env::current_dir()?);
     if words.iter().any(|word| word == "--help" || word == "--url" || word.starts_with("--url=")) {
         return process::take_over(&mut command);
@@ -53,33 +56,37 @@ fn over_redis(ws: &Workspace, words: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Its tests, and a short run of each comparison but the one over Redis.
+/// Its tests, and a short run of each comparison but those that take long to build.
 pub(crate) fn smoke(ws: &Workspace) -> Result<()> {
     let mut steps = Steps::new();
     steps.run("peers: tests", &mut cargo(ws, "test", &SMOKE));
-    for comparison in COMPARISONS.into_iter().filter(|comparison| *comparison != REDIS) {
-        let mut command = cargo(ws, "run", &SMOKE);
+    for comparison in COMPARISONS.into_iter().filter(|comparison| !FEATURES.contains(comparison)) {
+        let mut command = program(ws, &SMOKE, comparison);
         command.args(run(ws, comparison, &["--quick".to_owned()]));
         steps.run(&format!("peers: {comparison}"), &mut command);
     }
     steps.finish("smoke")
 }
 
-/// The tests of the comparison over Redis, and a short run of it: its clients take long to build.
-pub(crate) fn smoke_redis(ws: &Workspace) -> Result<()> {
+/// The tests and a short run of the comparisons that take long to build.
+pub(crate) fn smoke_slow(ws: &Workspace) -> Result<()> {
     let mut steps = Steps::new();
-    steps.run("peers over Redis: tests", cargo(ws, "test", &SMOKE).args(["--features", REDIS, REDIS]));
+    for feature in FEATURES {
+        let name = format!("peers, {feature}: tests");
+        steps.run(&name, cargo(ws, "test", &SMOKE).args(["--features", feature, feature]));
+    }
+    let mut command = program(ws, &SMOKE, CLUSTER);
+    steps.run("peers: cluster", command.args(run(ws, CLUSTER, &["--quick".to_owned()])));
     match One::start(ws, &mut steps, SERVER, PATIENCE) {
         Ok(one) => {
             let words = ["--quick".to_owned(), "--url".to_owned(), one.state.url.clone()];
-            let mut command = cargo(ws, "run", &SMOKE);
-            command.args(["--features", REDIS]).args(run(ws, REDIS, &words));
-            steps.run("peers over Redis", &mut command);
+            let mut command = program(ws, &SMOKE, REDIS);
+            steps.run("peers: redis", command.args(run(ws, REDIS, &words)));
             steps.check("server: end", || one.end());
         }
         Err(err) => steps.fail("server", &format!("{err:#}")),
     }
-    steps.finish("smoke over Redis")
+    steps.finish("slow smoke")
 }
 
 /// What can be said about its code.
@@ -96,6 +103,15 @@ pub(crate) fn manifest(ws: &Workspace) -> PathBuf {
 fn cargo(ws: &Workspace, verb: &str, options: &[&str]) -> Command {
     let mut command = ws.cargo([verb, "--locked", "--manifest-path"]);
     command.arg(manifest(ws)).arg("--target-dir").arg(&ws.target).args(options);
+    command
+}
+
+/// The program, with what a comparison needs.
+fn program(ws: &Workspace, options: &[&str], comparison: &str) -> Command {
+    let mut command = cargo(ws, "run", options);
+    if FEATURES.contains(&comparison) {
+        command.args(["--features", comparison]);
+    }
     command
 }
 
@@ -128,6 +144,14 @@ mod tests {
         assert_eq!(run(&ws(), "memory", &["--quick".to_owned()]), ["--", "memory", "--out", "/t/bench", "--quick"]);
         let words = ["--out=here".to_owned(), "--folder".to_owned(), "there".to_owned()];
         assert_eq!(run(&ws(), "hit-ratio", &words), ["--", "hit-ratio", "--out=here", "--folder", "there"]);
+    }
+
+    #[test]
+    fn comparisons_bring_the_feature_that_they_need() {
+        for comparison in COMPARISONS {
+            let typed = process::describe(&program(&ws(), &SMOKE, comparison));
+            assert_eq!(typed.ends_with(&format!("--features {comparison}")), FEATURES.contains(&comparison), "{typed}");
+        }
     }
 
     #[test]

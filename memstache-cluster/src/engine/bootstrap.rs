@@ -14,7 +14,8 @@ use crate::{
     member::{MemberState, Members},
     owner::Served,
     peer::{Peers, Server},
-    reader::{drain, follow},
+    reader::{drain, follow, keep_in_touch},
+    registry,
 };
 
 /// A node's part in its cluster, while it takes part.
@@ -31,11 +32,15 @@ impl ClusterConfig {
         let joined = self.open(node, give_up).await?;
         let ready = async {
             self.find(node).await;
-            self.wait_for_quorum(self.membership.watch()).await
+            self.wait_for_quorum(self.membership.watch()).await?;
+            node.learn_keyspaces(&self.membership.members()).await;
+            Ok(())
         };
         match until(clock, give_up, ready).await {
             Some(Ok(())) => {
                 node.spawn(follow(Arc::downgrade(node), self.membership.watch()));
+                node.spawn(registry::keep_agreeing(Arc::downgrade(node)));
+                node.spawn(keep_in_touch(Arc::downgrade(node)));
                 node.spawn(forget_gone(joined.peers.clone(), self.membership.watch()));
                 self.membership.set_state(MemberState::Active);
                 Ok(joined)

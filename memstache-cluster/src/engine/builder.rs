@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     keyspace::{KeySpace, RateLimit, check_breaker},
+    member::Incarnation,
     owner::Surroundings,
     problems::Problems,
     reader::{Cluster, Timing},
@@ -134,7 +135,12 @@ impl EngineBuilder {
     pub(crate) fn build_with(self, cluster: Option<Arc<Cluster>>) -> Result<Engine> {
         self.check()?;
         let clock = Arc::clone(&self.around.clock);
-        let registry = Registry::new(self.around);
+        let (me, life) = match (&self.cluster, &cluster) {
+            (Some(config), _) => config.life(),
+            (None, Some(cluster)) => (cluster.me, Incarnation::default()),
+            (None, None) => Default::default(),
+        };
+        let registry = Registry::new(self.around, me, life);
         for keyspace in self.keyspaces {
             registry.create(keyspace)?;
         }

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use memstache_core::{Clock, Error, Result};
 
 use crate::{
-    member::{MAX_MEMBERS, Member},
+    member::{Incarnation, MAX_MEMBERS, Member, NodeId},
     membership::Membership,
     net::{Tcp, Transport},
     peer::{Local, PeerConfig},
@@ -133,11 +133,17 @@ impl ClusterConfig {
         problems.require(self.membership.id() == self.me.id, same);
     }
 
-    /// Returns who this node is towards others.
-    pub(super) fn local(&self) -> Result<Local> {
+    /// Returns which node this is, and which life of it.
+    pub(super) fn life(&self) -> (NodeId, Incarnation) {
         let members = self.membership.members();
         let me = members.get(self.me.id).unwrap_or(&self.me);
-        Local::new(&self.name, me.id, me.incarnation)?.with_secrets(&self.secrets)
+        (me.id, me.incarnation)
+    }
+
+    /// Returns who this node is towards others.
+    pub(super) fn local(&self) -> Result<Local> {
+        let (id, life) = self.life();
+        Local::new(&self.name, id, life)?.with_secrets(&self.secrets)
     }
 
     /// Returns the limits of connections. Nobody waits for a peer longer than half of a read.

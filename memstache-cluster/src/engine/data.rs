@@ -8,7 +8,7 @@ use memstache_core::{
     Set, SetItem, Space, Tag, Target, When, Written,
 };
 
-use super::{Engine, Put, registry::Slot};
+use super::{Engine, Put, slot::Slot};
 use crate::{owner::Local, stats::count};
 
 impl Engine {

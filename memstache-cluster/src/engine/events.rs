@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_core::Stream;
+use memstache_core::KeyspaceName;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -29,6 +30,32 @@ pub enum EngineEvent {
     PeerLeft(Member),
     /// A member changed its state, its address or its life.
     PeerUpdated(Member),
+    /// A keyspace changed, by this node or another; its `Debug` form does not show the name.
+    KeySpace {
+        /// Which.
+        keyspace: KeyspaceName,
+        /// What became of it here.
+        change: KeySpaceChange,
+    },
+}
+
+/// What became of a keyspace on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeySpaceChange {
+    /// It is served here from now on.
+    Created,
+    /// It has other settings from now on.
+    Updated,
+    /// It is gone, with all that it held.
+    Deleted,
+    /// Everything that it held was hidden.
+    Flushed,
+    /// The cluster has it, and this node cannot serve it: it needs a source and was given none here, or has settings that this
+    /// build refuses. [`Engine::create_keyspace`](crate::Engine::create_keyspace) with a source mends the former.
+    Undefined,
+    /// Nodes define one version of it with different settings; all use the same ones nonetheless.
+    Conflict,
 }
 
 /// A listener's events, in order; it ends when the engine stops.

@@ -5,7 +5,7 @@ use memstache_core::{Error, ErrorKind, HealthReport, PartHealth, Result};
 use super::{
     Engine, EngineError, Events,
     node::{Node, State, until},
-    registry::Slot,
+    slot::Slot,
 };
 use crate::reader::warm;
 

@@ -6,12 +6,14 @@ mod clustered;
 mod data;
 mod error;
 mod events;
+mod hot_keys;
 mod keyspaces;
 mod lifecycle;
 mod node;
 mod put;
 mod registry;
 mod service;
+mod slot;
 
 use std::{fmt, sync::Arc};
 
@@ -21,13 +23,14 @@ pub use self::{
     builder::EngineBuilder,
     clustered::ClusterConfig,
     error::EngineError,
-    events::{EngineEvent, Events},
+    events::{EngineEvent, Events, KeySpaceChange},
+    hot_keys::HotKey,
     put::Put,
     service::{EngineFuture, EngineService},
 };
 pub(crate) use self::{
-    node::{Node, UnderWay, cut_off, until},
-    registry::Slot,
+    node::{Node, State, UnderWay, cut_off, until},
+    slot::Slot,
 };
 
 /// A read-through engine: keyspaces on one node, or spread over the nodes of a cluster.

@@ -14,12 +14,7 @@ use memstache_core::{Clock, Error, ErrorKind, Request, Response, Result, Tick};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinSet};
 
-use super::{
-    ClusterConfig, EngineError,
-    bootstrap::Joined,
-    events::EventBus,
-    registry::{Registry, Slot},
-};
+use super::{ClusterConfig, EngineError, bootstrap::Joined, events::EventBus, registry::Registry, slot::Slot};
 use crate::{
     member::Member,
     owner::Local,
@@ -148,7 +143,10 @@ impl Node {
         request.scope_mut().deadline = Some(deadline);
         let run = async {
             match &self.cluster {
-                None => self.run_here(slot, request).await,
+                None => {
+                    local.note_reads(&request);
+                    self.run_here(slot, request).await
+                }
                 Some(cluster) => reader::run(self, cluster, slot, request, deadline).await,
             }
         };

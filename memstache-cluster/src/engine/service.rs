@@ -15,7 +15,7 @@ use memstache_core::{
 };
 use tower_service::Service;
 
-use super::{node::Node, registry::Slot};
+use super::{node::Node, slot::Slot};
 use crate::owner::Local;
 
 /// A keyspace of an [`Engine`](crate::Engine) as the leaf of a stack.
@@ -49,6 +49,7 @@ impl Service<Request> for EngineService {
 
     fn call(&mut self, request: Request) -> EngineFuture {
         if let Some(local) = self.node.answers_now(&self.slot, &request) {
+            local.note_reads(&request);
             return EngineFuture(Running::Memory(local.store.clone().call(request)));
         }
         let (node, slot) = (Arc::clone(&self.node), Arc::clone(&self.slot));

@@ -30,27 +30,7 @@ pub struct KeySpaceBuilder {
 impl KeySpace {
     /// Starts a keyspace of this name: 1 to 64 bytes of `[A-Za-z0-9._-]`.
     pub fn builder(name: impl Into<String>) -> KeySpaceBuilder {
-        let settings = Settings {
-            name: KeyspaceName::new("unnamed").expect("a good name"),
-            max_bytes: 64 << 20,
-            policy: PolicyKind::TinyLfu,
-            source: None,
-            expiry: None,
-            default_ttl: None,
-            negative_ttl: None,
-            read_timeout: None,
-            write_timeout: None,
-            load_timeout: Duration::from_secs(30),
-            stale_for: Duration::ZERO,
-            refresh_ahead: None,
-            early_refresh: None,
-            max_loads: 1024,
-            format: FormatId::RAW,
-            layers: None,
-            rate_limit: None,
-            breaker: None,
-            warm_keys: Vec::new(),
-        };
+        let settings = Settings::usual(KeyspaceName::new("unnamed").expect("a good name"));
         KeySpaceBuilder { name: name.into(), settings }
     }
 }
@@ -208,7 +188,32 @@ impl KeySpaceBuilder {
 }
 
 impl Settings {
-    fn check(&self, problems: &mut Problems) {
+    /// The settings of a keyspace of which nothing is said.
+    pub(super) fn usual(name: KeyspaceName) -> Self {
+        Self {
+            name,
+            max_bytes: 64 << 20,
+            policy: PolicyKind::TinyLfu,
+            source: None,
+            expiry: None,
+            default_ttl: None,
+            negative_ttl: None,
+            read_timeout: None,
+            write_timeout: None,
+            load_timeout: Duration::from_secs(30),
+            stale_for: Duration::ZERO,
+            refresh_ahead: None,
+            early_refresh: None,
+            max_loads: 1024,
+            format: FormatId::RAW,
+            layers: None,
+            rate_limit: None,
+            breaker: None,
+            warm_keys: Vec::new(),
+        }
+    }
+
+    pub(super) fn check(&self, problems: &mut Problems) {
         problems.within("max_bytes", self.max_bytes, LEAST_BYTES, isize::MAX as usize);
         problems.positive("default_ttl", self.default_ttl);
         problems.positive("negative_ttl", self.negative_ttl);

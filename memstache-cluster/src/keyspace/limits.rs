@@ -57,6 +57,11 @@ impl RateLimit {
         Ok(())
     }
 
+    /// Returns how many keys a second, and how many at once.
+    pub(crate) const fn rate(&self) -> (u32, u32) {
+        (self.per_second, self.burst)
+    }
+
     pub(crate) const fn wait(&self) -> Duration {
         self.wait
     }

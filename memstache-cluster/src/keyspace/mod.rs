@@ -1,6 +1,7 @@
 //! What a keyspace is: where its values come from, how long they live, what protects their source.
 
 mod builder;
+mod definition;
 mod expiry;
 mod limits;
 mod source;
@@ -19,7 +20,12 @@ pub use self::{
     source::{DataSource, Key, SourceFn, source_fn},
     sourced::Sourced,
 };
-pub(crate) use self::{builder::check_breaker, expiry::lifetime, source::AnySource};
+pub(crate) use self::{
+    builder::check_breaker,
+    definition::{Definition, MAX_DEFINITION},
+    expiry::lifetime,
+    source::AnySource,
+};
 
 /// Builds the layers between the loads of a keyspace and its store.
 pub(crate) type Layers = Arc<dyn Fn(MemoryStore<AnyPolicy>) -> ErasedService + Send + Sync>;

@@ -9,7 +9,7 @@ mod fixed;
 #[cfg(feature = "gossip")]
 mod gossip;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use memstache_core::{Result, Tick};
@@ -64,4 +64,36 @@ pub trait Membership: fmt::Debug + Send + Sync + 'static {
     ///
     /// Errors: `Unavailable` if that could not be sent in time; the others will find out.
     async fn leave(&self) -> Result<()>;
+}
+
+/// The same membership: for who wants to ask it beside the engine.
+#[async_trait]
+impl<M: Membership + ?Sized> Membership for Arc<M> {
+    fn id(&self) -> NodeId {
+        M::id(self)
+    }
+
+    fn members(&self) -> Members {
+        M::members(self)
+    }
+
+    fn watch(&self) -> watch::Receiver<Members> {
+        M::watch(self)
+    }
+
+    fn contact(&self) -> Option<Tick> {
+        M::contact(self)
+    }
+
+    async fn join(&self) -> Result<()> {
+        M::join(self).await
+    }
+
+    fn set_state(&self, state: MemberState) {
+        M::set_state(self, state);
+    }
+
+    async fn leave(&self) -> Result<()> {
+        M::leave(self).await
+    }
 }

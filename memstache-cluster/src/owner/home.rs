@@ -124,22 +124,40 @@ async fn run(node: Weak<Node>, slot: Arc<Slot>) {
 
 /// Spreads targets under numbers that follow each other; returns the first.
 async fn round(node: &Node, cluster: &Cluster, local: &Local, targets: &[Target]) -> Result<Sequence> {
+    numbered(node, cluster, local, targets.len() as u64, |first| {
+        let numbers = (first.0..).map(Sequence);
+        let items: Vec<(Target, Sequence)> = targets.iter().cloned().zip(numbers).collect();
+        local.hide(&items)?;
+        Ok(Call::Spread { keyspace: local.spec.name().clone(), items })
+    })
+    .await
+}
+
+/// Finds so many numbers above all that any member knows, and has every member do what `begin` did here under the first of
+/// them and returns as a call; the error of `begin` is a number that is known already. Returns the first.
+pub(super) async fn numbered(
+    node: &Node,
+    cluster: &Cluster,
+    local: &Local,
+    count: u64,
+    begin: impl Fn(Sequence) -> Result<Call, Sequence>,
+) -> Result<Sequence> {
     let give_up = cluster.clock.now().after(node.times.write);
     let (mut highest, mut tries) = (local.sequence(), 0);
     loop {
         let first = Sequence(highest.max(local.sequence()).0 + 1);
-        let numbers = (first.0..).map(Sequence);
-        let items: Vec<(Target, Sequence)> = targets.iter().cloned().zip(numbers).collect();
-        highest = Sequence(first.0 + targets.len() as u64 - 1);
-        if let Err(current) = local.hide(&items) {
-            highest = highest.max(current);
-            continue;
-        }
+        highest = Sequence(first.0 + count - 1);
+        let call = match begin(first) {
+            Ok(call) => call,
+            Err(current) => {
+                highest = highest.max(current);
+                continue;
+            }
+        };
         let view = cluster.view();
         let limit = give_up.min(cluster.clock.now().after(PATIENCE));
         let tells = view.others().map(|member| {
-            let call = Call::Spread { keyspace: local.spec.name().clone(), items: items.clone() };
-            let told = until(&cluster.clock, limit, cluster.call(member, call, limit));
+            let told = until(&cluster.clock, limit, cluster.call(member, call.clone(), limit));
             async move {
                 #[cfg(any(test, feature = "test-util"))]
                 if cluster.timing.faults.drops_invalidation() {

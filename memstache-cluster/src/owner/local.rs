@@ -18,7 +18,7 @@ use memstache_core::{
 };
 use tower_service::Service as _;
 
-use super::{guard::Guard, octets::Plain};
+use super::{guard::Guard, hot::Reads, octets::Plain};
 use crate::{
     keyspace::{Key, KeySpace, RateLimit},
     stats::{Counters, KeySpaceStats},
@@ -43,6 +43,8 @@ pub(crate) struct Local {
     pub(crate) spec: KeySpace,
     pub(crate) store: MemoryStore<AnyPolicy>,
     pub(crate) counters: Arc<Counters>,
+    /// What is read of it here, whoever asks.
+    pub(crate) reads: Arc<Reads>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The same for keyspaces that share their store, one after the other.
     pub(crate) generation: u64,
@@ -73,10 +75,16 @@ impl Local {
                 .clock(Arc::clone(&around.clock))
                 .build()?,
         };
+        if let Some(old) = old {
+            // What it wrote is to be hidden by no invalidation from before.
+            store.raise_sequence(old.store.sequence());
+        }
         let counters = old.map_or_else(Arc::default, |old| Arc::clone(&old.counters));
+        let reads = || Arc::new(Reads::new(Arc::clone(&around.clock)));
+        let reads = old.map_or_else(reads, |old| Arc::clone(&old.reads));
         let generation = kept.map_or_else(|| GENERATIONS.fetch_add(1, Relaxed), |old| old.generation);
         let loads = Loads::new(&spec, &store, &counters, around)?;
-        Ok(Self { spec, store, counters, clock: Arc::clone(&around.clock), generation, loads })
+        Ok(Self { spec, store, counters, reads, clock: Arc::clone(&around.clock), generation, loads })
     }
 
     pub(crate) fn has_source(&self) -> bool {
@@ -96,6 +104,14 @@ impl Local {
             (None, request) => self.store.clone().call(request).await,
             (Some(_), Request::Get(op)) => Ok(Response::Found(self.read_through(op).await)),
             (Some(loads), request) => loads.service.dispatch(request).await,
+        }
+    }
+
+    /// Takes note of what is read, to know which keys are hot.
+    #[inline]
+    pub(crate) fn note_reads(&self, request: &Request) {
+        if matches!(request, Request::Get(_)) {
+            self.reads.count(request.addresses());
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod apart;
 mod fetch;
+mod flush;
 mod guard;
 mod handover;
 mod home;
+mod hot;
 mod local;
 mod octets;
 #[cfg(any(test, feature = "test-util"))]
@@ -16,6 +18,7 @@ mod served;
 pub use self::planted::Faults;
 pub(crate) use self::{
     home::Rounds,
+    hot::{HotRead, MOST_HOT_KEYS},
     local::{Local, Surroundings},
     serve::{Refused, run_owned},
     served::Served,

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Weak};
 
-use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Tick};
+use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Sequence, Tick};
 
 use super::{Refused, run_owned};
 use crate::{
-    engine::{EngineError, Node, Slot},
+    engine::{EngineError, Node, Slot, State},
     reader::Cluster,
     stats::count,
     wire::{Answer, Call, CallContext, Fetched, Handler, Origin, PeerInfo},
@@ -24,7 +24,7 @@ impl Handler for Served {
             match node.serve(call, context).await {
                 Ok(answer) => answer,
                 Err(Refused::WrongOwner) => {
-                    let epoch = node.cluster().map_or(0, |cluster| cluster.view().table.epoch());
+                    let epoch = node.cluster().map_or(0, |cluster| cluster.view().epoch);
                     Answer::WrongOwner { epoch }
                 }
                 Err(Refused::Failed(error)) if is_no_keyspace(&error) => Answer::NoKeyspace,
@@ -42,11 +42,11 @@ impl Node {
     /// Answers one call of a peer.
     async fn serve(self: &Arc<Self>, call: Call, context: CallContext) -> Result<Answer, Refused> {
         let _under_way = self.under_way.begin();
-        self.ready()?;
-        let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
-        if context.epoch == cluster.view().table.epoch() {
-            cluster.heard();
+        // What is known of keyspaces is asked for and told by nodes that start, too.
+        if !matches!(call, Call::Registry { .. } | Call::Ping) || self.state() != State::New {
+            self.ready()?;
         }
+        let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
         let deadline = context.deadline.unwrap_or_else(|| self.clock.now().after(self.times.read));
         let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
         match call {
@@ -81,12 +81,18 @@ impl Node {
             }
             Call::TakeOver { epoch } => {
                 let view = cluster.view();
-                if view.table.epoch() != epoch {
+                if view.epoch != epoch {
                     return Err(Refused::WrongOwner);
                 }
                 view.settled().await;
                 Ok(Answer::Done)
             }
+            Call::Flush { keyspace, at: Sequence(0) } => {
+                let at = self.flush_as_home(cluster, &slot(&keyspace)?, deadline).await?;
+                Ok(Answer::Sequences(vec![at]))
+            }
+            Call::Flush { keyspace, at } => self.flush_for_home(&*slot(&keyspace)?, at),
+            Call::Registry { digest, records } => Ok(self.answer_of_keyspaces(digest, records)),
             other => Ok(Answer::Failed(unsupported(&other))),
         }
     }
@@ -102,6 +108,7 @@ impl Node {
         let local = slot.current()?;
         if matches!(request, Request::Get(_)) {
             count(&local.counters.server_requests, request.len());
+            local.note_reads(&request);
         }
         request.scope_mut().deadline = Some(deadline);
         run_owned(self, cluster, slot, request, deadline).await

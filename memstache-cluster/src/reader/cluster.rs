@@ -58,7 +58,8 @@ pub(crate) struct Cluster {
     view: ArcSwap<View>,
     /// Told after every change of the view.
     changed: watch::Sender<()>,
-    /// When somebody agreed to the view for the last time, in milliseconds.
+    /// When the last question began to which somebody answered that it sees the same, in milliseconds. Calls of others say
+    /// nothing: they may have waited here while this process was paused.
     heard: AtomicU64,
     /// Invalidations that this node is the home of.
     pub(crate) rounds: Rounds,
@@ -99,7 +100,7 @@ impl Cluster {
     }
 
     /// Waits for another view than this one, at most so long.
-    pub(super) async fn another_view(&self, view: &Arc<View>, most: Duration) {
+    pub(crate) async fn another_view(&self, view: &Arc<View>, most: Duration) {
         let mut changed = self.changed.subscribe();
         let until = self.clock.now().after(most);
         let changes = async { while self.sees(view) && changed.changed().await.is_ok() {} };
@@ -112,20 +113,24 @@ impl Cluster {
 
     /// Makes one call.
     pub(crate) async fn call(&self, to: &Member, call: Call, deadline: Tick) -> Result<Answer> {
-        let epoch = self.view.load().table.epoch();
+        let epoch = self.view.load().epoch;
         let Some(calls) = self.calls.get() else {
             return Err(Error::new(ErrorKind::Unavailable, "the node has not started").without_effect());
         };
-        let answer = calls.call(to, call, CallContext::until(deadline).at_epoch(epoch)).await?;
-        if !matches!(answer, Answer::WrongOwner { .. }) {
-            self.heard();
-        }
-        Ok(answer)
+        calls.call(to, call, CallContext::until(deadline).at_epoch(epoch)).await
     }
 
-    /// Takes note that somebody who sees the same members was heard of.
-    pub(crate) fn heard(&self) {
-        self.heard.fetch_max(self.clock.now().as_millis(), Relaxed);
+    /// Asks a member whether it sees what this node sees; takes note if it does.
+    pub(crate) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<bool> {
+        let began = self.clock.now();
+        match self.call(member, Call::TakeOver { epoch: view.epoch }, deadline).await? {
+            Answer::Done => {
+                // Not when the answer is read: it may have lain here while this process was paused.
+                self.heard.fetch_max(began.as_millis(), Relaxed);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Makes sure that this node may answer for what it owns by `view`: that it was not cut off, or paused, for longer than it
@@ -139,10 +144,9 @@ impl Cluster {
             return Ok(());
         }
         let ask = view.others().map(|member| {
-            let take_over = Call::TakeOver { epoch: view.table.epoch() };
             Box::pin(async move {
-                match self.call(member, take_over, deadline).await {
-                    Ok(Answer::Done) => Ok(()),
+                match self.agrees(view, member, deadline).await {
+                    Ok(true) => Ok(()),
                     _ => Err(()),
                 }
             })

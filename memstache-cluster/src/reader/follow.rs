@@ -10,6 +10,7 @@ use crate::{
     engine::{EngineEvent, Node, until},
     member::{Member, MemberChange, Members},
     placement::partition_of,
+    registry,
     wire::{Answer, Call},
 };
 
@@ -48,8 +49,16 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
         }
     }
     cluster.adopt(Arc::clone(&view));
-    let live = u32::try_from(view.table.nodes().len().max(1)).unwrap_or(u32::MAX);
+    let live = view.live();
     locals.iter().for_each(|local| local.shared_by(live));
+    let joined = |change: &MemberChange| match change {
+        MemberChange::Joined(member) if member.id != cluster.me => Some(member.clone()),
+        _ => None,
+    };
+    let came: Vec<Member> = changes.iter().filter_map(joined).collect();
+    if !came.is_empty() {
+        node.spawn(registry::meet(Arc::downgrade(node), came));
+    }
     for change in changes {
         node.events.tell(&match change {
             MemberChange::Joined(member) => EngineEvent::PeerJoined(member),
@@ -95,10 +104,9 @@ async fn take_over(node: Weak<Node>, view: Arc<View>, new: Vec<Arc<Taking>>) {
 async fn agreed(cluster: Arc<Cluster>, view: Arc<View>, member: Member, started: Tick) {
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
-        let take_over = Call::TakeOver { epoch: view.table.epoch() };
-        let give_up = match cluster.call(&member, take_over, unheard.max(cluster.clock.now().after(AGAIN))).await {
-            Ok(Answer::Done) => return,
-            Ok(_) => differing,
+        let give_up = match cluster.agrees(&view, &member, unheard.max(cluster.clock.now().after(AGAIN))).await {
+            Ok(true) => return,
+            Ok(false) => differing,
             Err(_) => unheard,
         };
         let now = cluster.clock.now();

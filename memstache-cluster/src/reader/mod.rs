@@ -7,6 +7,7 @@ mod follow;
 mod remote;
 mod route;
 mod split;
+mod touch;
 mod view;
 mod warm;
 
@@ -21,6 +22,7 @@ pub(crate) use self::{
     follow::follow,
     route::run,
     split::home_key,
+    touch::keep_in_touch,
     view::{Held, Taking, View},
     warm::begin as warm,
 };

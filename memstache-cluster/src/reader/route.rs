@@ -88,6 +88,7 @@ async fn run_part(
     match part.owner {
         None => Err(Refused::WrongOwner),
         Some(owner) if owner == cluster.me => {
+            local.note_reads(&part.request);
             crate::owner::run_owned(node, cluster, slot, part.request.clone(), deadline).await
         }
         Some(owner) => {

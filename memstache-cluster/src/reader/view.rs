@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use memstache_core::{Clock, Tick};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     engine::UnderWay,
@@ -20,6 +21,8 @@ const SETTLED: u8 = u8::MAX;
 pub(crate) struct View {
     pub(crate) members: Members,
     pub(crate) table: Table,
+    /// Equal for equal lists of active members and their lives; see [`epoch`].
+    pub(crate) epoch: u64,
     me: NodeId,
     /// For each partition of this node's, under which taking it came.
     taken: Box<[u8; PARTITIONS]>,
@@ -89,6 +92,7 @@ impl View {
         Self {
             members: Members::default(),
             table: Table::default(),
+            epoch: 0,
             me,
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
@@ -109,6 +113,7 @@ impl View {
         let before = self.before(&members);
         let change = Change::between(&before, &table);
         let mut view = Self {
+            epoch: epoch(&table, &members),
             members,
             table,
             me,
@@ -135,9 +140,12 @@ impl View {
 
     /// The table before the one of these members.
     ///
-    /// A node that is new owned nothing: before it came, the others did.
+    /// A node that is new owned nothing: before it came, the others did. So it is with one that came back: the others took it for
+    /// dead, and wrote what it owned.
     fn before(&self, members: &Members) -> Table {
-        if self.table.nodes().iter().any(|(id, _)| *id == self.me) {
+        let life = |members: &Members| members.get(self.me).filter(|me| me.is_active()).map(Member::life);
+        let lives_on = life(&self.members) == life(members);
+        if lives_on && self.table.nodes().iter().any(|(id, _)| *id == self.me) {
             return self.table.clone();
         }
         let others: Members = members.iter().filter(|member| member.id != self.me).cloned().collect();
@@ -209,10 +217,30 @@ impl View {
         }
     }
 
+    /// Returns how many members own keys, at least one.
+    pub(crate) fn live(&self) -> u32 {
+        u32::try_from(self.table.nodes().len().max(1)).unwrap_or(u32::MAX)
+    }
+
     /// Returns the other members.
     pub(crate) fn others(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.id != self.me)
     }
+}
+
+/// By what nodes tell whether they see the same: who owns what, and which life of each owner that is.
+///
+/// One that was taken for dead and came back owns what it owned, and has missed what was written meanwhile: what it agreed with
+/// before is not what the others see now.
+fn epoch(table: &Table, members: &Members) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&table.epoch().to_le_bytes());
+    for member in members.active() {
+        hash.update(&member.id.0.to_le_bytes());
+        hash.update(&member.incarnation.0.to_le_bytes());
+        hash.update(&member.revision.to_le_bytes());
+    }
+    hash.digest()
 }
 
 impl fmt::Debug for View {

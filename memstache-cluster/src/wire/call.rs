@@ -5,6 +5,11 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use memstache_core::{Address, Consistency, Entry, KeyspaceName, OneOrMany, Request, Sequence, Space, Target};
 
+use crate::member::{Incarnation, NodeId};
+
+/// Most keyspaces that one call or answer tells of, deleted ones included.
+pub(crate) const MAX_RECORDS: usize = 2048;
+
 /// What one node asks another.
 ///
 /// Deadlines are no part of it: they are in the [`CallContext`](super::CallContext), and a request's own is set to it.
@@ -71,8 +76,20 @@ pub(crate) enum Call {
         /// The epoch of the table by which the caller owns them.
         epoch: u64,
     },
-    /// Keyspaces that the caller knows; those that it lacks or has older are asked back.
-    Registry(Vec<RegistryRecord>),
+    /// Keyspaces that the caller knows.
+    Registry {
+        /// The digest of all that the caller knows: if the one asked knows something else, it answers with all of it.
+        digest: Option<u64>,
+        /// What the one asked is told.
+        records: Vec<RegistryRecord>,
+    },
+    /// Hide everything of a keyspace from before this number; zero asks the home of the keyspace to find one and to spread it.
+    Flush {
+        /// Which keyspace.
+        keyspace: KeyspaceName,
+        /// The number that its home gave.
+        at: Sequence,
+    },
     /// A part of the gossip that is too large for a datagram.
     Gossip(Bytes),
 }
@@ -90,7 +107,8 @@ impl Call {
             Self::Spread { .. } => "spread",
             Self::Sequences { .. } => "sequences",
             Self::TakeOver { .. } => "take_over",
-            Self::Registry(_) => "registry",
+            Self::Registry { .. } => "registry",
+            Self::Flush { .. } => "flush",
             Self::Gossip(_) => "gossip",
         }
     }
@@ -99,25 +117,33 @@ impl Call {
     pub(crate) fn may_have_effect(&self) -> bool {
         match self {
             Self::Run { request, .. } => !request.is_read(),
-            Self::Push { .. } | Self::Revoke { .. } | Self::Spread { .. } | Self::TakeOver { .. } => true,
-            Self::Ping
-            | Self::Fetch { .. }
-            | Self::Peek { .. }
-            | Self::Sequences { .. }
-            | Self::Registry(_)
-            | Self::Gossip(_) => false,
+            Self::Push { .. }
+            | Self::Revoke { .. }
+            | Self::Spread { .. }
+            | Self::TakeOver { .. }
+            | Self::Registry { .. }
+            | Self::Flush { .. } => true,
+            Self::Ping | Self::Fetch { .. } | Self::Peek { .. } | Self::Sequences { .. } | Self::Gossip(_) => false,
         }
     }
 }
 
-/// One keyspace's record in the registry, as it travels: what it says is the engine's business.
+/// What is known of one keyspace, as it travels: what its definition says is the engine's business.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RegistryRecord {
     /// Which keyspace.
     pub(crate) keyspace: KeyspaceName,
     /// Which state of it; greater is later.
     pub(crate) version: u64,
-    /// What it is; `None` once it was deleted.
+    /// Which life of the node that brought it into this state.
+    pub(crate) life: Incarnation,
+    /// Who brought it into this state.
+    pub(crate) by: NodeId,
+    /// Who created it.
+    pub(crate) created_by: NodeId,
+    /// Under which number everything of it was hidden for the last time.
+    pub(crate) flushed: Sequence,
+    /// How it is defined; `None` once it was deleted.
     pub(crate) body: Option<Bytes>,
 }
 
@@ -125,6 +151,7 @@ impl fmt::Debug for RegistryRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryRecord")
             .field("version", &self.version)
+            .field("by", &self.by)
             .field("len", &self.body.as_ref().map(Bytes::len))
             .finish_non_exhaustive()
     }

@@ -12,14 +12,14 @@ mod out;
 mod reader;
 #[cfg(test)]
 mod tests;
-mod varint;
+pub(crate) mod varint;
 mod writer;
 
 pub use self::cause::DataSourceError;
 pub(crate) use self::{
     answer::{Answer, Fetched, Hot, Origin, Peeked},
     body::{get_answer, get_call, put_answer, put_call},
-    call::{Call, RegistryRecord},
+    call::{Call, MAX_RECORDS, RegistryRecord},
     context::{CallContext, TraceContext},
     handler::{Calls, Handler, PeerInfo},
     header::{Frame, HEADER, Header, Kind, MAX_FRAME, VERSION, announced, begin, end, next, put_bare},

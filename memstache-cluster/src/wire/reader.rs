@@ -116,8 +116,21 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads items one by one; each takes at least `least` bytes, so that room is made only for what can be there.
-    pub(super) fn many<T>(&mut self, least: usize, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub(super) fn many<T>(&mut self, least: usize, read: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        self.many_at_most(MAX_ITEMS, least, read)
+    }
+
+    /// Reads not more than so many items.
+    pub(super) fn many_at_most<T>(
+        &mut self,
+        most: usize,
+        least: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let count = usize::try_from(self.number()?).map_err(|_| malformed("a count"))?;
+        if count > most {
+            return Err(malformed("too many items, and thus something"));
+        }
         if count.checked_mul(least).is_none_or(|needed| needed > self.left().len()) {
             return Err(malformed("a count"));
         }

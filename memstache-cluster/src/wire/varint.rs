@@ -4,7 +4,7 @@
 const MAX_LEN: usize = 10;
 
 /// Writes `number` in its only form.
-pub(super) fn write(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn write(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
@@ -13,7 +13,7 @@ pub(super) fn write(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// Reads a number off the front of `bytes`; `None` if there is no canonical one.
-pub(super) fn read(bytes: &mut &[u8]) -> Option<u64> {
+pub(crate) fn read(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for at in 0..MAX_LEN {
         let byte = *bytes.get(at)?;

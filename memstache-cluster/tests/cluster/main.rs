@@ -6,5 +6,6 @@
 #[allow(dead_code, reason = "shared with the tests of one node")]
 mod kit;
 mod simulated;
+mod skew;
 mod start;
 mod tcp;

@@ -4,6 +4,7 @@
 
 mod basics;
 mod conformance;
+mod hot_keys;
 mod keyspaces;
 mod kit;
 mod lifecycle;

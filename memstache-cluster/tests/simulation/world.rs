@@ -10,14 +10,11 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use memstache_cluster::{
-    ClusterConfig, DataSource, Engine, Faults, Incarnation, Key, KeySpace, Member, MemberState, Members, NodeId,
-    Sourced,
-    membership::{Membership, StaticMembership},
-    net::SimNetwork,
+    ClusterConfig, DataSource, Engine, Faults, Incarnation, Key, KeySpace, Member, MemberState, NodeId, Sourced,
+    membership::StaticMembership, net::SimNetwork,
 };
-use memstache_core::{BoxError, Clock as _, Result, SystemClock, Tick, testing::History};
+use memstache_core::{BoxError, Clock as _, SystemClock, Tick, testing::History};
 use tokio::sync::watch;
 
 /// Without a source.
@@ -66,41 +63,6 @@ impl DataSource for Truth {
         };
         tokio::time::sleep(millis(fastrand::u64(0..SLOWEST_SOURCE))).await;
         Ok(value.map(Sourced::new))
-    }
-}
-
-/// A list that the test goes on changing.
-#[derive(Clone, Debug)]
-struct Listed(Arc<StaticMembership>);
-
-#[async_trait]
-impl Membership for Listed {
-    fn id(&self) -> NodeId {
-        self.0.id()
-    }
-
-    fn members(&self) -> Members {
-        self.0.members()
-    }
-
-    fn watch(&self) -> watch::Receiver<Members> {
-        self.0.watch()
-    }
-
-    fn contact(&self) -> Option<Tick> {
-        self.0.contact()
-    }
-
-    async fn join(&self) -> Result<()> {
-        self.0.join().await
-    }
-
-    fn set_state(&self, state: MemberState) {
-        self.0.set_state(state);
-    }
-
-    async fn leave(&self) -> Result<()> {
-        self.0.leave().await
     }
 }
 
@@ -191,7 +153,7 @@ impl World {
         let member = Member::at(([10, 0, 0, place + 1], 3320).into())
             .with_incarnation(Incarnation(self.incarnations.fetch_add(1, SeqCst)));
         let list = Arc::new(StaticMembership::new(member.clone(), others));
-        let cluster = ClusterConfig::new("simulation", member.clone(), Listed(Arc::clone(&list)))
+        let cluster = ClusterConfig::new("simulation", member.clone(), Arc::clone(&list))
             .transport(self.network.host(member.address.ip()))
             .bind(member.address)
             .insecure();

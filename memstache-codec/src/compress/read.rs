@@ -101,7 +101,7 @@ impl Inner {
     fn open(&self, address: Option<&Address>, entry: &mut Entry, allowance: &mut Allowance) -> Result<()> {
         let refused = match self.unpack(address, entry, allowance) {
             Ok(()) => {
-                bump(&self.counters.decompressed);
+                self.counters.decompressed.bump();
                 return Ok(());
             }
             Err(refused) => refused,

@@ -8,7 +8,7 @@ use super::{
     Asked, Inner,
     guess::looks_compressed,
     offload::{Budget, offload},
-    stats::{add, bump},
+    stats::bump,
 };
 use crate::compressor::Compressor;
 
@@ -123,9 +123,9 @@ impl Inner {
             bump(&self.counters.skipped_no_gain);
             return;
         }
-        bump(&self.counters.compressed);
-        add(&self.counters.bytes_plain, plain.len() as u64);
-        add(&self.counters.bytes_compressed, packed.len() as u64);
+        self.counters.compressed.bump();
+        self.counters.bytes_plain.add(plain.len() as u64);
+        self.counters.bytes_compressed.add(packed.len() as u64);
         #[cfg(feature = "zstd")]
         if let Some(dictionary) = &way.dictionary {
             dictionary.count(plain.len(), packed.len());

@@ -30,6 +30,8 @@ const CACHE: &str = "cache";
 const KEYSPACES: &str = "keyspaces";
 const BACKEND: &str = "backend";
 const NEAR: &str = "near";
+/// The kind of backend of those who choose none.
+pub(super) const DEFAULT_BACKEND: &str = "memory";
 const RESILIENCE: &str = "resilience";
 
 impl CacheConfig {
@@ -247,7 +249,7 @@ fn keyspaces<F: Format>(
 fn backend<F>(reader: &Reader<'_>, value: Option<Value>, registry: &Registry<F>) -> Option<Backend> {
     let mut section = Section::new(reader, BACKEND.to_owned(), value);
     let names: Vec<_> = registry.backends.keys().map(String::as_str).collect();
-    let kind = section.kind("memory", &names)?;
+    let kind = section.kind(DEFAULT_BACKEND, &names)?;
     let made = registry.backends.get(&kind)?(&mut section);
     let made = made.map_err(|error| section.failed(&error)).ok();
     section.finish();

@@ -39,6 +39,11 @@ impl Events {
         });
     }
 
+    /// Tells that everything was hidden.
+    pub(crate) fn cleared(&self) {
+        self.send(|| Invalidation::Gap);
+    }
+
     fn send(&self, event: impl FnOnce() -> Invalidation) {
         if let Some(channel) = self.channel.get().filter(|channel| channel.receiver_count() > 0) {
             // An error means that the last subscriber has just left.

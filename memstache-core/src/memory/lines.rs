@@ -71,6 +71,18 @@ impl Lines {
         Ok(())
     }
 
+    /// Hides everything from before a number that somebody else gives; the error is the current one, if that is not below it.
+    pub(crate) fn clear_at(&self, at: Sequence, tell: impl FnOnce()) -> Result<(), Sequence> {
+        let _order = self.order.lock();
+        let mut table = self.table.write();
+        table.note_all(at.0);
+        let before = self.current.fetch_max(at.0, Ordering::Release);
+        drop(table);
+        self.cleared.fetch_max(at.0, Ordering::Release);
+        tell();
+        if at.0 > before { Ok(()) } else { Err(Sequence(before)) }
+    }
+
     /// Goes on from a later number, under which nothing was invalidated here.
     pub(crate) fn raise(&self, to: u64) {
         let _order = self.order.lock();

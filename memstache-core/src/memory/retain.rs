@@ -46,6 +46,28 @@ impl<P: EvictionPolicy> MemoryStore<P> {
         Ok(())
     }
 
+    /// Hides everything that was written or leased before, of all tenants and keyspaces, under a number that somebody else
+    /// gives; O(1). Subscribers are told of a gap.
+    ///
+    /// The error is the current sequence, if that is not below `at`: what bears it already is not hidden, what is older is.
+    ///
+    /// ```
+    /// use memstache_core::{KeyspaceName, Lifetime, MemoryStore, NewEntry, Parts, Sequence, Space};
+    ///
+    /// let store = MemoryStore::builder().max_bytes(16 << 20).build()?;
+    /// let space = Space::new(None, &KeyspaceName::new("products")?);
+    /// let tea = Parts::new(&space, b"tea")?;
+    /// store.set_now(&tea, NewEntry::new("hot", Lifetime::UNLIMITED))?;
+    /// assert_eq!(store.clear_at(Sequence(7)), Ok(()));
+    /// assert_eq!((store.get_now(&tea), store.sequence()), (None, Sequence(7)));
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn clear_at(&self, at: Sequence) -> Result<(), Sequence> {
+        let cleared = self.shared.clear_at(at);
+        self.shared.keep_swept();
+        cleared
+    }
+
     /// Returns the sequence under which entries are written now: that of the last invalidation of whatever target.
     pub fn sequence(&self) -> Sequence {
         Sequence(self.shared.lines.current())

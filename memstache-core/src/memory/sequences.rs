@@ -88,6 +88,11 @@ impl Sequences {
         }
     }
 
+    /// Takes note that everything was invalidated.
+    pub(crate) fn note_all(&mut self, sequence: u64) {
+        self.everything = self.everything.max(sequence);
+    }
+
     fn note_tag(&mut self, space: &Space, tag: &Tag, sequence: u64) {
         let stamp = self.stamp(Record::Tag(space.key().into(), tag.clone()));
         let line = self.touch(space.key(), sequence);

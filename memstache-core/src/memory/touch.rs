@@ -146,6 +146,13 @@ impl<P: EvictionPolicy> Shared<P> {
         Ok(())
     }
 
+    /// Hides everything that is held, under a number that somebody else gives.
+    pub(super) fn clear_at(&self, at: Sequence) -> Result<(), Sequence> {
+        let cleared = self.lines.clear_at(at, || self.events.cleared());
+        self.clears.send_replace(());
+        cleared
+    }
+
     /// Wakes those who wait for leases that a clear supersedes.
     fn wake_superseded(&self, target: &Target) {
         if !matches!(target, Target::Tag(..)) {

@@ -119,7 +119,7 @@ impl Layer {
         };
         opened.map_err(reason_of)??;
         entry.value = value;
-        bump(&self.counters.opened);
+        self.counters.opened.bump();
         Ok(())
     }
 

@@ -2,10 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use memstache_core::Striped;
+
 use crate::envelope::Reason;
 
 macro_rules! counters {
     (
+        often { $($(#[$often_doc:meta])* $often:ident,)* }
         counts { $($(#[$count_doc:meta])* $count:ident,)* }
         rejected { $($(#[$doc:meta])* $name:ident: $reason:ident,)* }
     ) => {
@@ -14,6 +17,7 @@ macro_rules! counters {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct SealStats {
+            $($(#[$often_doc])* pub $often: u64,)*
             $($(#[$count_doc])* pub $count: u64,)*
             $($(#[$doc])* pub $name: u64,)*
         }
@@ -27,6 +31,7 @@ macro_rules! counters {
 
         #[derive(Debug, Default)]
         pub(super) struct Counters {
+            $(pub(super) $often: Striped,)*
             $(pub(super) $count: AtomicU64,)*
             rejected: [AtomicU64; Reason::ALL.len()],
         }
@@ -34,6 +39,7 @@ macro_rules! counters {
         impl Counters {
             pub(super) fn snapshot(&self) -> SealStats {
                 SealStats {
+                    $($often: self.$often.sum(),)*
                     $($count: self.$count.load(Relaxed),)*
                     $($name: self.rejected[Reason::$reason as usize].load(Relaxed),)*
                 }
@@ -43,13 +49,15 @@ macro_rules! counters {
 }
 
 counters!(
-    counts {
+    often {
         /// Values written sealed.
         sealed,
-        /// Values written as they were: their keyspace is plain, and they did not ask to be sealed.
-        left_plain,
         /// Values read and opened.
         opened,
+    }
+    counts {
+        /// Values written as they were: their keyspace is plain, and they did not ask to be sealed.
+        left_plain,
         /// Values read as they were: their keyspace is plain, and so were they.
         read_plain,
         /// Calls that waited for a key.

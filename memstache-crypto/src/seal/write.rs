@@ -169,7 +169,7 @@ impl Layer {
             envelope::seal(&opening, entry_key, address, &inner, &entry.value)
         })?;
         let sealed = sealed.map_err(|_| Error::new(ErrorKind::TooLarge, "the cipher refused the value"))?;
-        bump(&self.counters.sealed);
+        self.counters.sealed.bump();
         entry.value = sealed;
         // What it is is said inside; only what stores go by is said outside.
         entry.content = Content { sealed: true, negative: entry.content.negative, ..Content::default() };

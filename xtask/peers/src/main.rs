@@ -5,6 +5,10 @@
 
 mod allocator;
 mod belady;
+#[cfg(any(feature = "cluster", feature = "redis"))]
+mod closed_loop;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod contestants;
 mod footprint;
 mod hit_ratio;
@@ -45,6 +49,8 @@ struct Cli {
 enum Verb {
     Memory(memory::Args),
     HitRatio(hit_ratio::Args),
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::Args),
     #[cfg(feature = "redis")]
     Redis(redis::Args),
     #[command(hide = true)]
@@ -88,6 +94,8 @@ fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     let (marks, common) = match verb {
         Verb::Memory(args) => (memory::run(args)?, args.common()),
         Verb::HitRatio(args) => (hit_ratio::run(args)?, args.common()),
+        #[cfg(feature = "cluster")]
+        Verb::Cluster(args) => (cluster::run(args)?, args.common()),
         #[cfg(feature = "redis")]
         Verb::Redis(args) => (redis::run(args)?, args.common()),
         Verb::Footprint(args) => {

@@ -221,8 +221,10 @@ fn is_small(call: &Call) -> bool {
         }
         Call::Run { request, .. } => request.len() <= FEW,
         Call::Fetch { items, .. } | Call::Peek { items, .. } | Call::Revoke { items, .. } => items.len() <= FEW,
-        Call::Ping | Call::TakeOver { .. } => true,
-        Call::Push { .. } | Call::Spread { .. } | Call::Sequences { .. } | Call::Registry(_) | Call::Gossip(_) => false,
+        Call::Ping | Call::TakeOver { .. } | Call::Flush { .. } => true,
+        Call::Push { .. } | Call::Spread { .. } | Call::Sequences { .. } | Call::Registry { .. } | Call::Gossip(_) => {
+            false
+        }
     }
 }
 

@@ -188,6 +188,11 @@ impl Nodes {
         self.members.iter().position(|member| member.id == owner).expect("a member")
     }
 
+    /// Returns who is the home of the keyspace.
+    pub(super) fn home(&self) -> usize {
+        self.owner("")
+    }
+
     /// Returns a key with this beginning that a node owns.
     pub(super) fn key_of(&self, node: usize, beginning: &str) -> String {
         (0..).map(|n| format!("{beginning}{n}")).find(|key| self.owner(key) == node).expect("one of many")

@@ -4,6 +4,7 @@ mod changes;
 mod conformance;
 mod faults;
 mod hub;
+mod keyspaces;
 #[path = "../../../tests/engine/kit.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]
 mod kit;

@@ -64,8 +64,7 @@ async fn a_load_that_began_before_a_clear_is_not_seen_after_it() {
 #[tokio::test(start_paused = true)]
 async fn an_invalidation_waits_for_every_member_that_is_not_declared_dead() {
     let nodes = Nodes::joined(3).await;
-    let home = nodes.engines[0].node.cluster().unwrap().view().table.owner_of(format!(":{KS}:").as_bytes()).unwrap();
-    let home = nodes.members.iter().position(|member| member.id == home).unwrap();
+    let home = nodes.home();
     let (gone, caller) = ((home + 1) % 3, (home + 2) % 3);
     let key = nodes.key_of(gone, "k");
     nodes.engines[caller].put(KS, &key, "v").await.unwrap();

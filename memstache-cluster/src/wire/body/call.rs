@@ -5,11 +5,15 @@ use memstache_core::Result;
 
 use super::{
     super::{
-        call::{Call, RegistryRecord},
+        call::{Call, MAX_RECORDS, RegistryRecord},
         reader::{Reader, malformed},
         writer::Writer,
     },
     address, entry, request,
+};
+use crate::{
+    keyspace::MAX_DEFINITION,
+    member::{Incarnation, NodeId},
 };
 
 // Call:
@@ -23,8 +27,9 @@ use super::{
 //      6 spread:    keyspace; v number, each: target; v sequence
 //      7 sequences: keyspace; v number, each: space
 //      8 take over: 8 epoch
-//      9 registry:  records
+//      9 registry:  1 zero, or 1 one and 8 digest; records
 //     10 gossip:    v length; n bytes
+//     11 flush:     keyspace; v sequence
 //
 // Keyspace:
 //   1  length, n name
@@ -81,9 +86,18 @@ pub(crate) fn put_call<'c>(w: &mut Writer<'_, 'c>, call: &'c Call) -> Result<()>
             w.out.byte(8);
             w.out.put(&epoch.to_be_bytes());
         }
-        Call::Registry(records) => {
+        Call::Registry { digest, records } => {
             w.out.byte(9);
+            w.out.byte(u8::from(digest.is_some()));
+            if let Some(digest) = digest {
+                w.out.put(&digest.to_be_bytes());
+            }
             return put_records(w, records);
+        }
+        Call::Flush { keyspace, at } => {
+            w.out.byte(11);
+            w.keyspace(keyspace);
+            address::put_sequence(w, *at);
         }
         Call::Gossip(bytes) => {
             w.out.byte(10);
@@ -118,8 +132,16 @@ pub(crate) fn get_call(r: &mut Reader<'_>) -> Result<Call> {
         }
         7 => Call::Sequences { keyspace: r.keyspace()?, spaces: r.many(1, address::get_space)? },
         8 => Call::TakeOver { epoch: r.fixed()? },
-        9 => Call::Registry(get_records(r)?),
+        9 => {
+            let digest = match r.byte()? {
+                0 => None,
+                1 => Some(r.fixed()?),
+                _ => return Err(malformed("a digest")),
+            };
+            Call::Registry { digest, records: get_records(r)? }
+        }
         10 => Call::Gossip(r.value()?),
+        11 => Call::Flush { keyspace: r.keyspace()?, at: address::get_sequence(r)? },
         _ => return Err(malformed("a call")),
     };
     r.end()?;
@@ -134,12 +156,20 @@ pub(super) fn put_bytes(w: &mut Writer<'_, '_>, bytes: &Bytes) {
 // Record:
 //   keyspace
 //   v  version
+//   v  life
+//   8  by whom
+//   8  created by whom
+//   v  flushed
 //   1  0 if it was deleted, else 1
-//   v  length, n body
+//   v  length, n definition, at most 4096 bytes
 pub(super) fn put_records<'c>(w: &mut Writer<'_, 'c>, records: &'c [RegistryRecord]) -> Result<()> {
     w.many(records, |w, record| {
         w.keyspace(&record.keyspace);
         w.out.number(record.version);
+        w.out.number(record.life.0);
+        w.out.put(&record.by.0.to_be_bytes());
+        w.out.put(&record.created_by.0.to_be_bytes());
+        w.out.number(record.flushed.0);
         w.out.byte(u8::from(record.body.is_some()));
         if let Some(body) = &record.body {
             put_bytes(w, body);
@@ -148,14 +178,28 @@ pub(super) fn put_records<'c>(w: &mut Writer<'_, 'c>, records: &'c [RegistryReco
     })
 }
 
+/// The fewest bytes that a record takes.
+const LEAST_RECORD: usize = 22;
+
 pub(super) fn get_records(r: &mut Reader<'_>) -> Result<Vec<RegistryRecord>> {
-    r.many(4, |r| {
-        let (keyspace, version) = (r.keyspace()?, r.number()?);
+    r.many_at_most(MAX_RECORDS, LEAST_RECORD, |r| {
+        let (keyspace, version, life) = (r.keyspace()?, r.number()?, Incarnation(r.number()?));
+        let (by, created_by) = (NodeId(r.fixed()?), NodeId(r.fixed()?));
+        let flushed = address::get_sequence(r)?;
         let body = match r.byte()? {
             0 => None,
-            1 => Some(r.value()?),
+            1 => Some(get_definition(r)?),
             _ => return Err(malformed("a record")),
         };
-        Ok(RegistryRecord { keyspace, version, body })
+        Ok(RegistryRecord { keyspace, version, life, by, created_by, flushed, body })
     })
+}
+
+/// A definition: copied, for it stays longer than the frame.
+fn get_definition(r: &mut Reader<'_>) -> Result<Bytes> {
+    let len = r.len()?;
+    if len > MAX_DEFINITION {
+        return Err(malformed("a long definition"));
+    }
+    r.slice(len).map(Bytes::copy_from_slice)
 }

@@ -13,6 +13,7 @@ use super::{
     samples::{DEADLINE, address, context, keyspace, space},
     *,
 };
+use crate::member::{Incarnation, NodeId};
 
 const GOLDEN: &str = include_str!("golden.txt");
 
@@ -48,8 +49,16 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         .with_retry_after(Duration::from_millis(250))
         .with_source(DataSourceError::RateLimited)
         .without_effect();
-    let record = RegistryRecord { keyspace: keyspace(), version: 4, body: Some(Bytes::from_static(b"{}")) };
-    let gone = RegistryRecord { keyspace: keyspace(), version: 5, body: None };
+    let record = RegistryRecord {
+        keyspace: keyspace(),
+        version: 4,
+        life: Incarnation(300),
+        by: NodeId(0x0a0b),
+        created_by: NodeId(0x0c0d),
+        flushed: Sequence(7),
+        body: Some(Bytes::from_static(&[15, 0])),
+    };
+    let gone = RegistryRecord { version: 5, body: None, ..record.clone() };
     let fetched = Fetched { lookup: Lookup::Hit(entry()), origin: Origin::Loaded, hot: Some(Duration::from_secs(1)) };
     let calls = [
         ("ping", Call::Ping),
@@ -76,7 +85,8 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("spread", Call::Spread { keyspace: keyspace(), items: vec![(tag, Sequence(1)), (tenant, Sequence(2))] }),
         ("sequences", Call::Sequences { keyspace: keyspace(), spaces: vec![space("acme"), space("acme"), space("")] }),
         ("take over", Call::TakeOver { epoch: 0xfeed }),
-        ("registry", Call::Registry(vec![record, gone])),
+        ("registry", Call::Registry { digest: Some(0xfeed), records: vec![record, gone] }),
+        ("flush", Call::Flush { keyspace: keyspace(), at: Sequence(300) }),
         ("gossip", Call::Gossip(Bytes::from_static(b"swim"))),
     ];
     let answers = [

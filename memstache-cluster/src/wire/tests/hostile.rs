@@ -35,7 +35,7 @@ proptest! {
     }
 
     #[test]
-    fn bodies_that_begin_well(kind in 0u8..12, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn bodies_that_begin_well(kind in 0u8..13, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut body = vec![kind, 1, b'k'];
         body.extend(bytes);
         let _ = (read_call(&body, &context()), read_answer(&body));
@@ -75,9 +75,16 @@ fn lengths_and_counts_are_believed_only_with_the_bytes() {
     let context = CallContext::default();
     // Each claims 2^32 items or bytes, and has none.
     let huge = [0xff, 0xff, 0xff, 0xff, 0x0f];
-    for start in
-        [&[3, 1, b'k'][..], &[4, 1, b'k'], &[5, 1, b'k'], &[6, 1, b'k'], &[7, 1, b'k'], &[9], &[10], &[2, 1, b'k', 0]]
-    {
+    for start in [
+        &[3, 1, b'k'][..],
+        &[4, 1, b'k'],
+        &[5, 1, b'k'],
+        &[6, 1, b'k'],
+        &[7, 1, b'k'],
+        &[9, 0],
+        &[10],
+        &[2, 1, b'k', 0],
+    ] {
         let body = [start, &huge].concat();
         assert_eq!(read_call(&body, &context).unwrap_err().kind(), ErrorKind::Protocol);
     }
@@ -101,6 +108,22 @@ fn many_tiny_items_are_refused_before_room_is_made() {
         body.extend([0; 20_000 * 3]);
     }
     assert!(read_answer(&body).unwrap_err().to_string().contains("too many items"));
+}
+
+#[test]
+fn keyspaces_beyond_the_bounds_are_refused_before_room_is_made() {
+    let context = CallContext::default();
+    let record = [&[1, b'k', 1, 1][..], &[0; 16], &[0, 0]].concat();
+    let many = |count: [u8; 2], times: usize| [&[9, 0, count[0], count[1]][..], &record.repeat(times)].concat();
+    assert!(read_call(&many([0x80, 0x10], 2048), &context).is_ok());
+    let error = read_call(&many([0x81, 0x10], 2049), &context).unwrap_err();
+    assert!(error.to_string().contains("too many items"), "{error}");
+    let long = |len: usize, head: [u8; 2]| {
+        [&[6, 1, 1, b'k', 1, 1][..], &[0; 16], &[0, 1, head[0], head[1]], &vec![7; len]].concat()
+    };
+    assert!(read_answer(&long(4096, [0x80, 0x20])).is_ok());
+    let error = read_answer(&long(4097, [0x81, 0x20])).unwrap_err();
+    assert!(error.to_string().contains("long definition"), "{error}");
 }
 
 #[test]

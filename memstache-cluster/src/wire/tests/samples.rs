@@ -12,6 +12,7 @@ use memstache_core::{
 use proptest::{option, prelude::*, sample::select};
 
 use super::NOW;
+use crate::member::{Incarnation, NodeId};
 use crate::wire::{Answer, Call, CallContext, DataSourceError, Fetched, Hot, Origin, RegistryRecord, TraceContext};
 
 pub(super) const DEADLINE: Tick = Tick::from_millis(NOW.as_millis() + 5000);
@@ -159,7 +160,7 @@ fn scopes() -> impl Strategy<Value = Scope> {
         deadline: Some(DEADLINE),
         consistency,
         max_staleness,
-        begun: None,
+        ..Scope::default()
     })
 }
 
@@ -316,10 +317,15 @@ pub(super) fn responses() -> impl Strategy<Value = Response> {
 }
 
 fn records() -> impl Strategy<Value = Vec<RegistryRecord>> {
-    let record = ("[a-z]{1,9}", any::<u64>(), option::of(values())).prop_map(|(name, version, body)| RegistryRecord {
+    let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    let record = ("[a-z]{1,9}", numbers, option::of(values())).prop_map(|(name, numbers, body)| RegistryRecord {
         keyspace: KeyspaceName::new(name).unwrap(),
-        version,
-        body,
+        version: numbers.0,
+        life: Incarnation(numbers.1),
+        by: NodeId(numbers.2),
+        created_by: NodeId(numbers.3),
+        flushed: Sequence(numbers.4),
+        body: body.map(|body| body.slice(..body.len().min(4096))),
     });
     prop::collection::vec(record, 0..4)
 }
@@ -342,7 +348,9 @@ pub(super) fn calls() -> impl Strategy<Value = Call> {
         1 => prop::collection::vec(target, 0..4).prop_map(|items| Call::Spread { keyspace: keyspace(), items }),
         1 => prop::collection::vec(spaces(), 0..4).prop_map(|spaces| Call::Sequences { keyspace: keyspace(), spaces }),
         1 => any::<u64>().prop_map(|epoch| Call::TakeOver { epoch }),
-        1 => records().prop_map(Call::Registry),
+        1 => (option::of(any::<u64>()), records())
+            .prop_map(|(digest, records)| Call::Registry { digest, records }),
+        1 => any::<u64>().prop_map(|at| Call::Flush { keyspace: keyspace(), at: Sequence(at) }),
         1 => values().prop_map(Call::Gossip),
     ]
 }

@@ -76,3 +76,29 @@ async fn a_raised_sequence_hides_nothing_and_is_gone_on_from() {
     assert_eq!(bed.invalidate_tag("red").await, Sequence(10));
     assert_eq!((bed.value("a").await, bed.value("b").await.as_deref()), (None, Some("v")));
 }
+
+#[tokio::test]
+async fn a_clear_of_everything_hides_all_that_was_before_whoever_it_is_of() {
+    let bed = bed();
+    bed.set("a", tagged("v", "red")).await;
+    let of_tenant = Address::plain(&space("acme", "other"), b"a").unwrap();
+    bed.write(of_tenant.clone(), forever("v"), When::Always).await.unwrap();
+    let lease = bed.lease("b").await;
+    let mut changes = bed.store.subscribe();
+    assert_eq!(bed.store.clear_at(Sequence(70)), Ok(()));
+    assert!(matches!(changes.next().now_or_never(), Some(Some(Invalidation::Gap))));
+    assert_eq!(bed.value("a").await, None);
+    let found = bed.store.get(Get::one(of_tenant)).await.unwrap().into_one().unwrap().unwrap();
+    assert!(matches!(found, Lookup::Miss), "{found:?}");
+    bed.fill("b", forever("late"), lease).await;
+    assert_eq!(bed.value("b").await, None, "a load that began before is not seen after it");
+    bed.set("a", forever("w")).await;
+    assert_eq!(bed.store.clear_at(Sequence(70)), Err(Sequence(70)), "it would not hide what is there now");
+    assert_eq!(bed.value("a").await.as_deref(), Some("w"));
+    assert_eq!(bed.store.clear_at(Sequence(71)), Ok(()));
+    assert_eq!(bed.value("a").await, None);
+    bed.store.raise_sequence(Sequence(90));
+    bed.set("a", forever("x")).await;
+    assert_eq!(bed.store.clear_at(Sequence(80)), Err(Sequence(90)));
+    assert_eq!(bed.value("a").await.as_deref(), Some("x"), "what is newer stays");
+}

@@ -126,6 +126,31 @@ impl BreakerConfig {
         self
     }
 
+    /// Returns after how many failures in a row it opens.
+    pub const fn consecutive_failures(&self) -> Option<u32> {
+        self.consecutive
+    }
+
+    /// Returns by which ratio of failures, of how many calls at least, within which window it opens.
+    pub fn failure_rate(&self) -> Option<(f64, u64, Duration)> {
+        self.rate.map(|FailureRate { ratio, least_calls, window }| (ratio, least_calls, window))
+    }
+
+    /// Returns for how long it stays open before each probe.
+    pub const fn open_for(&self) -> Duration {
+        self.open_for
+    }
+
+    /// Returns after how many good probes it closes.
+    pub const fn probes(&self) -> u32 {
+        self.probes
+    }
+
+    /// Returns who probes.
+    pub const fn probing(&self) -> Probing {
+        self.probing
+    }
+
     /// Checks the settings; one error names everything that is wrong.
     pub fn check(&self) -> Result<()> {
         all_of(&self.wrong())

@@ -5,11 +5,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::runtime::Runtime;
 
-use super::{
-    clients::{Entrant, Part},
-    measure::Round,
+use super::clients::{Entrant, Part};
+use crate::{
+    closed_loop::{self, Round},
+    screen::Progress,
+    stats::Spread,
 };
-use crate::{screen::Progress, stats::Spread};
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
@@ -108,12 +109,12 @@ impl Cell {
 
 impl Row {
     pub(super) fn of(&self, figure: fn(&Round) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().map(figure))
+        closed_loop::spread(&self.rounds, figure)
     }
 
     /// The median of the rounds' own ratios.
     pub(super) fn ratio(&self, to: &Self) -> f64 {
-        Spread::of(self.rounds.iter().zip(&to.rounds).map(|(own, other)| own.kops / other.kops)).median
+        closed_loop::ratio(&self.rounds, &to.rounds, |round| round.kops)
     }
 }
 

@@ -1,42 +1,26 @@
 //! A closed loop of tasks over one client.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use fastrand::Rng;
-use tokio::{runtime::Runtime, task::JoinSet};
+use tokio::runtime::Runtime;
 
 use super::{
     cells::{Load, What},
     clients::Client,
 };
-use crate::{keys::Keys, stats, zipf::Zipf};
+use crate::{
+    closed_loop::{self, Round, Work},
+    keys::Keys,
+    zipf::Zipf,
+};
 
 /// Keys that are read and written.
 pub(super) const KEYS: u32 = 1_000;
 /// Keys of one batch.
 pub(super) const BATCH: usize = 100;
 const EXPONENT: f64 = 0.99;
-/// One operation in so many is timed by itself.
-const SAMPLED: u64 = 7;
-
-/// What one round of one contestant came to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Round {
-    /// Thousands of operations a second; a batch is one.
-    pub(crate) kops: f64,
-    /// Microseconds.
-    pub(crate) p50: f64,
-    /// Microseconds.
-    pub(crate) p99: f64,
-}
-
 /// A [`Client`] of whatever type.
 pub(crate) trait Runner {
     /// Writes all keys.
@@ -73,24 +57,17 @@ impl<C: Client> Runner for Race<C> {
 
     fn round(&self, runtime: &Runtime, load: Load, span: Duration, seed: u64) -> Result<Round> {
         let value: Arc<str> = value(load.size).into();
-        let over = Arc::new(AtomicBool::new(false));
         runtime.block_on(async {
             self.client.prepare(&batch(&self.keys, 0), &value).await?;
-            let mut tasks = JoinSet::new();
-            let started = Instant::now();
-            for number in 0..load.tasks as u64 {
-                let (client, keys) = (self.client.clone(), Arc::clone(&self.keys));
-                let (value, over) = (Arc::clone(&value), Arc::clone(&over));
-                let rng = Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number));
-                tasks.spawn(async move { drive(&client, &keys, &value, load.what, rng, &over).await });
-            }
-            tokio::time::sleep(span).await;
-            over.store(true, Ordering::Relaxed);
-            let mut tallies = Vec::new();
-            while let Some(ended) = tasks.join_next().await {
-                tallies.push(ended.context("a contestant panicked")??);
-            }
-            sum_up(&tallies, started.elapsed())
+            let work = |number| Reader {
+                client: self.client.clone(),
+                keys: Arc::clone(&self.keys),
+                value: Arc::clone(&value),
+                what: load.what,
+                rng: Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number)),
+                zipf: Zipf::new(KEYS, EXPONENT),
+            };
+            closed_loop::round(load.tasks, span, work).await
         })
     }
 }
@@ -113,56 +90,38 @@ pub(super) fn value(size: usize) -> String {
     text
 }
 
-/// What one task saw: how many operations, and microseconds of the sampled ones.
-type Tally = (u64, Vec<u32>);
-
-async fn drive(
-    client: &impl Client,
-    keys: &[String],
-    value: &str,
+/// One task of a load.
+struct Reader<C> {
+    client: C,
+    keys: Arc<Vec<String>>,
+    value: Arc<str>,
     what: What,
-    mut rng: Rng,
-    over: &AtomicBool,
-) -> Result<Tally> {
-    let zipf = Zipf::new(KEYS, EXPONENT);
-    let (mut count, mut samples) = (0, Vec::new());
-    while !over.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        match what {
-            What::Get => client.get(&keys[rng.usize(..keys.len())]).await.map(drop)?,
-            What::Zipf => client.get(&keys[zipf.draw(&mut rng) as usize]).await.map(drop)?,
-            What::Set => client.set(&keys[rng.usize(..keys.len())], value).await?,
-            What::GetMany => {
-                client.get_many(&batch(keys, rng.usize(..keys.len()))).await.map(drop)?;
-            }
-        }
-        if u64::is_multiple_of(count, SAMPLED) {
-            samples.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
-        }
-        count += 1;
-        if what == What::Zipf {
-            // Near hits never wait by themselves: others must have their turn.
-            tokio::task::consume_budget().await;
-        }
-    }
-    Ok((count, samples))
+    rng: Rng,
+    zipf: Zipf,
 }
 
-fn sum_up(tallies: &[Tally], took: Duration) -> Result<Round> {
-    let count: u64 = tallies.iter().map(|(count, _)| count).sum();
-    ensure!(count > 0, "nothing was done in the time");
-    let mut samples: Vec<_> = tallies.iter().flat_map(|(_, samples)| samples.iter().copied()).collect();
-    samples.sort_unstable();
-    Ok(Round {
-        kops: count as f64 / took.as_secs_f64() / 1e3,
-        p50: f64::from(stats::quantile(&samples, 0.5)),
-        p99: f64::from(stats::quantile(&samples, 0.99)),
-    })
+impl<C: Client> Work for Reader<C> {
+    async fn once(&mut self) -> Result<()> {
+        let Self { client, keys, value, what, rng, zipf } = self;
+        match what {
+            What::Get => client.get(&keys[rng.usize(..keys.len())]).await.map(drop),
+            What::Zipf => {
+                client.get(&keys[zipf.draw(rng) as usize]).await?;
+                // Near hits never wait by themselves: others must have their turn.
+                tokio::task::consume_budget().await;
+                Ok(())
+            }
+            What::Set => client.set(&keys[rng.usize(..keys.len())], value).await,
+            What::GetMany => client.get_many(&batch(keys, rng.usize(..keys.len()))).await.map(drop),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{collections::HashMap, sync::Mutex};
+
+    use anyhow::Context as _;
 
     use super::*;
 

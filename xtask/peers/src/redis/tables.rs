@@ -3,9 +3,10 @@
 use super::{
     cells::{Cell, Load, Row, Scale, What},
     clients::Part,
-    measure::{BATCH, KEYS, Round},
+    measure::{BATCH, KEYS},
 };
 use crate::{
+    closed_loop::Round,
     plot::{Bar, Bars},
     report::{Bound, Mark, Table, figure},
     stats::{Spread, least},

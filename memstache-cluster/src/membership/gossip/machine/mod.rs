@@ -273,7 +273,8 @@ impl Machine {
     }
 
     fn members(&self) -> Members {
-        let me = (self.phase != Phase::Replaced).then(|| self.me.clone());
+        let me = || self.me.clone().with_revision(self.swim.identity().key.revision);
+        let me = (self.phase != Phase::Replaced).then(me);
         me.into_iter().chain(self.swim.iter_members().filter_map(|member| member.id().to_member())).collect()
     }
 

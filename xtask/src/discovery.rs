@@ -36,7 +36,7 @@ pub(crate) fn run(ws: &Workspace, release: bool, steps: &mut Steps) -> Vec<Strin
         return Vec::new();
     }
     let profile = if release { "release" } else { "debug" };
-    command.env("MEMSTACHE_NODE", ws.target.join(profile).join("examples").join(NODE));
+    command.env("MEMSTACHE_TEST_NODE", ws.target.join(profile).join("examples").join(NODE));
     // Servers and nodes in real time: not too many at once.
     steps.watch(TEST, command.envs(programs).args(["--", "--ignored", "--test-threads", "2"]))
 }

@@ -41,7 +41,7 @@ fn two_nodes_become_ready_together_and_end_when_they_are_told() {
     let ports = [0; 4].map(|_: u16| free_port(Ipv4Addr::LOCALHOST));
     let [first, second] = [(ports[0], ports[1]), (ports[2], ports[3])];
     let start = |name: &str, own: (u16, u16), seed| {
-        Server::start(program("MEMSTACHE_NODE"), &[&settings(&folder, name, own, seed)], at(own.0), &folder)
+        Server::start(program("MEMSTACHE_TEST_NODE"), &[&settings(&folder, name, own, seed)], at(own.0), &folder)
     };
     let one = start("node-1", first, second.1);
     assert_eq!(http(one.at, "GET", "/healthz", "").0, 200, "it lives");
@@ -67,7 +67,7 @@ fn log(folder: &Folder) -> String {
 fn what_is_wrong_with_a_file_is_told() {
     let folder = Folder::new();
     let run = |words: &[&str], file: &Path| {
-        let mut command = Command::new(program("MEMSTACHE_NODE"));
+        let mut command = Command::new(program("MEMSTACHE_TEST_NODE"));
         let output = command.args(words).arg(file).stdin(Stdio::null()).output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };

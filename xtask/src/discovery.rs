@@ -14,6 +14,8 @@ use crate::{
 pub(crate) const PACKAGE: &str = "memstache-cluster";
 /// Its test binary, whose ignored tests need what is installed here.
 const TEST: &str = "discovery";
+/// Its example, which some of them run.
+const NODE: &str = "memstache-node";
 
 /// Installs what they need, and runs them; returns what the runner printed.
 pub(crate) fn run(ws: &Workspace, release: bool, steps: &mut Steps) -> Vec<String> {
@@ -25,10 +27,16 @@ pub(crate) fn run(ws: &Workspace, release: bool, steps: &mut Steps) -> Vec<Strin
         }
     };
     // All packages, as for the other tests: nothing is built anew.
-    let mut command = ws.cargo(["test", "--workspace", "--all-features", "--test", TEST]);
-    if release {
-        command.arg("--release");
+    let of_all = ["--workspace", "--all-features"];
+    let (mut build, mut command) = (ws.cargo(["build", "--example", NODE]), ws.cargo(["test", "--test", TEST]));
+    for command in [&mut build, &mut command] {
+        command.args(of_all).args(release.then_some("--release"));
     }
+    if !steps.run(&format!("{TEST}: {NODE}"), &mut build) {
+        return Vec::new();
+    }
+    let profile = if release { "release" } else { "debug" };
+    command.env("MEMSTACHE_TEST_NODE", ws.target.join(profile).join("examples").join(NODE));
     // Servers and nodes in real time: not too many at once.
     steps.watch(TEST, command.envs(programs).args(["--", "--ignored", "--test-threads", "2"]))
 }
@@ -54,6 +62,7 @@ mod tests {
     fn the_test_is_there() {
         let ws = Workspace::load().unwrap();
         let packages = ws.select(&[PACKAGE.to_owned()]).unwrap();
-        assert!(packages[0].targets.iter().any(|target| target.name == TEST && target.kind == ["test"]));
+        let has = |name: &str, kind: &str| packages[0].targets.iter().any(|it| it.name == name && it.kind == [kind]);
+        assert!(has(TEST, "test") && has(NODE, "example"));
     }
 }

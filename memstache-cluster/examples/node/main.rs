@@ -66,18 +66,18 @@ async fn run(file: &str) -> Result<()> {
     }
     let engine = builder.build()?;
     let health = health::Health::listen(node.health).await?;
-    let ended = tokio::select! {
-        started = engine.start() => started.map_err(Into::into),
-        () = stop() => Ok(()),
+    let started = tokio::select! {
+        started = engine.start() => Some(started),
+        () = stop() => None,
     };
-    if ended.is_ok() {
+    if let Some(Ok(())) = started {
         println!("memstache-node: {} takes part in {}", node.advertise, node.cluster);
         health.ready(true);
         stop().await;
         health.ready(false);
     }
     engine.stop().await?;
-    ended
+    Ok(started.unwrap_or(Ok(()))?)
 }
 
 /// This node, as others are to reach it.

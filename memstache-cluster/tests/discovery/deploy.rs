@@ -101,8 +101,7 @@ fn the_schema_knows_all_that_is_written() {
 #[test]
 fn a_schema_notices_what_it_does_not_know() {
     let document: Value =
-        serde_saphyr::from_str("apiVersion: v1\nkind: Service\nmetadata: {}\nspec:\n  publishNotReadyAdresses: true")
-            .unwrap();
+        serde_saphyr::from_str("apiVersion: v1\nkind: Service\nmetadata: {}\nspec:\n  publishNotReady: true").unwrap();
     assert!(std::panic::catch_unwind(|| typed::<Service>(&document)).is_err());
 }
 
@@ -195,5 +194,5 @@ fn prometheus_takes_its_configuration() {
         Command::new(program("MEMSTACHE_PROMTOOL")).args(["check", "config"]).arg(file).status().unwrap().success()
     };
     assert!(check(&text));
-    assert!(!check(&text.replace("scrape_interval", "scrape_intervall")));
+    assert!(!check(&text.replace("scrape_interval", "scrape_every")));
 }

@@ -6,7 +6,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
@@ -89,6 +89,25 @@ impl Server {
             let gone = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(gone.is_none() && Instant::now() < end, "{} is not ready: {}", self.program.display(), said());
             thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        use rustix::process::{Pid, Signal, kill_process};
+
+        let mut child = self.child.take().unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            if Instant::now() >= end {
+                child.kill().unwrap();
+                return child.wait().unwrap();
+            }
+            thread::sleep(Duration::from_millis(20));
         }
     }
 

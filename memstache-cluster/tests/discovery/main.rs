@@ -11,4 +11,5 @@ mod dns;
 mod kit;
 mod kubernetes;
 mod nats;
+mod node;
 mod story;

@@ -83,13 +83,15 @@ pub(super) fn says_unauthorized(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if is_401(status))
 }
 
-/// The same, of a watch.
-pub(super) fn is_unauthorized(error: &watcher::Error) -> bool {
+/// Whether a watch would be refused for ever, and is to be begun anew: its token is not known any more, or it asks for a version
+/// that is forgotten. Where that is told within a watch and not instead of one, the watcher lists anew by itself.
+pub(super) fn is_over(error: &watcher::Error) -> bool {
     use watcher::Error as E;
     match error {
-        E::InitialListFailed(error) | E::WatchStartFailed(error) | E::WatchFailed(error) => says_unauthorized(error),
+        E::InitialListFailed(error) | E::WatchFailed(error) => says_unauthorized(error),
+        E::WatchStartFailed(kube::Error::Api(status)) => is_401(status) || status.code == 410,
         E::WatchError(status) => is_401(status),
-        E::NoResourceVersion => false,
+        E::WatchStartFailed(_) | E::NoResourceVersion => false,
     }
 }
 

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 pub use self::builder::KubernetesDiscoveryBuilder;
 use self::{
     builder::{Settings, Source},
-    client::{Clients, failed, is_unauthorized},
+    client::{Clients, failed, is_over},
     pauses::Pauses,
     peers::{Peers, Port},
     table::{MAX, Table},
@@ -119,11 +119,11 @@ impl KubernetesDiscovery {
         watcher(self.api::<K>(client), config)
             .backoff(Pauses::between_failures())
             .take_while(move |event| {
-                let refused = event.as_ref().is_err_and(is_unauthorized);
-                if refused {
+                let over = event.as_ref().is_err_and(is_over);
+                if over {
                     clients.forget();
                 }
-                ready(!refused)
+                ready(!over)
             })
             .scan(Table::default(), move |table, event| {
                 // An error keeps what is known: the watcher goes on.

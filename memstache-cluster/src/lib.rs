@@ -33,9 +33,11 @@ mod wire;
 pub use self::{
     engine::{
         ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
-        Put,
+        Partial, Put,
     },
-    keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
+    keyspace::{
+        DataSource, Expiry, HotCopies, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn,
+    },
     member::{
         Incarnation, MAX_MEMBERS, MAX_NODE_NAME, MAX_WEIGHT, MAX_ZONE, Member, MemberChange, MemberState, Members,
         NodeId, NodeName, Protocols, Weight, Zone,

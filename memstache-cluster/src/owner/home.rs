@@ -189,6 +189,8 @@ impl Local {
                 current = current.max(Some(higher));
             }
         }
+        // After the store: a copy that is asked for from here on is of an owner that has hidden it too.
+        self.copies.hide(items.iter().map(|(target, _)| target));
         current.map_or(Ok(()), Err)
     }
 }

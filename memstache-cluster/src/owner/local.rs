@@ -18,9 +18,10 @@ use memstache_core::{
 };
 use tower_service::Service as _;
 
-use super::{guard::Guard, hot::Reads, octets::Plain};
+use super::{changes::Changes, guard::Guard, hot::Hot, octets::Plain};
 use crate::{
-    keyspace::{Key, KeySpace, RateLimit},
+    keyspace::{HotCopies, Key, KeySpace, RateLimit},
+    reader::Copies,
     stats::{Counters, KeySpaceStats},
 };
 
@@ -33,6 +34,7 @@ pub(crate) struct Surroundings {
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) breaker: Option<BreakerConfig>,
     pub(crate) event_capacity: usize,
+    pub(crate) hot_copies: Option<HotCopies>,
     pub(crate) recorder: Option<Arc<dyn Fn(&KeyspaceName) -> Arc<dyn Recorder> + Send + Sync>>,
 }
 
@@ -43,8 +45,14 @@ pub(crate) struct Local {
     pub(crate) spec: KeySpace,
     pub(crate) store: MemoryStore<AnyPolicy>,
     pub(crate) counters: Arc<Counters>,
-    /// What is read of it here, whoever asks.
-    pub(crate) reads: Arc<Reads>,
+    /// What is hot of what this node owns.
+    pub(crate) hot: Arc<Hot>,
+    /// When a key is hot, if others may keep copies then.
+    pub(crate) hot_copies: Option<HotCopies>,
+    /// Copies of what others own.
+    pub(crate) copies: Copies,
+    /// What changes here, for the near caches of others.
+    pub(crate) changes: Changes,
     pub(crate) clock: Arc<dyn Clock>,
     /// The same for keyspaces that share their store, one after the other.
     pub(crate) generation: u64,
@@ -76,11 +84,14 @@ impl Local {
                 .build()?,
         };
         let counters = old.map_or_else(Arc::default, |old| Arc::clone(&old.counters));
-        let reads = || Arc::new(Reads::new(Arc::clone(&around.clock)));
-        let reads = old.map_or_else(reads, |old| Arc::clone(&old.reads));
+        let hot = || Arc::new(Hot::new(Arc::clone(&around.clock)));
+        let hot = old.map_or_else(hot, |old| Arc::clone(&old.hot));
+        let hot_copies = spec.0.hot_copies.unwrap_or(around.hot_copies);
+        let copies = Copies::new(hot_copies.map_or(0, |copies| copies.max_bytes(spec.max_bytes())));
         let generation = kept.map_or_else(|| GENERATIONS.fetch_add(1, Relaxed), |old| old.generation);
         let loads = Loads::new(&spec, &store, &counters, around)?;
-        Ok(Self { spec, store, counters, reads, clock: Arc::clone(&around.clock), generation, loads })
+        let (changes, clock) = (Changes::new(around.event_capacity), Arc::clone(&around.clock));
+        Ok(Self { spec, store, counters, hot, hot_copies, copies, changes, clock, generation, loads })
     }
 
     pub(crate) fn has_source(&self) -> bool {
@@ -107,14 +118,21 @@ impl Local {
     #[inline]
     pub(crate) fn note_reads(&self, request: &Request) {
         if matches!(request, Request::Get(_)) {
-            self.reads.count(request.addresses());
+            self.hot.reads.count(request.addresses());
         }
     }
 
     /// Returns what was counted and what is held.
     pub(crate) fn stats(&self) -> KeySpaceStats {
         let (held, counted) = (self.store.stats(), self.counters.snapshot());
-        let stats = KeySpaceStats { main_bytes: held.bytes as u64, main_entries: held.entries as u64, ..counted };
+        let (hot_entries, hot_bytes) = self.copies.held(self.clock.now());
+        let stats = KeySpaceStats {
+            main_bytes: held.bytes as u64,
+            main_entries: held.entries as u64,
+            hot_bytes: hot_bytes as u64,
+            hot_entries: hot_entries as u64,
+            ..counted
+        };
         if self.has_source() {
             return stats;
         }

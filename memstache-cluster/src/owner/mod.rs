@@ -1,6 +1,7 @@
 //! What a node does with the keys that are its own.
 
 mod apart;
+mod changes;
 mod fetch;
 mod guard;
 mod handover;
@@ -19,6 +20,6 @@ pub(crate) use self::{
     home::Rounds,
     hot::{HotRead, MOST_HOT_KEYS},
     local::{Local, Surroundings},
-    serve::{Refused, run_owned},
+    serve::{Refused, forget_owned, run_owned},
     served::Served,
 };

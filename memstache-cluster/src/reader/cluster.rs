@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use memstache_core::{Clock, Error, ErrorKind, Result, Tick};
 use tokio::sync::watch;
 
-use super::View;
+use super::{View, coherence::Feeds};
 use crate::{
     engine::until,
     member::{Member, NodeId},
@@ -63,6 +63,8 @@ pub(crate) struct Cluster {
     heard: AtomicU64,
     /// Invalidations that this node is the home of.
     pub(crate) rounds: Rounds,
+    /// Lines to the others, by which they tell what changes.
+    pub(crate) feeds: Feeds,
 }
 
 impl Cluster {
@@ -76,6 +78,7 @@ impl Cluster {
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
+            feeds: Feeds::default(),
         }
     }
 
@@ -95,7 +98,10 @@ impl Cluster {
     }
 
     pub(super) fn adopt(&self, view: Arc<View>) {
+        // Before anybody is told that this node sees it: from then on changes may come by lines that do not stand yet.
+        self.feeds.lose();
         self.view.store(view);
+        self.feeds.lose();
         self.changed.send_replace(());
     }
 

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use memstache_core::{Error, ErrorKind, Request, Response, Result, Tick};
 
 use super::{
-    Cluster, View,
-    split::{Kind, Part, join, split},
+    Cluster, View, copies,
+    split::{Answered, Kind, Part, join, split},
 };
 use crate::{
     engine::{Node, Slot},
@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// How often a part is sent to whom this node takes for its owner.
-const ATTEMPTS: usize = 2;
+pub(super) const ATTEMPTS: usize = 2;
 /// How long a node waits for another view when an owner says that it is none.
-const VIEW_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const VIEW_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs a request of a caller of this node: each part by its owner, all at once, one hop away.
 pub(crate) async fn run(
@@ -30,9 +30,11 @@ pub(crate) async fn run(
 ) -> Result<Response> {
     let (Some(kind), whole) = (Kind::of(&request), request.len()) else { return Err(unknown()) };
     let local = slot.current()?;
-    let mut open = vec![Part { owner: None, places: (0..whole).collect(), request }];
-    let mut answers: Vec<(Vec<usize>, Result<Response>)> = Vec::new();
+    let (mut answers, mut open) = copies::answer(&local, cluster.view().number, request, cluster.clock.now());
     for attempt in 0..ATTEMPTS {
+        if open.is_empty() {
+            break;
+        }
         let view = cluster.view();
         let parts: Vec<Part> = open.drain(..).flat_map(|part| again(part, &view)).collect();
         let runs = parts.into_iter().map(|part| async {
@@ -48,10 +50,7 @@ pub(crate) async fn run(
             }
         }
         open = refused;
-        if open.is_empty() {
-            break;
-        }
-        if attempt + 1 < ATTEMPTS {
+        if attempt + 1 < ATTEMPTS && !open.is_empty() {
             cluster.another_view(&view, VIEW_PAUSE).await;
         }
     }
@@ -93,7 +92,7 @@ async fn run_part(
         }
         Some(owner) => {
             let member = view.members.get(owner).ok_or(Refused::WrongOwner)?;
-            let answer = super::remote::run(cluster, local, member, part.request.clone(), deadline).await;
+            let answer = super::remote::run(cluster, local, view, member, part.request.clone(), deadline).await;
             let counter = match &answer {
                 Ok(_) => &local.counters.peer_loads,
                 Err(_) => &local.counters.peer_errors,
@@ -108,7 +107,7 @@ async fn run_part(
 }
 
 /// Answers a part whose owner does not: from the source if there is one, for what is read.
-async fn settle(local: &Local, part: Part, error: Error, deadline: Tick) -> (Vec<usize>, Result<Response>) {
+async fn settle(local: &Local, part: Part, error: Error, deadline: Tick) -> Answered {
     let answer = match part.request {
         Request::Get(op) if local.has_source() && is_out_of_reach(&error) => {
             Ok(Response::Found(local.fall_back(op, deadline).await))
@@ -122,7 +121,7 @@ fn is_out_of_reach(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Io | ErrorKind::Protocol)
 }
 
-fn disagreeing() -> Error {
+pub(super) fn disagreeing() -> Error {
     Error::new(ErrorKind::Unavailable, "the nodes do not agree on who owns the key").without_effect()
 }
 

@@ -18,6 +18,8 @@ const SETTLED: u8 = u8::MAX;
 
 /// Who is there and who owns what, as this node sees it at a moment.
 pub(crate) struct View {
+    /// Counts the views of this node.
+    pub(crate) number: u64,
     pub(crate) members: Members,
     pub(crate) table: Table,
     me: NodeId,
@@ -87,6 +89,7 @@ impl View {
     /// The view of a node that has heard of nobody yet.
     pub(crate) fn first(me: NodeId) -> Self {
         Self {
+            number: 0,
             members: Members::default(),
             table: Table::default(),
             me,
@@ -109,6 +112,7 @@ impl View {
         let before = self.before(&members);
         let change = Change::between(&before, &table);
         let mut view = Self {
+            number: self.number + 1,
             members,
             table,
             me,

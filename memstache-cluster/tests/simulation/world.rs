@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use memstache_cluster::{
-    ClusterConfig, DataSource, Engine, Faults, Incarnation, Key, KeySpace, Member, MemberState, Members, NodeId,
-    Sourced,
+    ClusterConfig, DataSource, Engine, Faults, HotCopies, Incarnation, Key, KeySpace, Member, MemberState, Members,
+    NodeId, Sourced,
     membership::{Membership, StaticMembership},
     net::SimNetwork,
 };
@@ -29,6 +29,8 @@ pub(crate) const KEYS: usize = 4;
 /// How long any call may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 const SLOWEST_SOURCE: u64 = 40;
+/// Reads a second for each copy of a key: the keys are read about ten times a second.
+const HOT: f64 = 2.0;
 
 pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -199,6 +201,7 @@ impl World {
             .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).build().unwrap())
             .keyspace(KeySpace::builder(SOURCED).max_bytes(4 << 20).source(self.truth.clone()).build().unwrap())
             .without_breaker()
+            .hot_copies(HotCopies::above(HOT))
             .faults(self.faults)
             .cluster(cluster)
             .read_timeout(DEADLINE)

@@ -220,8 +220,13 @@ fn is_small(call: &Call) -> bool {
             set.items.len() <= FEW && len < 64 << 10
         }
         Call::Run { request, .. } => request.len() <= FEW,
-        Call::Fetch { items, .. } | Call::Peek { items, .. } | Call::Revoke { items, .. } => items.len() <= FEW,
-        Call::Ping | Call::TakeOver { .. } => true,
+        Call::Fetch { items, .. }
+        | Call::Peek { items, .. }
+        | Call::Revoke { items, .. }
+        | Call::Recall { items, .. }
+        | Call::Forget { items, .. } => items.len() <= FEW,
+        Call::Seen { items, .. } => items.len() <= FEW,
+        Call::Ping | Call::TakeOver { .. } | Call::Follow { .. } => true,
         Call::Push { .. } | Call::Spread { .. } | Call::Sequences { .. } | Call::Registry(_) | Call::Gossip(_) => false,
     }
 }

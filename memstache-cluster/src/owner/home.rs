@@ -190,7 +190,7 @@ impl Local {
             }
         }
         // After the store: a copy that is asked for from here on is of an owner that has hidden it too.
-        self.copies.hide(items.iter().map(|(target, _)| target));
+        self.copies.hide(&items.iter().map(|(target, _)| target));
         current.map_or(Ok(()), Err)
     }
 }

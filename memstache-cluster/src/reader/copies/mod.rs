@@ -176,7 +176,7 @@ impl Copies {
     }
 
     /// Drops all that targets may hide.
-    pub(crate) fn hide<'a>(&self, targets: impl IntoIterator<Item = &'a Target> + Clone) {
+    pub(crate) fn hide<'a>(&self, targets: &(impl IntoIterator<Item = &'a Target> + Clone)) {
         self.drop_all(|address, copy| targets.clone().into_iter().any(|target| covers(target, address, copy)));
     }
 

@@ -67,7 +67,7 @@ fn what_changed_since_it_was_asked_for_is_not_kept() {
     let hit = Lookup::Hit(entry(10, 60_000));
     let overtakes: [&dyn Fn(&Copies); 3] =
         [&|copies| copies.recall(OWNER, LIFE, 1, [&address("a")]), &|copies| copies.drop_from(OTHER), &|copies| {
-            copies.hide([&Target::Space(space("other"))])
+            copies.hide(&[&Target::Space(space("other"))])
         }];
     for overtake in overtakes {
         let copies = Copies::new(64 << 10);
@@ -120,7 +120,7 @@ fn an_invalidation_drops_what_it_may_hide() {
         (Target::Tenant(TenantId::new("ac").unwrap()), true),
     ] {
         let copies = copies(&[("a", OWNER)]);
-        copies.hide([&target]);
+        copies.hide(&[&target]);
         assert_eq!(has(&copies, "a"), stays, "{target:?}");
     }
 }

@@ -39,9 +39,11 @@ mod wire;
 pub use self::{
     engine::{
         ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
-        KeySpaceChange, Put,
+        KeySpaceChange, Partial, Put,
     },
-    keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
+    keyspace::{
+        DataSource, Expiry, HotCopies, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn,
+    },
     member::{
         Incarnation, MAX_MEMBERS, MAX_NODE_NAME, MAX_WEIGHT, MAX_ZONE, Member, MemberChange, MemberState, Members,
         NodeId, NodeName, Protocols, Weight, Zone,

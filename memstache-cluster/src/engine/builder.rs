@@ -10,7 +10,7 @@ use super::{
     registry::Registry,
 };
 use crate::{
-    keyspace::{KeySpace, RateLimit, check_breaker},
+    keyspace::{HotCopies, KeySpace, RateLimit, check_breaker},
     member::Incarnation,
     owner::Surroundings,
     problems::Problems,
@@ -43,6 +43,7 @@ impl EngineBuilder {
                 breaker: Some(BreakerConfig::source()),
                 event_capacity: 1024,
                 loads_per_partition: WarmUp::new().loads_per_partition,
+                hot_copies: Some(HotCopies::default()),
                 recorder: None,
             },
             cluster: None,
@@ -118,6 +119,19 @@ impl EngineBuilder {
         self
     }
 
+    /// Says when a key of a keyspace that says nothing is hot, and what other nodes may then keep of it. Default:
+    /// [`HotCopies::default`].
+    pub fn hot_copies(mut self, copies: HotCopies) -> Self {
+        self.around.hot_copies = Some(copies);
+        self
+    }
+
+    /// Has other nodes keep nothing of keyspaces that say nothing, however hot it is.
+    pub fn without_hot_copies(mut self) -> Self {
+        self.around.hot_copies = None;
+        self
+    }
+
     /// Sets where time comes from. Default: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.around.clock = Arc::new(clock);
@@ -184,6 +198,9 @@ impl EngineBuilder {
         }
         if let Some(warm_up) = &self.warm_up {
             warm_up.check(&mut problems);
+        }
+        if let Some(copies) = self.around.hot_copies {
+            problems.note(copies.check());
         }
         if let Some(cluster) = &self.cluster {
             cluster.check(&mut problems);

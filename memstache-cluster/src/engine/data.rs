@@ -115,7 +115,7 @@ impl Engine {
         self.one(&slot, Invalidate::one(target)).await
     }
 
-    fn open(&self, keyspace: &str) -> Result<(Arc<Slot>, Arc<Local>)> {
+    pub(super) fn open(&self, keyspace: &str) -> Result<(Arc<Slot>, Arc<Local>)> {
         self.node.ready()?;
         let slot = self.node.registry.slot(keyspace)?;
         let local = slot.current()?;
@@ -126,7 +126,7 @@ impl Engine {
         Space::new(self.tenant.as_ref(), local.spec.name())
     }
 
-    fn address(&self, local: &Local, key: &[u8]) -> Result<Address> {
+    pub(super) fn address(&self, local: &Local, key: &[u8]) -> Result<Address> {
         Address::plain(&self.space(local), key)
     }
 

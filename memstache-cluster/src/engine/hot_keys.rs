@@ -50,12 +50,12 @@ impl Engine {
         // What was read here while it was this node's is not its any more after a change of the members.
         let owned = |read: &HotRead| view.as_ref().is_none_or(|view| view.owns(read.address.stored()));
         let hot = |read: HotRead| HotKey {
-            key: Key::new(read.address),
             hits: read.hits,
             per_second: read.per_second,
-            copies: 0,
+            copies: local.hot.copies(&read.address),
+            key: Key::new(read.address),
         };
-        let top = local.reads.top(crate::owner::MOST_HOT_KEYS);
+        let top = local.hot.reads.top(crate::owner::MOST_HOT_KEYS);
         Ok(top.into_iter().filter(owned).take(most).map(hot).collect())
     }
 }

@@ -4,6 +4,7 @@ mod bootstrap;
 mod builder;
 mod clustered;
 mod data;
+mod delete_fast;
 mod error;
 mod events;
 mod hot_keys;
@@ -22,6 +23,7 @@ use memstache_core::TenantId;
 pub use self::{
     builder::EngineBuilder,
     clustered::ClusterConfig,
+    delete_fast::Partial,
     error::EngineError,
     events::{EngineEvent, Events, KeySpaceChange},
     hot_keys::HotKey,

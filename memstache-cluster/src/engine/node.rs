@@ -141,6 +141,9 @@ impl Node {
     /// Ends what runs beside the calls.
     pub(super) fn end_tasks(&self) {
         drop(std::mem::take(&mut *self.tasks.lock()));
+        if let Some(cluster) = &self.cluster {
+            cluster.feeds.lose();
+        }
     }
 
     /// Runs a request of a caller of this node.
@@ -164,7 +167,7 @@ impl Node {
     }
 
     /// Returns when a request must have ended.
-    fn deadline(&self, local: &Local, request: &Request) -> Tick {
+    pub(super) fn deadline(&self, local: &Local, request: &Request) -> Tick {
         let own = if request.is_read() {
             local.read_timeout().unwrap_or(self.times.read)
         } else {

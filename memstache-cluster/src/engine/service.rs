@@ -8,15 +8,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_util::stream::{self, StreamExt as _};
 use memstache_core::{
-    BoxFuture, Coherence, Error, Health, Invalidation, InvalidationStream, MemoryFuture, PartHealth, Request, Response,
-    Result,
+    BoxFuture, Coherence, Error, Health, InvalidationStream, MemoryFuture, PartHealth, Request, Response, Result,
 };
 use tower_service::Service;
 
 use super::{node::Node, slot::Slot};
-use crate::owner::Local;
+use crate::{owner::Local, reader};
 
 /// A keyspace of an [`Engine`](crate::Engine) as the leaf of a stack.
 ///
@@ -68,15 +66,17 @@ impl Node {
     }
 }
 
-/// Of a node alone. In a cluster the line is told to be cut from the beginning: near caches above ask for each read.
+/// Tells what changes on any node.
+///
+/// In a cluster each node that may own keys is asked for its changes, as long as the engine runs: a change is told a moment after it
+/// was made. While one of them cannot be asked, which is noticed within a second, and while the members change, near caches above
+/// are told so and ask for each read; then they begin anew.
 impl Coherence for EngineService {
     fn subscribe(&self) -> InvalidationStream {
-        if self.node.is_alone() {
-            return self.slot.changes();
+        match self.node.cluster() {
+            None => self.slot.changes(),
+            Some(cluster) => reader::subscribe(&self.node, cluster, &self.slot),
         }
-        // Nobody tells this node yet what other owners change: a near cache above trusts nothing that it holds.
-        let lost = stream::iter([Invalidation::Lost]).chain(stream::pending());
-        InvalidationStream::new(lost)
     }
 }
 

@@ -7,7 +7,7 @@ use memstache_core::{
     resilience::{BreakerConfig, Probing},
 };
 
-use super::{DataSource, Expiry, Key, KeySpace, RateLimit, Settings};
+use super::{DataSource, Expiry, HotCopies, Key, KeySpace, RateLimit, Settings};
 use crate::problems::Problems;
 
 /// Least bytes that a keyspace may hold: a shard of the memory store.
@@ -169,6 +169,18 @@ impl KeySpaceBuilder {
         self
     }
 
+    /// Says when a key is hot, and what other nodes may then keep of it. Default: the engine's, [`HotCopies::default`].
+    pub fn hot_copies(mut self, copies: HotCopies) -> Self {
+        self.settings.hot_copies = Some(Some(copies));
+        self
+    }
+
+    /// Has other nodes keep nothing, however hot it is.
+    pub fn without_hot_copies(mut self) -> Self {
+        self.settings.hot_copies = Some(None);
+        self
+    }
+
     /// Names keys that are loaded ahead when the node starts and when others join or leave: at most 65,536. Needs a source.
     pub fn warm_keys<I: IntoIterator<Item: AsRef<[u8]>>>(mut self, keys: I) -> Self {
         // One more than allowed is enough to tell.
@@ -222,6 +234,7 @@ impl Settings {
             layers: None,
             rate_limit: None,
             breaker: None,
+            hot_copies: None,
             warm_keys: Vec::new(),
             replicas: 1,
         }
@@ -250,6 +263,9 @@ impl Settings {
         }
         if let Some(breaker) = self.breaker {
             problems.note(check_breaker(breaker));
+        }
+        if let Some(Some(copies)) = self.hot_copies {
+            problems.note(copies.check());
         }
         problems.within("the number of warm_keys", self.warm_keys.len(), 0, MOST_WARM_KEYS);
         if let Some(key) = self.warm_keys.iter().find(|key| key.is_empty() || key.len() > MAX_NAME) {
@@ -312,6 +328,7 @@ mod tests {
             .replicas(9)
             .rate_limit(RateLimit::per_second(0))
             .breaker(BreakerConfig::leaf())
+            .hot_copies(HotCopies::above(-1.0))
             .warm_keys([""])
             .source(source_fn(|_| async { Ok(None) }))
             .build()
@@ -328,6 +345,7 @@ mod tests {
             "replicas must be 1 to 8, but 9",
             "rate per_second must be",
             "breaker must be probed by requests",
+            "hot copies per_second must be above zero, but -1",
             "a warm key must be 1 to 1024 bytes long, but 0 bytes",
         ] {
             assert!(error.contains(part), "{part} is not in {error}");

@@ -3,6 +3,7 @@
 mod builder;
 mod definition;
 mod expiry;
+mod hot_copies;
 mod limits;
 mod source;
 mod sourced;
@@ -16,6 +17,7 @@ use memstache_core::{
 pub use self::{
     builder::KeySpaceBuilder,
     expiry::Expiry,
+    hot_copies::HotCopies,
     limits::RateLimit,
     source::{DataSource, Key, SourceFn, source_fn},
     sourced::Sourced,
@@ -81,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) layers: Option<Layers>,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) breaker: Option<BreakerConfig>,
+    /// The engine's, if nothing is said; or none.
+    pub(crate) hot_copies: Option<Option<HotCopies>>,
     pub(crate) warm_keys: Vec<Vec<u8>>,
     pub(crate) replicas: usize,
 }

@@ -23,10 +23,13 @@ impl Local {
     ///
     /// The error is the current number, if that is not below: what bears it already was not hidden.
     pub(crate) fn flush_at(&self, at: Sequence) -> Result<(), Sequence> {
-        if let Some(copies) = &self.copies {
+        if let Some(copies) = &self.replica {
             copies.clear(at);
         }
-        self.store.clear_at(at)
+        let cleared = self.store.clear_at(at);
+        // After the store: a copy that is asked for from here on is of an owner that has hidden it too.
+        self.copies.clear();
+        cleared
     }
 }
 

@@ -204,13 +204,15 @@ impl Local {
         let mut current = None;
         for (target, sequence) in items {
             // First: what goes from a copy to the entry itself has its lease before it is looked at.
-            if let Some(copies) = &self.copies {
+            if let Some(copies) = &self.replica {
                 copies.hide(target, *sequence);
             }
             if let Err(higher) = self.store.invalidate_at(target, *sequence) {
                 current = current.max(Some(higher));
             }
         }
+        // After the store: a copy that is asked for from here on is of an owner that has hidden it too.
+        self.copies.hide(&items.iter().map(|(target, _)| target));
         current.map_or(Ok(()), Err)
     }
 }

@@ -19,9 +19,10 @@ use memstache_core::{
 use parking_lot::Mutex;
 use tower_service::Service as _;
 
-use super::{Copies, guard::Guard, herd::Herd, hot::Reads, octets::Plain};
+use super::{changes::Changes, guard::Guard, herd::Herd, hot::Hot, octets::Plain, replicas};
 use crate::{
-    keyspace::{Key, KeySpace, RateLimit},
+    keyspace::{HotCopies, Key, KeySpace, RateLimit},
+    reader::Copies,
     stats::{Counters, KeySpaceStats},
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Surroundings {
     pub(crate) event_capacity: usize,
     /// Loads of one partition that run at a time while members change.
     pub(crate) loads_per_partition: usize,
+    pub(crate) hot_copies: Option<HotCopies>,
     pub(crate) recorder: Option<Arc<dyn Fn(&KeyspaceName) -> Arc<dyn Recorder> + Send + Sync>>,
 }
 
@@ -46,14 +48,20 @@ pub(crate) struct Local {
     pub(crate) spec: KeySpace,
     pub(crate) store: MemoryStore<AnyPolicy>,
     pub(crate) counters: Arc<Counters>,
-    /// What is read of it here, whoever asks.
-    pub(crate) reads: Arc<Reads>,
+    /// What is hot of what this node owns.
+    pub(crate) hot: Arc<Hot>,
+    /// When a key is hot, if others may keep copies then.
+    pub(crate) hot_copies: Option<HotCopies>,
+    /// Copies of what others own.
+    pub(crate) copies: Copies,
+    /// What changes here, for the near caches of others.
+    pub(crate) changes: Changes,
     pub(crate) clock: Arc<dyn Clock>,
     /// The same for keyspaces that share their store, one after the other.
     pub(crate) generation: u64,
     pub(super) loads: Option<Loads>,
     /// What this node keeps for other owners, if the keyspace has replicas.
-    pub(crate) copies: Option<Arc<Copies>>,
+    pub(crate) replica: Option<Arc<replicas::Copies>>,
     /// Bounds loads while members change.
     pub(crate) herd: Arc<Herd>,
     /// What was loaded here and not pushed to replicas yet.
@@ -87,9 +95,9 @@ impl Local {
                 .build()
         };
         let store = kept.map_or_else(|| new(1), |old| Ok(old.store.clone()))?;
-        let copies = match kept.filter(|old| old.replicas() == spec.replicas()) {
-            Some(old) => old.copies.clone(),
-            None if spec.replicas() > 1 => Some(Arc::new(Copies::new(new(spec.replicas() - 1)?))),
+        let replica = match kept.filter(|old| old.replicas() == spec.replicas()) {
+            Some(old) => old.replica.clone(),
+            None if spec.replicas() > 1 => Some(Arc::new(replicas::Copies::new(new(spec.replicas() - 1)?))),
             None => None,
         };
         if let Some(old) = old {
@@ -97,14 +105,31 @@ impl Local {
             store.raise_sequence(old.store.sequence());
         }
         let counters = old.map_or_else(Arc::default, |old| Arc::clone(&old.counters));
-        let reads = || Arc::new(Reads::new(Arc::clone(&around.clock)));
-        let reads = old.map_or_else(reads, |old| Arc::clone(&old.reads));
+        let hot = || Arc::new(Hot::new(Arc::clone(&around.clock)));
+        let hot = old.map_or_else(hot, |old| Arc::clone(&old.hot));
+        let hot_copies = spec.0.hot_copies.unwrap_or(around.hot_copies);
+        let copies = Copies::new(hot_copies.map_or(0, |copies| copies.max_bytes(spec.max_bytes())));
         let generation = kept.map_or_else(|| GENERATIONS.fetch_add(1, Relaxed), |old| old.generation);
         let new_herd = || Arc::new(Herd::new(around.loads_per_partition, Arc::clone(&around.clock)));
         let herd = old.map_or_else(new_herd, |old| Arc::clone(&old.herd));
         let loads = Loads::new(&spec, &store, &counters, &herd, around)?;
-        let clock = Arc::clone(&around.clock);
-        Ok(Self { spec, store, counters, reads, clock, generation, loads, copies, herd, loaded: Mutex::default() })
+        let (changes, clock) = (Changes::new(around.event_capacity), Arc::clone(&around.clock));
+        let loaded = Mutex::default();
+        Ok(Self {
+            spec,
+            store,
+            counters,
+            hot,
+            hot_copies,
+            copies,
+            changes,
+            clock,
+            generation,
+            loads,
+            replica,
+            herd,
+            loaded,
+        })
     }
 
     pub(crate) fn has_source(&self) -> bool {
@@ -118,7 +143,7 @@ impl Local {
 
     /// Takes note of keys that were loaded here: replicas are to have them.
     pub(super) fn note_loaded<'a>(&self, keys: impl Iterator<Item = &'a Address>) {
-        if self.copies.is_some() {
+        if self.replica.is_some() {
             let mut loaded = self.loaded.lock();
             let room = MOST_LOADED.saturating_sub(loaded.len());
             loaded.extend(keys.take(room).cloned());
@@ -127,7 +152,7 @@ impl Local {
 
     /// Takes the keys that were loaded here since the last time.
     pub(super) fn loaded_since(&self) -> Vec<Address> {
-        if self.copies.is_some() { std::mem::take(&mut *self.loaded.lock()) } else { Vec::new() }
+        if self.replica.is_some() { std::mem::take(&mut *self.loaded.lock()) } else { Vec::new() }
     }
 
     /// Divides what protects the source by so many live members.
@@ -150,17 +175,20 @@ impl Local {
     #[inline]
     pub(crate) fn note_reads(&self, request: &Request) {
         if matches!(request, Request::Get(_)) {
-            self.reads.count(request.addresses());
+            self.hot.reads.count(request.addresses());
         }
     }
 
     /// Returns what was counted and what is held.
     pub(crate) fn stats(&self) -> KeySpaceStats {
         let (held, counted) = (self.store.stats(), self.counters.snapshot());
-        let copies = self.copies.as_ref().map(|copies| copies.store.stats()).unwrap_or_default();
+        let (hot_entries, hot_bytes) = self.copies.held(self.clock.now());
+        let copies = self.replica.as_ref().map(|copies| copies.store.stats()).unwrap_or_default();
         let stats = KeySpaceStats {
             main_bytes: held.bytes as u64,
             main_entries: held.entries as u64,
+            hot_bytes: hot_bytes as u64,
+            hot_entries: hot_entries as u64,
             replica_bytes: copies.bytes as u64,
             replica_entries: copies.entries as u64,
             ..counted

@@ -1,6 +1,7 @@
 //! What a node does with the keys that are its own.
 
 mod apart;
+mod changes;
 mod fetch;
 mod flush;
 mod guard;
@@ -22,7 +23,7 @@ pub(crate) use self::{
     home::Rounds,
     hot::{HotRead, MOST_HOT_KEYS},
     local::{Local, Surroundings},
-    replicas::{Copies, Replication, promote, push_anew},
-    serve::{Refused, run_owned},
+    replicas::{Replication, promote, push_anew},
+    serve::{Refused, forget_owned, run_owned},
     served::Served,
 };

@@ -27,7 +27,7 @@ pub enum Faults {
     IgnoreLease,
     /// A read joins a load that began before the last removal.
     JoinOldFlight,
-    /// One of so many invalidations is not told to a member.
+    /// One of so many invalidations, of tags and of copies, is not told to a member.
     DropInvalidation(u32),
     /// A new owner answers before the previous one has agreed.
     AcknowledgeEarly,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use memstache_core::{Address, Error, Request, Response, Result, Tick};
+use memstache_core::{Address, Error, OneOrMany, Remove, Request, Response, Result, Scope, Tick};
 
-use super::{handover, replicas};
+use super::{Local, handover, hot, replicas};
 use crate::{
     engine::{EngineError, Node, Slot, cut_off, until},
     reader::{Cluster, Held, Taking, View},
@@ -36,8 +36,7 @@ pub(super) type Open = Vec<(Address, Arc<Taking>)>;
 
 /// Runs a request for keys that this node owns; it is not sent on to anybody.
 ///
-/// Keys that this node took over not long ago are answered for once the previous owner acknowledges nothing more. What the
-/// previous owner holds is brought here before it is read, and dropped there before it is written.
+/// A write is answered once nobody has a copy of what was there before.
 pub(crate) async fn run_owned(
     node: &Arc<Node>,
     cluster: &Arc<Cluster>,
@@ -45,6 +44,48 @@ pub(crate) async fn run_owned(
     request: Request,
     deadline: Tick,
 ) -> Result<Response, Refused> {
+    let (response, copies) = apply(node, cluster, slot, request, deadline).await?;
+    if let Some((local, copies)) = copies {
+        // Whatever came of it: what was there may be gone.
+        hot::recall(cluster, &local, copies).await;
+    }
+    Ok(response?)
+}
+
+/// Removes keys that this node owns, and waits for no copies; returns how many nodes may still have one. They are told.
+pub(crate) async fn forget_owned(
+    node: &Arc<Node>,
+    cluster: &Arc<Cluster>,
+    slot: &Arc<Slot>,
+    items: OneOrMany<Address>,
+    deadline: Tick,
+) -> Result<usize, Refused> {
+    let scope = Scope { deadline: Some(deadline), ..Scope::default() };
+    let remove = Remove { items, scope };
+    let (response, copies) = apply(node, cluster, slot, remove.into(), deadline).await?;
+    let unacked = copies.as_ref().map_or(0, |(_, copies)| copies.len());
+    if let Some((local, copies)) = copies.filter(|(_, copies)| !copies.is_empty()) {
+        let cluster = Arc::clone(cluster);
+        node.spawn(async move { hot::recall(&cluster, &local, copies).await });
+    }
+    response?;
+    Ok(unacked)
+}
+
+/// Who may have copies of what was changed.
+type Copies = (Arc<Local>, Vec<hot::Held>);
+
+/// Runs a request for keys that this node owns, and returns who may have copies of what it changed.
+///
+/// Keys that this node took over not long ago are answered for once the previous owner acknowledges nothing more. What the
+/// previous owner holds is brought here before it is read, and dropped there before it is written.
+async fn apply(
+    node: &Arc<Node>,
+    cluster: &Arc<Cluster>,
+    slot: &Arc<Slot>,
+    request: Request,
+    deadline: Tick,
+) -> Result<(Result<Response>, Option<Copies>), Refused> {
     loop {
         let view = cluster.view();
         let taken = claimed(&view, &request)?;
@@ -56,20 +97,29 @@ pub(crate) async fn run_owned(
         }
         if let Request::Invalidate(op) = &request {
             let invalidated = cluster.rounds.invalidate(node, slot, &op.items, deadline).await;
-            return Ok(Response::Invalidated(invalidated));
+            return Ok((Ok(Response::Invalidated(invalidated)), None));
         }
         handover::prepare(cluster, slot, &request, taken, deadline).await?;
         if request.is_read() {
-            let response = run_here(node, cluster, slot, request, deadline).await?;
-            replicas::spread_loaded(node, cluster, slot, &view);
-            return Ok(response);
+            let response = run_here(node, cluster, slot, request, deadline).await;
+            if response.is_ok() {
+                replicas::spread_loaded(node, cluster, slot, &view);
+            }
+            return Ok((response, None));
         }
         let _writing = view.writes.begin();
         // After it was noted: who takes the key over either waits for this write or is seen here.
         if cluster.sees(&view) {
-            let written = replicas::written(&*slot.current()?, &request);
-            let response = run_here(node, cluster, slot, request, deadline).await?;
-            return Ok(replicas::confirm(node, cluster, slot, &view, &written, response, deadline).await);
+            let (written, changed) = (replicas::written(&*slot.current()?, &request), hot::changed(&request));
+            let response = match run_here(node, cluster, slot, request, deadline).await {
+                Ok(response) => Ok(replicas::confirm(node, cluster, slot, &view, &written, response, deadline).await),
+                Err(error) => Err(error),
+            };
+            let copies = slot.current().ok().map(|local| {
+                let held = local.hot.held(&changed);
+                (local, held)
+            });
+            return Ok((response, copies));
         }
     }
 }

@@ -5,18 +5,22 @@ use std::{
     time::Duration,
 };
 
-use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Sequence, Tick};
+use memstache_core::{BoxFuture, Get, GetItem, Lookup, OnMiss, Request, Response, Result, Scope, Sequence, Tick};
 
-use super::{Refused, run_owned};
+use super::{Local, Refused, changes::Told, forget_owned, run_owned};
 use crate::{
-    engine::{EngineError, Node, Slot, State},
-    reader::Cluster,
+    engine::{EngineError, Node, Slot, State, until},
+    member::NodeId,
+    reader::{Cluster, View},
     stats::count,
-    wire::{Answer, Call, CallContext, Fetched, Handler, Origin, PeerInfo},
+    wire::{Answer, Call, CallContext, Fetched, Handler, Hot, Origin, PeerInfo},
 };
 
 /// How long a node waits to see the members as the one does that takes over from it, before it says that it does not.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// After how long one who asks for changes is told that there are none.
+const SILENCE: Duration = Duration::from_millis(400);
 
 /// Answers the calls of peers for a node, as long as it lives.
 #[derive(Debug)]
@@ -61,24 +65,31 @@ impl Node {
         match call {
             Call::Ping => Ok(Answer::Done),
             Call::Run { keyspace, request } => {
-                let response = self.run_for_peer(cluster, &slot(&keyspace)?, request, deadline).await?;
-                Ok(Answer::Ran { response, hot: Vec::new() })
+                let (response, hot) = self.run_for_peer(cluster, from, &slot(&keyspace)?, request, deadline).await?;
+                Ok(Answer::Ran { response, hot })
             }
             Call::Fetch { keyspace, items, consistency, max_staleness } => {
                 let scope = Scope { deadline: Some(deadline), consistency, max_staleness, ..Scope::default() };
                 let get = Get { items: items.map(GetItem::from), on_miss: OnMiss::Report, scope };
-                match self.run_for_peer(cluster, &slot(&keyspace)?, get.into(), deadline).await? {
+                let (response, hot) = self.run_for_peer(cluster, from, &slot(&keyspace)?, get.into(), deadline).await?;
+                match response {
                     Response::Found(items) => {
-                        let fetched = |lookup| Fetched { lookup, origin: Origin::Held, hot: None };
-                        Ok(Answer::Fetched(items.map(|found| found.map(fetched))))
+                        let mut hot = hot.into_iter().peekable();
+                        let mut place = 0;
+                        let mut fetched = |lookup: Result<Lookup>| {
+                            let promise = hot.next_if(|hot| hot.item == place).map(|hot| hot.promise);
+                            place += 1;
+                            lookup.map(|lookup| Fetched { lookup, origin: Origin::Held, hot: promise })
+                        };
+                        Ok(Answer::Fetched(items.into_iter().map(&mut fetched).collect()))
                     }
-                    response => Ok(Answer::Ran { response, hot: Vec::new() }),
+                    response => Ok(Answer::Ran { response, hot }),
                 }
             }
             Call::Peek { keyspace, items } => Ok(Answer::Peeked(slot(&keyspace)?.current()?.peek(items).await)),
             Call::Push { keyspace, stamp, items } => {
                 let local = slot(&keyspace)?.current()?;
-                let Some(copies) = &local.copies else { return Ok(Answer::NoKeyspace) };
+                let Some(copies) = &local.replica else { return Ok(Answer::NoKeyspace) };
                 if copies.take(cluster, (from, context.epoch, stamp), items, local.replicas()) {
                     Ok(Answer::Done)
                 } else {
@@ -97,6 +108,32 @@ impl Node {
                 slot(&keyspace)?.current()?.drop_held(items).await;
                 Ok(Answer::Done)
             }
+            Call::Recall { keyspace, number, items } => {
+                slot(&keyspace)?.current()?.copies.recall(from.id, from.incarnation, number, &items);
+                Ok(Answer::Done)
+            }
+            Call::Follow { keyspace, log, after } => {
+                // Others of whom one does not know may change what is followed.
+                if context.epoch != cluster.view().epoch {
+                    return Err(Refused::WrongOwner);
+                }
+                let local = slot(&keyspace)?.current()?;
+                local.keep_changes(self);
+                let now = self.clock.now();
+                let silence = now.after((deadline.since(now) / 2).min(SILENCE));
+                until(&self.clock, silence, local.changes.newer(log, after)).await;
+                let Told { log, after, items } = local.changes.since(log, after);
+                Ok(Answer::Changes { log, after, items })
+            }
+            Call::Forget { keyspace, items } => {
+                let unacked = forget_owned(self, cluster, &slot(&keyspace)?, items, deadline).await?;
+                Ok(Answer::Partial { unacked: u32::try_from(unacked).unwrap_or(u32::MAX) })
+            }
+            Call::Seen { keyspace, items } => {
+                let local = slot(&keyspace)?.current()?;
+                items.iter().for_each(|(address, reads)| local.hot.reads.count_of_copies(address, *reads));
+                Ok(Answer::Done)
+            }
             Call::Spread { keyspace, items } => Ok(match slot(&keyspace)?.current()?.hide(&items) {
                 Ok(()) => Answer::Done,
                 Err(current) => Answer::Sequences(vec![current]),
@@ -111,6 +148,7 @@ impl Node {
                 let soon = now.after((deadline.since(now) / 2).min(PATIENCE));
                 let view = cluster.view_of(epoch, soon).await.ok_or(Refused::WrongOwner)?;
                 view.settled().await;
+                self.end_leases(from.id, &view).await;
                 Ok(Answer::Done)
             }
             Call::Flush { keyspace, at: Sequence(0) } => {
@@ -123,21 +161,37 @@ impl Node {
         }
     }
 
+    /// Drops what a new owner may have given in an earlier life, and waits until nobody but the members has a copy of what this
+    /// node gave; what members keep of another view than theirs is good for nothing.
+    async fn end_leases(&self, owner: NodeId, view: &View) {
+        let locals = self.registry.all();
+        locals.iter().for_each(|local| local.copies.drop_from(owner));
+        let until_of = |local: &Arc<Local>| local.hot.until_of_others(|id| view.members.contains(id));
+        let ends = locals.iter().map(until_of).max().filter(|ends| *ends > self.clock.now());
+        if let Some(ends) = ends {
+            self.clock.sleep_until(ends).await;
+        }
+    }
+
     /// Runs a peer's request for keys that this node owns.
     async fn run_for_peer(
         self: &Arc<Self>,
         cluster: &Arc<Cluster>,
+        from: &PeerInfo,
         slot: &Arc<Slot>,
         mut request: Request,
         deadline: Tick,
-    ) -> Result<Response, Refused> {
+    ) -> Result<(Response, Vec<Hot>), Refused> {
         let local = slot.current()?;
-        if matches!(request, Request::Get(_)) {
-            count(&local.counters.server_requests, request.len());
-            local.note_reads(&request);
-        }
         request.scope_mut().deadline = Some(deadline);
-        run_owned(self, cluster, slot, request, deadline).await
+        let Request::Get(op) = &request else {
+            return Ok((run_owned(self, cluster, slot, request, deadline).await?, Vec::new()));
+        };
+        count(&local.counters.server_requests, op.items.len());
+        let promises = local.promise(op, from.id, cluster);
+        let response = run_owned(self, cluster, slot, request, deadline).await?;
+        let hot = promises.map_or_else(Vec::new, |promises| promises.of(&response, cluster));
+        Ok((response, hot))
     }
 }
 

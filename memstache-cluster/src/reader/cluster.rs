@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use memstache_core::{Clock, Error, ErrorKind, Result, Tick};
 use tokio::sync::watch;
 
-use super::{View, hedge::Hedging};
+use super::{View, coherence::Feeds, hedge::Hedging};
 use crate::{
     engine::until,
     member::{Member, MemberState, NodeId},
@@ -79,6 +79,8 @@ pub(crate) struct Cluster {
     pub(crate) replication: Replication,
     /// When reads are asked of a replica too.
     pub(super) hedging: Hedging,
+    /// Lines to the others, by which they tell what changes.
+    pub(crate) feeds: Feeds,
 }
 
 impl Cluster {
@@ -94,6 +96,7 @@ impl Cluster {
             rounds: Rounds::default(),
             replication: Replication::default(),
             hedging: Hedging::default(),
+            feeds: Feeds::default(),
         }
     }
 
@@ -113,7 +116,10 @@ impl Cluster {
     }
 
     pub(super) fn adopt(&self, view: Arc<View>) {
+        // Before anybody is told that this node sees it: from then on changes may come by lines that do not stand yet.
+        self.feeds.lose();
         self.view.store(view);
+        self.feeds.lose();
         self.changed.send_replace(());
     }
 

@@ -72,7 +72,7 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
             MemberChange::Changed { now, .. } => EngineEvent::PeerUpdated(now),
         });
     }
-    if !new.is_empty() || locals.iter().any(|local| local.copies.is_some()) {
+    if !new.is_empty() || locals.iter().any(|local| local.replica.is_some()) {
         node.spawn(take_over(Arc::downgrade(node), Arc::clone(&old), Arc::clone(&view), new));
     }
     node.spawn(let_go(Arc::downgrade(node), Arc::clone(&view)));
@@ -84,7 +84,7 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
 
 /// Goes over to a view; copies that others pushed by another are let in before or not at all.
 fn adopt_with_copies(cluster: &Cluster, locals: &[Arc<Local>], old: &View, view: &Arc<View>) {
-    let all = || locals.iter().filter_map(|local| local.copies.as_ref().map(|copies| (copies, local.replicas())));
+    let all = || locals.iter().filter_map(|local| local.replica.as_ref().map(|copies| (copies, local.replicas())));
     let mut locked = Vec::new();
     for (copies, replicas) in all() {
         let mut stamps = copies.lock();

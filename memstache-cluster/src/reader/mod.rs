@@ -1,9 +1,12 @@
 //! What a node does with the keys that others own: it asks their owners, one hop away, and answers for all of them together.
 
 mod cluster;
+mod coherence;
+mod copies;
 mod drain;
 mod fallback;
 mod follow;
+mod forget;
 mod hedge;
 mod remote;
 mod replica;
@@ -21,8 +24,11 @@ pub(crate) use self::follow::adopt;
 pub use self::warming::{WarmUp, WarmedUp};
 pub(crate) use self::{
     cluster::{Cluster, Timing},
+    coherence::subscribe,
+    copies::Copies,
     drain::drain,
     follow::follow,
+    forget::forget,
     route::run,
     split::home_key,
     touch::keep_in_touch,

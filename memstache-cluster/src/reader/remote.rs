@@ -5,16 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use memstache_core::{Address, Consistency, Entry, Error, ErrorKind, Get, Lookup, Request, Response, Result, Tick};
 
-use super::{Cluster, View};
+use super::{Cluster, View, copies::Asked};
 use crate::{
     engine::cut_off,
     member::Member,
     owner::{Local, Refused},
     stats::count,
-    wire::{Answer, Call},
+    wire::{Answer, Call, Fetched, Hot},
 };
 
 /// The tenths of the time left that a peer has, where there is a source to fall back to.
@@ -24,6 +24,7 @@ const PEERS_TENTHS: u32 = 6;
 pub(super) async fn run(
     cluster: &Cluster,
     local: &Local,
+    view: &View,
     owner: &Member,
     request: Request,
     deadline: Tick,
@@ -32,11 +33,36 @@ pub(super) async fn run(
     let reads = request.is_read();
     let falls_back = local.has_source() && matches!(request, Request::Get(_));
     let until = if falls_back { now.after(deadline.since(now) * PEERS_TENTHS / 10) } else { deadline };
+    let asked = Asked::of(local, &request, owner.id, view.number, now);
     let call = call(local, request);
-    let answer = crate::engine::until(&cluster.clock, until, cluster.call(owner, call, until)).await;
+    let answer = async {
+        if let Some(asked) = asked.as_ref().filter(|asked| !asked.unheard.is_empty()) {
+            let seen = Call::Seen { keyspace: local.spec.name().clone(), items: asked.unheard.clone() };
+            // That the owner does not hear of it costs a copy at most.
+            return join(cluster.call(owner, seen, until), cluster.call(owner, call, until)).await.1;
+        }
+        cluster.call(owner, call, until).await
+    };
+    let answer = crate::engine::until(&cluster.clock, until, answer).await;
     match answer.unwrap_or_else(|| Err(cut_off(reads))) {
-        Ok(Answer::Ran { response, .. }) => Ok(response),
-        Ok(Answer::Fetched(items)) => Ok(Response::Found(items.map(|fetched| fetched.map(|fetched| fetched.lookup)))),
+        Ok(Answer::Ran { response, hot }) => {
+            if let (Some(asked), Response::Found(found)) = (asked, &response) {
+                asked.keep(local, found.as_slice(), &hot, cluster.clock.now());
+            }
+            Ok(response)
+        }
+        Ok(Answer::Fetched(items)) => {
+            let hot = |(item, fetched): (usize, &Result<Fetched>)| {
+                let promise = fetched.as_ref().ok()?.hot?;
+                Some(Hot { item: u32::try_from(item).ok()?, promise })
+            };
+            let hot: Vec<Hot> = items.iter().enumerate().filter_map(hot).collect();
+            let found = items.map(|fetched| fetched.map(|fetched| fetched.lookup));
+            if let Some(asked) = asked {
+                asked.keep(local, found.as_slice(), &hot, cluster.clock.now());
+            }
+            Ok(Response::Found(found))
+        }
         Ok(Answer::WrongOwner { .. }) => Err(Refused::WrongOwner),
         Ok(Answer::NoKeyspace) => Err(Refused::Failed(no_keyspace())),
         Ok(Answer::Failed(error)) | Err(error) => Err(Refused::Failed(error)),
@@ -57,7 +83,7 @@ pub(super) async fn run_hedged(
     deadline: Tick,
 ) -> Result<Response, Refused> {
     let began = cluster.clock.elapsed();
-    let asked = pin!(run(cluster, local, owner, request.clone(), deadline));
+    let asked = pin!(run(cluster, local, view, owner, request.clone(), deadline));
     let answer = match hedge(local, request) {
         None => return asked.await,
         Some(keys) => run_both(cluster, local, view, asked, keys, deadline).await,
@@ -127,6 +153,6 @@ fn call(local: &Local, request: Request) -> Call {
 }
 
 /// The owner was not told of the keyspace yet, or not any more.
-fn no_keyspace() -> Error {
+pub(super) fn no_keyspace() -> Error {
     Error::new(ErrorKind::Unavailable, "the owner of the key does not know the keyspace").without_effect()
 }

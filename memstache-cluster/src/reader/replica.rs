@@ -16,7 +16,7 @@ use crate::{
 
 /// Returns whether a read can be answered by copies.
 pub(super) fn answers(local: &Local, items: &OneOrMany<GetItem>) -> bool {
-    local.copies.is_some() && items.iter().all(|item| item.unless.is_none())
+    local.replica.is_some() && items.iter().all(|item| item.unless.is_none())
 }
 
 /// Asks the replicas of keys for their copies, in the order of their rank, as far as they are missing still.
@@ -102,7 +102,7 @@ impl Cluster {
         items: OneOrMany<Address>,
         deadline: Tick,
     ) -> Option<OneOrMany<Option<Entry>>> {
-        let copies = local.copies.as_ref()?;
+        let copies = local.replica.as_ref()?;
         self.vouch(view, deadline).await.ok()?;
         let held = copies.read(view, self.me, items, local.replicas()).await;
         self.sees(view).then_some(held)

@@ -8,8 +8,8 @@ use memstache_core::{
 };
 
 use super::{
-    Cluster, View,
-    split::{Kind, Part, join, split},
+    Cluster, View, copies,
+    split::{Answered, Kind, Part, join, split},
 };
 use crate::{
     engine::{Node, Slot},
@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// How often a part is sent to whom this node takes for its owner.
-const ATTEMPTS: usize = 2;
+pub(super) const ATTEMPTS: usize = 2;
 /// How long a node waits for another view when an owner says that it is none.
-const VIEW_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const VIEW_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs a request of a caller of this node: each part by its owner, all at once, one hop away.
 pub(crate) async fn run(
@@ -32,9 +32,11 @@ pub(crate) async fn run(
 ) -> Result<Response> {
     let (Some(kind), whole) = (Kind::of(&request), request.len()) else { return Err(unknown()) };
     let local = slot.current()?;
-    let mut open = vec![Part { owner: None, places: (0..whole).collect(), request }];
-    let mut answers: Vec<(Vec<usize>, Result<Response>)> = Vec::new();
+    let (mut answers, mut open) = copies::answer(&local, cluster.view().number, request, cluster.clock.now());
     for attempt in 0..ATTEMPTS {
+        if open.is_empty() {
+            break;
+        }
         let view = cluster.view();
         let parts: Vec<Part> = open.drain(..).flat_map(|part| again(part, &view)).collect();
         let runs = parts.into_iter().map(|part| async {
@@ -52,10 +54,7 @@ pub(crate) async fn run(
             }
         }
         open = refused;
-        if open.is_empty() {
-            break;
-        }
-        if attempt + 1 < ATTEMPTS {
+        if attempt + 1 < ATTEMPTS && !open.is_empty() {
             cluster.another_view(&view, VIEW_PAUSE).await;
         }
     }
@@ -120,9 +119,9 @@ async fn settle(
     part: Part,
     error: Error,
     deadline: Tick,
-) -> (Vec<usize>, Result<Response>) {
+) -> Answered {
     let answer = match part.request {
-        Request::Get(op) if is_out_of_reach(&error) && (local.has_source() || local.copies.is_some()) => {
+        Request::Get(op) if is_out_of_reach(&error) && (local.has_source() || local.replica.is_some()) => {
             Ok(Response::Found(from_elsewhere(cluster, local, view, op, &error, deadline).await))
         }
         _ => Err(error),
@@ -167,7 +166,7 @@ fn is_out_of_reach(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Io | ErrorKind::Protocol)
 }
 
-fn disagreeing() -> Error {
+pub(super) fn disagreeing() -> Error {
     Error::new(ErrorKind::Unavailable, "the nodes do not agree on who owns the key").without_effect()
 }
 

@@ -18,6 +18,16 @@ pub(super) struct Part {
     pub(super) request: Request,
 }
 
+/// The answer to some items of the whole, in their order.
+pub(super) type Answered = (Vec<usize>, Result<Response>);
+
+impl Part {
+    /// A request as a part that is all of it.
+    pub(super) fn whole(request: Request) -> Self {
+        Self { owner: None, places: (0..request.len()).collect(), request }
+    }
+}
+
 /// Takes a request apart by the owners of what it is about.
 ///
 /// A batch of several owners waits for no load of others: its part at one owner would hold leases while that at another waits,
@@ -111,7 +121,7 @@ impl Kind {
 }
 
 /// Puts the answers to the parts together, in the order of the whole; a part that failed has failed for each of its items.
-pub(super) fn join(kind: Kind, count: usize, answers: Vec<(Vec<usize>, Result<Response>)>) -> Response {
+pub(super) fn join(kind: Kind, count: usize, answers: Vec<Answered>) -> Response {
     macro_rules! joined {
         ($variant:ident) => {{
             let take = |response| match response {
@@ -133,7 +143,7 @@ pub(super) fn join(kind: Kind, count: usize, answers: Vec<(Vec<usize>, Result<Re
 
 fn in_place<T>(
     count: usize,
-    answers: Vec<(Vec<usize>, Result<Response>)>,
+    answers: Vec<Answered>,
     take: impl Fn(Response) -> Option<OneOrMany<Result<T>>>,
 ) -> OneOrMany<Result<T>> {
     let mut whole: Vec<Option<Result<T>>> = (0..count).map(|_| None).collect();

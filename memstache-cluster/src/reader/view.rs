@@ -19,6 +19,8 @@ const SETTLED: u8 = u8::MAX;
 
 /// Who is there and who owns what, as this node sees it at a moment.
 pub(crate) struct View {
+    /// Counts the views of this node.
+    pub(crate) number: u64,
     pub(crate) members: Members,
     pub(crate) table: Table,
     /// Equal for equal lists of active members and their lives; see [`epoch`].
@@ -105,6 +107,7 @@ impl View {
     /// The view of a node that has heard of nobody yet.
     pub(crate) fn first(me: NodeId) -> Self {
         Self {
+            number: 0,
             members: Members::default(),
             table: Table::default(),
             epoch: 0,
@@ -130,6 +133,7 @@ impl View {
         let change = Change::between(&before, &table);
         let mut view = Self {
             epoch: epoch(&table, &members),
+            number: self.number + 1,
             members,
             table,
             me,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use memstache_core::{Entry, Error, Lookup, OneOrMany, Response, Result, Sequence};
+use memstache_core::{Address, Entry, Error, Lookup, OneOrMany, Response, Result, Sequence};
 
 use super::RegistryRecord;
 
@@ -34,6 +34,15 @@ pub(crate) enum Answer {
     Registry(Vec<RegistryRecord>),
     /// To a [`Gossip`](super::Call::Gossip).
     Gossip(Bytes),
+    /// To a [`Follow`](super::Call::Follow).
+    Changes {
+        /// Which log.
+        log: u64,
+        /// The number of the change before the first; another than was asked for if what came after that is not known any more.
+        after: u64,
+        /// Whose entries changed, in order.
+        items: Vec<Address>,
+    },
     /// The one asked does not own all of it by its own table; nothing was done.
     WrongOwner {
         /// The epoch of its table.
@@ -57,6 +66,7 @@ impl Answer {
             Self::Sequences(_) => "sequences",
             Self::Registry(_) => "registry",
             Self::Gossip(_) => "gossip",
+            Self::Changes { .. } => "changes",
             Self::WrongOwner { .. } => "wrong_owner",
             Self::NoKeyspace => "no_keyspace",
             Self::Failed(_) => "failed",
@@ -74,8 +84,8 @@ pub(crate) struct Fetched {
     pub(crate) lookup: Lookup,
     /// Where it came from.
     pub(crate) origin: Origin,
-    /// For how long the reader may keep a copy, if the key is hot; the owner has noted the reader as a holder.
-    pub(crate) hot: Option<Duration>,
+    /// What the reader may keep a copy by, if the key is hot.
+    pub(crate) hot: Option<Promise>,
 }
 
 /// Where a fetched value came from.
@@ -89,11 +99,20 @@ pub(crate) enum Origin {
     Shared,
 }
 
-/// An item that the reader may keep a copy of; the owner has noted it as a holder.
+/// An item that the reader may keep a copy of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hot {
-    /// Which item of the answer, from zero.
+    /// Which item of the answer, from zero; in order.
     pub(crate) item: u32,
-    /// For how long.
+    /// By what it may be kept.
+    pub(crate) promise: Promise,
+}
+
+/// By what a reader may keep a copy; the owner has noted it as a holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Promise {
+    /// For how long, from when it asked.
     pub(crate) lease: Duration,
+    /// The number of the last invalidation that the owner knew of before it read.
+    pub(crate) sequence: Sequence,
 }

@@ -59,12 +59,44 @@ pub(crate) enum Call {
         /// Of what.
         items: OneOrMany<Address>,
     },
-    /// Drop your copies of these, then confirm.
+    /// Drop what you held of these as their owner, then confirm.
     Revoke {
         /// Of which keyspace.
         keyspace: KeyspaceName,
         /// Of what.
         items: OneOrMany<Address>,
+    },
+    /// Drop your copies of these that I gave you, then confirm.
+    Recall {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// How many such calls the owner has sent to this node, this one included.
+        number: u64,
+        /// Of what.
+        items: OneOrMany<Address>,
+    },
+    /// What has changed after this change of your log? Answered when there is something, or after a while.
+    Follow {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// Which log; zero before the first answer.
+        log: u64,
+        /// The number of the last change that is known.
+        after: u64,
+    },
+    /// Remove these, and do not wait for copies to be dropped.
+    Forget {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// What.
+        items: OneOrMany<Address>,
+    },
+    /// So often copies of these were read that I had from you.
+    Seen {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// What, and how often.
+        items: Vec<(Address, u32)>,
     },
     /// Invalidations, under the numbers that their home gave.
     Spread {
@@ -114,6 +146,10 @@ impl Call {
             Self::Push { .. } => "push",
             Self::Copies { .. } => "copies",
             Self::Revoke { .. } => "revoke",
+            Self::Recall { .. } => "recall",
+            Self::Seen { .. } => "seen",
+            Self::Forget { .. } => "forget",
+            Self::Follow { .. } => "follow",
             Self::Spread { .. } => "spread",
             Self::Sequences { .. } => "sequences",
             Self::TakeOver { .. } => "take_over",
@@ -129,6 +165,8 @@ impl Call {
             Self::Run { request, .. } => !request.is_read(),
             Self::Push { .. }
             | Self::Revoke { .. }
+            | Self::Recall { .. }
+            | Self::Forget { .. }
             | Self::Spread { .. }
             | Self::TakeOver { .. }
             | Self::Registry { .. }
@@ -137,6 +175,8 @@ impl Call {
             | Self::Fetch { .. }
             | Self::Peek { .. }
             | Self::Copies { .. }
+            | Self::Seen { .. }
+            | Self::Follow { .. }
             | Self::Sequences { .. }
             | Self::Gossip(_) => false,
         }

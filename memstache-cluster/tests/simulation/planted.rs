@@ -44,6 +44,11 @@ fn a_replica_that_is_not_told_of_a_delete() {
 }
 
 #[test]
+fn one_of_ten_thousand_invalidations_that_is_dropped() {
+    is_caught(Faults::DropInvalidation(10_000), Mix::Delays);
+}
+
+#[test]
 fn a_new_owner_that_answers_too_early() {
     is_caught(Faults::AcknowledgeEarly, Mix::Nodes);
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use memstache_cluster::{
-    ClusterConfig, DataSource, Engine, Faults, Incarnation, Key, KeySpace, Member, MemberState, NodeId, Sourced,
-    membership::StaticMembership, net::SimNetwork,
+    ClusterConfig, DataSource, Engine, Faults, HotCopies, Incarnation, Key, KeySpace, Member, MemberState, NodeId,
+    Sourced, membership::StaticMembership, net::SimNetwork,
 };
 use memstache_core::{BoxError, Clock as _, SystemClock, Tick, testing::History};
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ pub(crate) const KEYS: usize = 4;
 /// How long any call may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 const SLOWEST_SOURCE: u64 = 40;
+/// Reads a second for each copy of a key: the keys are read about ten times a second.
+const HOT: f64 = 2.0;
 
 pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -164,6 +166,7 @@ impl World {
             .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).replicas(self.replicas).build().unwrap())
             .keyspace(self.sourced())
             .without_breaker()
+            .hot_copies(HotCopies::above(HOT))
             .faults(self.faults)
             .cluster(cluster)
             .read_timeout(DEADLINE)

@@ -1,6 +1,7 @@
 //! Counting reads without getting in their way.
 
 use std::{
+    f64::consts::LN_2,
     fmt,
     sync::{
         Arc,
@@ -71,6 +72,20 @@ impl Reads {
         }
     }
 
+    /// Counts a read of a key; returns how often a second it is read, if this read is written down.
+    pub(super) fn judge(&self, address: &Address) -> Option<f64> {
+        let skipped = self.skipped.load(Relaxed);
+        if skipped != 0 && fastrand::u32(..) & skipped != 0 {
+            return None;
+        }
+        self.note(address, skipped + 1).map(per_second)
+    }
+
+    /// Counts reads that copies have answered.
+    pub(crate) fn count_of_copies(&self, address: &Address, reads: u32) {
+        self.note(address, reads);
+    }
+
     /// Writes down a read that stands for so many.
     #[cold]
     fn note(&self, address: &Address, reads: u32) -> Option<Count> {
@@ -92,12 +107,15 @@ impl Reads {
         let now = self.clock.now();
         let mut noted = self.noted.lock();
         let top = noted.sketch.top(most, now);
-        let hot = |(address, count): (Address, Count)| {
-            let per_second = noted.sketch.per_second(count.least);
-            HotRead { address, hits: count.least, per_second }
-        };
+        let hot =
+            |(address, count): (Address, Count)| HotRead { address, hits: count.least, per_second: per_second(count) };
         top.into_iter().map(hot).collect()
     }
+}
+
+/// Returns how many reads a second lead to this count, if they go on.
+fn per_second(count: Count) -> f64 {
+    count.least * LN_2 / HALF_LIFE.as_secs_f64()
 }
 
 /// Returns how many of so many reads a second are not written down for each one that is.

@@ -7,7 +7,7 @@
 //! Reads count less the longer ago they were: half after each half-life. Instead of making every counter smaller as time passes,
 //! what comes later weighs more (Cormode, Shkapenyuk, Srivastava, Xu: "Forward Decay", ICDE 2009).
 
-use std::{collections::HashMap, f64::consts::LN_2, hash::Hash, time::Duration};
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use memstache_core::Tick;
 
@@ -77,11 +77,6 @@ impl<K: Clone + Eq + Hash> Sketch<K> {
         let mut all: Vec<&Slot<K>> = self.slots.iter().collect();
         all.sort_by(|a, b| (b.weight - b.error).total_cmp(&(a.weight - a.error)));
         all.into_iter().take(most).map(|slot| (slot.key.clone(), slot.count(scale))).collect()
-    }
-
-    /// Returns how many reads a second lead to this decayed count, if they go on.
-    pub(crate) fn per_second(&self, count: f64) -> f64 {
-        count * LN_2 * 1000.0 / self.half_life
     }
 
     /// Returns what one read weighs now.
@@ -259,7 +254,7 @@ mod tests {
             if millis % 10_000 == 4_000 {
                 assert_eq!(of_set(&mut sketch), 10, "four seconds after it moved, at {millis} ms");
                 let (_, first) = sketch.top(1, tick(millis))[0];
-                let rate = sketch.per_second(first.least);
+                let rate = first.least * std::f64::consts::LN_2 / HALF_LIFE.as_secs_f64();
                 assert!((200.0..700.0).contains(&rate), "{rate} reads a second are on the way to 500");
             }
         }
@@ -278,6 +273,5 @@ mod tests {
         let mut slow = Sketch::new(4, HALF_LIFE);
         slow.add(&1_u32, 1.0, tick(0));
         assert!(slow.top(4, tick(HALF_LIFE.as_millis() as u64 * 200))[0].1.most < 1e-30);
-        assert!((slow.per_second(3.0 / LN_2) - 1.0).abs() < 1e-9);
     }
 }

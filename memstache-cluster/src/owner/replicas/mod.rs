@@ -160,7 +160,7 @@ fn unless_failed<T>(items: OneOrMany<Result<T>>, confirmed: Vec<Result<()>>) -> 
 /// Returns what a request writes whose replicas are to confirm.
 pub(super) fn written(local: &Local, request: &Request) -> Vec<Address> {
     match request {
-        Request::Set(_) | Request::Remove(_) if local.copies.is_some() => request.addresses().cloned().collect(),
+        Request::Set(_) | Request::Remove(_) if local.replica.is_some() => request.addresses().cloned().collect(),
         _ => Vec::new(),
     }
 }
@@ -175,7 +175,7 @@ pub(super) fn spread_loaded(node: &Arc<Node>, cluster: &Cluster, slot: &Arc<Slot
 
 /// Pushes what is held to those who keep copies of it since the members changed, some at a time.
 pub(crate) async fn push_anew(node: &Arc<Node>, cluster: &Cluster, old: &View, view: &Arc<View>) {
-    for local in node.registry.all().into_iter().filter(|local| local.copies.is_some()) {
+    for local in node.registry.all().into_iter().filter(|local| local.replica.is_some()) {
         let Ok(slot) = node.registry.slot(local.spec.name().as_str()) else { continue };
         let replicas = local.replicas();
         let moved = |stored: &[u8]| {

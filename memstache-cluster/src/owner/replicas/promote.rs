@@ -13,7 +13,7 @@ const AT_A_TIME: usize = 256;
 /// Makes the copies of what lost owners owned this node's own, before it answers for it; if the members do not all agree that it
 /// is, they are dropped: a write may have been acknowledged that this node knows nothing of.
 pub(crate) async fn promote(local: &Local, view: &View, new: &[Arc<Taking>], all_agree: bool) {
-    let Some(copies) = &local.copies else { return };
+    let Some(copies) = &local.replica else { return };
     let lost: Vec<Arc<Taking>> = new.iter().filter(|taking| taking.from.is_none()).cloned().collect();
     let is_lost = |stored: &[u8]| view.gained(&lost, stored);
     if all_agree && !lost.is_empty() {
@@ -26,7 +26,7 @@ pub(crate) async fn promote(local: &Local, view: &View, new: &[Arc<Taking>], all
 }
 
 async fn take_in(local: &Local, keys: &[Address]) {
-    let Some(copies) = &local.copies else { return };
+    let Some(copies) = &local.replica else { return };
     let items = || keys.iter().cloned().map(GetItem::from).collect::<OneOrMany<_>>();
     let get = |on_miss| Get { items: items(), on_miss, scope: Scope::default() };
     // The lease first: an invalidation that comes now hides the copy or ends the lease.

@@ -223,8 +223,11 @@ fn is_small(call: &Call) -> bool {
         Call::Fetch { items, .. }
         | Call::Peek { items, .. }
         | Call::Copies { items, .. }
-        | Call::Revoke { items, .. } => items.len() <= FEW,
-        Call::Ping | Call::TakeOver { .. } | Call::Flush { .. } => true,
+        | Call::Revoke { items, .. }
+        | Call::Recall { items, .. }
+        | Call::Forget { items, .. } => items.len() <= FEW,
+        Call::Seen { items, .. } => items.len() <= FEW,
+        Call::Ping | Call::TakeOver { .. } | Call::Flush { .. } | Call::Follow { .. } => true,
         Call::Push { .. } | Call::Spread { .. } | Call::Sequences { .. } | Call::Registry { .. } | Call::Gossip(_) => {
             false
         }

@@ -1,8 +1,10 @@
 //! Several nodes in one process, joined by a hub that can be broken.
 
 mod changes;
+mod coherence;
 mod conformance;
 mod faults;
+mod hot;
 mod hub;
 mod keyspaces;
 #[path = "../../../tests/engine/kit.rs"]

@@ -37,7 +37,7 @@ impl Nodes {
         let cluster = self.engines[node].node.cluster().expect("not alone");
         let space = Space::new(None, &KeyspaceName::new(KS).unwrap());
         let address = Address::plain(&space, key).unwrap();
-        let copies = local.copies.as_ref().expect("it has replicas");
+        let copies = local.replica.as_ref().expect("it has replicas");
         let held = copies.read(&cluster.view(), cluster.me, OneOrMany::One(address), 2).await;
         held.into_one().flatten().map(|entry| String::from_utf8(entry.value.to_vec()).unwrap())
     }

@@ -172,7 +172,7 @@ impl Local {
 
     /// Returns the keys that are read most of late, the hottest first.
     pub(super) fn hottest(&self, config: WarmUp) -> Vec<Address> {
-        let hot = self.reads.top(config.max_hot_keys).into_iter();
+        let hot = self.hot.reads.top(config.max_hot_keys).into_iter();
         // What was counted fades: a key that was just read once counts a little less.
         hot.filter(|read| read.hits.round() >= config.min_hits as f64).map(|read| read.address).collect()
     }

@@ -4,24 +4,25 @@ use memstache_core::{Result, Sequence};
 
 use super::{
     super::{
-        answer::{Answer, Fetched, Hot, Origin},
+        answer::{Answer, Fetched, Hot, Origin, Promise},
         reader::{Reader, malformed},
         writer::Writer,
     },
-    call::{get_records, put_bytes, put_records},
+    address::{self, get_sequence, put_sequence},
+    call::{get_records, put_bytes, put_records, small},
     entry, error, lookup,
     request::items,
     response::{self, get_items, put_items},
 };
 
-/// Beside the origin: the key is hot, and the lease of a copy follows.
+/// Beside the origin: the key is hot, and by what a copy may be kept follows.
 const HOT: u8 = 0x80;
 
 // Answer:
 //   1  kind
 //      0 done
-//      1 ran:         v number of hot items, each: v item; v lease, ms; then response
-//      2 fetched:     v number, each 0xff and an error, or: 1 origin, with 0x80 if hot; v lease, ms; lookup
+//      1 ran:         v number of hot items, each: v item; promise; then response
+//      2 fetched:     v number, each 0xff and an error, or: 1 origin, with 0x80 if hot; promise if hot; lookup
 //      3 peeked:      v number, each: 1 zero, or 1 one and an entry
 //      4 partial:     v unacked
 //      5 sequences:   v number, each: v sequence
@@ -30,6 +31,11 @@ const HOT: u8 = 0x80;
 //      8 wrong owner: 8 epoch
 //      9 no keyspace
 //     10 failed:      error
+//     11 changes:     8 log; v after; v number, each: address
+//
+// Promise:
+//   v  lease, ms
+//   v  sequence
 pub(crate) fn put_answer<'c>(w: &mut Writer<'_, 'c>, answer: &'c Answer) -> Result<()> {
     match answer {
         Answer::Done => w.out.byte(0),
@@ -37,7 +43,7 @@ pub(crate) fn put_answer<'c>(w: &mut Writer<'_, 'c>, answer: &'c Answer) -> Resu
             w.out.byte(1);
             w.many(hot, |w, hot| {
                 w.out.number(hot.item.into());
-                w.span(hot.lease);
+                put_promise(w, hot.promise);
                 Ok(())
             })?;
             return response::put(w, response);
@@ -77,6 +83,15 @@ pub(crate) fn put_answer<'c>(w: &mut Writer<'_, 'c>, answer: &'c Answer) -> Resu
             w.out.put(&epoch.to_be_bytes());
         }
         Answer::NoKeyspace => w.out.byte(9),
+        Answer::Changes { log, after, items } => {
+            w.out.byte(11);
+            w.out.put(&log.to_be_bytes());
+            w.out.number(*after);
+            return w.many(items, |w, address| {
+                address::put(w, address);
+                Ok(())
+            });
+        }
         Answer::Failed(failed) => {
             w.out.byte(10);
             error::put(w, failed);
@@ -92,7 +107,7 @@ pub(crate) fn get_answer(r: &mut Reader<'_>) -> Result<Answer> {
     let answer = match r.byte()? {
         0 => Answer::Done,
         1 => {
-            let hot = r.many(2, |r| Ok(Hot { item: small(r)?, lease: r.span()? }))?;
+            let hot = r.many(3, |r| Ok(Hot { item: small(r)?, promise: get_promise(r)? }))?;
             Answer::Ran { hot, response: response::get(r)? }
         }
         2 => Answer::Fetched(get_items(r, get_fetched)?),
@@ -108,14 +123,23 @@ pub(crate) fn get_answer(r: &mut Reader<'_>) -> Result<Answer> {
         8 => Answer::WrongOwner { epoch: r.fixed()? },
         9 => Answer::NoKeyspace,
         10 => Answer::Failed(error::get(r)?),
+        11 => {
+            let (log, after) = (r.fixed()?, r.number()?);
+            Answer::Changes { log, after, items: r.many(address::LEAST, address::get)? }
+        }
         _ => return Err(malformed("an answer")),
     };
     r.end()?;
     Ok(answer)
 }
 
-fn small(r: &mut Reader<'_>) -> Result<u32> {
-    u32::try_from(r.number()?).map_err(|_| malformed("a number"))
+fn put_promise(w: &mut Writer<'_, '_>, promise: Promise) {
+    w.span(promise.lease);
+    put_sequence(w, promise.sequence);
+}
+
+fn get_promise(r: &mut Reader<'_>) -> Result<Promise> {
+    Ok(Promise { lease: r.span()?, sequence: get_sequence(r)? })
 }
 
 fn put_fetched<'c>(w: &mut Writer<'_, 'c>, fetched: &'c Fetched) -> Result<()> {
@@ -125,8 +149,8 @@ fn put_fetched<'c>(w: &mut Writer<'_, 'c>, fetched: &'c Fetched) -> Result<()> {
         Origin::Shared => 2,
     };
     w.out.byte(origin | if fetched.hot.is_some() { HOT } else { 0 });
-    if let Some(lease) = fetched.hot {
-        w.span(lease);
+    if let Some(promise) = fetched.hot {
+        put_promise(w, promise);
     }
     lookup::put(w, &fetched.lookup)
 }
@@ -138,7 +162,7 @@ fn get_fetched(r: &mut Reader<'_>, first: u8) -> Result<Fetched> {
         2 => Origin::Shared,
         _ => return Err(malformed("an origin")),
     };
-    let hot = if first & HOT == 0 { None } else { Some(r.span()?) };
+    let hot = if first & HOT == 0 { None } else { Some(get_promise(r)?) };
     let first = r.byte()?;
     Ok(Fetched { lookup: lookup::get(r, first)?, origin, hot })
 }

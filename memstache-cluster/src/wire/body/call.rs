@@ -31,6 +31,10 @@ use crate::{
 //     10 gossip:    v length; n bytes
 //     11 flush:     keyspace; v sequence
 //     12 copies:    keyspace; addresses
+//     13 recall:    keyspace; v number; addresses
+//     14 seen:      keyspace; v number, each: address; v reads
+//     15 forget:    keyspace; addresses
+//     16 follow:    keyspace; 8 log; v after
 //
 // Keyspace:
 //   1  length, n name
@@ -111,6 +115,32 @@ pub(crate) fn put_call<'c>(w: &mut Writer<'_, 'c>, call: &'c Call) -> Result<()>
             w.out.byte(10);
             put_bytes(w, bytes);
         }
+        Call::Recall { keyspace, number, items } => {
+            w.out.byte(11);
+            w.keyspace(keyspace);
+            w.out.number(*number);
+            return request::put_addresses(w, items);
+        }
+        Call::Follow { keyspace, log, after } => {
+            w.out.byte(14);
+            w.keyspace(keyspace);
+            w.out.put(&log.to_be_bytes());
+            w.out.number(*after);
+        }
+        Call::Forget { keyspace, items } => {
+            w.out.byte(13);
+            w.keyspace(keyspace);
+            return request::put_addresses(w, items);
+        }
+        Call::Seen { keyspace, items } => {
+            w.out.byte(12);
+            w.keyspace(keyspace);
+            return w.many(items, |w, (address, reads)| {
+                address::put(w, address);
+                w.out.number((*reads).into());
+                Ok(())
+            });
+        }
     }
     Ok(())
 }
@@ -160,10 +190,24 @@ pub(crate) fn get_call(r: &mut Reader<'_>) -> Result<Call> {
         10 => Call::Gossip(r.value()?),
         11 => Call::Flush { keyspace: r.keyspace()?, at: address::get_sequence(r)? },
         12 => Call::Copies { keyspace: r.keyspace()?, items: request::addresses(r)? },
+        13 => {
+            let (keyspace, number) = (r.keyspace()?, r.number()?);
+            Call::Recall { keyspace, number, items: request::addresses(r)? }
+        }
+        14 => {
+            let keyspace = r.keyspace()?;
+            Call::Seen { keyspace, items: r.many(address::LEAST + 1, |r| Ok((address::get(r)?, small(r)?)))? }
+        }
+        15 => Call::Forget { keyspace: r.keyspace()?, items: request::addresses(r)? },
+        16 => Call::Follow { keyspace: r.keyspace()?, log: r.fixed()?, after: r.number()? },
         _ => return Err(malformed("a call")),
     };
     r.end()?;
     Ok(call)
+}
+
+pub(super) fn small(r: &mut Reader<'_>) -> Result<u32> {
+    u32::try_from(r.number()?).map_err(|_| malformed("a number"))
 }
 
 pub(super) fn put_bytes(w: &mut Writer<'_, '_>, bytes: &Bytes) {

@@ -15,6 +15,8 @@ use super::{
 };
 use crate::member::{Incarnation, NodeId};
 
+const PROMISE: Promise = Promise { lease: Duration::from_secs(1), sequence: Sequence(9) };
+
 const GOLDEN: &str = include_str!("golden.txt");
 
 fn new_entry() -> NewEntry {
@@ -37,7 +39,7 @@ fn run(request: impl Into<Request>) -> Call {
 }
 
 fn ran(response: Response) -> Answer {
-    Answer::Ran { response, hot: vec![Hot { item: 0, lease: Duration::from_secs(1) }] }
+    Answer::Ran { response, hot: vec![Hot { item: 0, promise: PROMISE }] }
 }
 
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
@@ -59,7 +61,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         body: Some(Bytes::from_static(&[15, 0])),
     };
     let gone = RegistryRecord { version: 5, body: None, ..record.clone() };
-    let fetched = Fetched { lookup: Lookup::Hit(entry()), origin: Origin::Loaded, hot: Some(Duration::from_secs(1)) };
+    let fetched = Fetched { lookup: Lookup::Hit(entry()), origin: Origin::Loaded, hot: Some(PROMISE) };
     let calls = [
         ("ping", Call::Ping),
         ("get", run(Get::one(address("7")))),
@@ -96,6 +98,10 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("flush", Call::Flush { keyspace: keyspace(), at: Sequence(300) }),
         ("gossip", Call::Gossip(Bytes::from_static(b"swim"))),
         ("copies", Call::Copies { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
+        ("recall", Call::Recall { keyspace: keyspace(), number: 300, items: OneOrMany::One(address("7")) }),
+        ("follow", Call::Follow { keyspace: keyspace(), log: 0xfeed, after: 300 }),
+        ("forget", Call::Forget { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
+        ("seen", Call::Seen { keyspace: keyspace(), items: vec![(address("7"), 1000)] }),
     ];
     let answers = [
         ("done", Answer::Done),
@@ -112,6 +118,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("peeked", Answer::Peeked([None, Some(entry())].into_iter().collect())),
         ("partial", Answer::Partial { unacked: 2 }),
         ("sequences", Answer::Sequences(vec![Sequence(1), Sequence(300)])),
+        ("changes", Answer::Changes { log: 0xfeed, after: 300, items: vec![address("7")] }),
         ("wrong owner", Answer::WrongOwner { epoch: 0xfeed }),
         ("no keyspace", Answer::NoKeyspace),
         ("failed", Answer::Failed(failed)),

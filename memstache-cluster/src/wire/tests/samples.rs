@@ -13,7 +13,9 @@ use proptest::{option, prelude::*, sample::select};
 
 use super::NOW;
 use crate::member::{Incarnation, NodeId};
-use crate::wire::{Answer, Call, CallContext, DataSourceError, Fetched, Hot, Origin, RegistryRecord, TraceContext};
+use crate::wire::{
+    Answer, Call, CallContext, DataSourceError, Fetched, Hot, Origin, Promise, RegistryRecord, TraceContext,
+};
 
 pub(super) const DEADLINE: Tick = Tick::from_millis(NOW.as_millis() + 5000);
 
@@ -354,14 +356,24 @@ pub(super) fn calls() -> impl Strategy<Value = Call> {
             .prop_map(|(digest, records)| Call::Registry { digest, records }),
         1 => any::<u64>().prop_map(|at| Call::Flush { keyspace: keyspace(), at: Sequence(at) }),
         1 => values().prop_map(Call::Gossip),
+        1 => any::<(u64, u64)>().prop_map(|(log, after)| Call::Follow { keyspace: keyspace(), log, after }),
+        1 => items(addresses()).prop_map(|items| Call::Forget { keyspace: keyspace(), items }),
+        1 => (any::<u64>(), items(addresses()))
+            .prop_map(|(number, items)| Call::Recall { keyspace: keyspace(), number, items }),
+        1 => prop::collection::vec((addresses(), any::<u32>()), 0..4)
+            .prop_map(|items| Call::Seen { keyspace: keyspace(), items }),
     ]
 }
 
+fn promises() -> impl Strategy<Value = Promise> {
+    (spans(), any::<u64>()).prop_map(|(lease, sequence)| Promise { lease, sequence: Sequence(sequence) })
+}
+
 pub(super) fn answers() -> impl Strategy<Value = Answer> {
-    let hot = prop::collection::vec((any::<u32>(), spans()).prop_map(|(item, lease)| Hot { item, lease }), 0..3);
+    let hot = prop::collection::vec((any::<u32>(), promises()).prop_map(|(item, promise)| Hot { item, promise }), 0..3);
     let origin = select(vec![Origin::Held, Origin::Loaded, Origin::Shared]);
     let fetched =
-        (lookups(), origin, option::of(spans())).prop_map(|(lookup, origin, hot)| Fetched { lookup, origin, hot });
+        (lookups(), origin, option::of(promises())).prop_map(|(lookup, origin, hot)| Fetched { lookup, origin, hot });
     prop_oneof![
         1 => Just(Answer::Done),
         6 => (responses(), hot).prop_map(|(response, hot)| Answer::Ran { response, hot }),
@@ -372,6 +384,8 @@ pub(super) fn answers() -> impl Strategy<Value = Answer> {
         1 => records().prop_map(Answer::Registry),
         1 => values().prop_map(Answer::Gossip),
         1 => any::<u64>().prop_map(|epoch| Answer::WrongOwner { epoch }),
+        1 => (any::<(u64, u64)>(), prop::collection::vec(addresses(), 0..4))
+            .prop_map(|((log, after), items)| Answer::Changes { log, after, items }),
         1 => Just(Answer::NoKeyspace),
         1 => errors().prop_map(Answer::Failed),
     ]

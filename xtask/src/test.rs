@@ -21,7 +21,8 @@ const REDIS: &str = "memstache-redis";
 const WITH_REDIS: &str = "with_redis::";
 
 /// Runs every test of the workspace, then every example in its docs; between them, what others wrote judges what we send:
-/// Azure's Python SDK the Key Vault emulator, an OpenTelemetry collector and promtool the telemetry.
+/// Azure's Python SDK the Key Vault emulator, an OpenTelemetry collector and promtool the telemetry, Chromium and slowhttptest the
+/// admin page.
 ///
 /// Starts the servers that memstache-redis is tested with, single, TLS, Sentinel and Cluster, and ends them afterwards; what
 /// `cargo xtask up` left up is used instead. Then the tests of discovery, each with a NATS, a name server or a stub of Kubernetes of
@@ -46,7 +47,8 @@ pub(crate) struct Args {
     /// Run only the examples in the docs; with words after it, those whose names contain them
     #[arg(long)]
     doc: bool,
-    /// Leave out the judges (Azure's Python SDK, a collector, promtool), which need Python 3, PyPI and promtool
+    /// Leave out the judges (Azure's Python SDK, a collector, promtool, a browser), which need Python 3, PyPI and the tools
+    /// of `setup`
     #[arg(long)]
     no_judge: bool,
     /// Leave out the tests that need Redis servers
@@ -251,10 +253,11 @@ mod tests {
             let packages: Vec<_> = packages.iter().map(|&it| it.to_owned()).collect();
             let args = Args { packages, ..Args::default() };
             assert!(args.wants_judges());
-            JUDGES.iter().filter(|judge| judge.judges(&args.packages)).map(|judge| judge.package).collect::<Vec<_>>()
+            JUDGES.iter().filter(|judge| judge.judges(&args.packages)).map(|judge| judge.name).collect::<Vec<_>>()
         };
-        assert_eq!(judged(&[]), ["memstache-crypto", "memstache-core"]);
-        assert_eq!(judged(&["memstache-core", "memstache-codec"]), ["memstache-core"]);
+        assert_eq!(judged(&[]), ["judge", "telemetry", "admin page"]);
+        assert_eq!(judged(&["memstache-core", "memstache-codec"]), ["telemetry"]);
+        assert_eq!(judged(&["memstache-demo"]), ["telemetry"]);
         assert_eq!(judged(&["memstache-codec"]), [""; 0]);
         for less in [
             Args { no_judge: true, ..Args::default() },

@@ -89,6 +89,27 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: Some("prometheus"),
     },
     Tool {
+        program: "chromium",
+        why: "test: the browser that opens the admin page",
+        required: false,
+        by_hand: "install Chromium",
+        apt: Some("chromium"),
+    },
+    Tool {
+        program: "chromedriver",
+        why: "test: drives the browser",
+        required: false,
+        by_hand: "install Chromium's driver",
+        apt: Some("chromium-driver"),
+    },
+    Tool {
+        program: "slowhttptest",
+        why: "test: slow clients of the admin endpoints",
+        required: false,
+        by_hand: "install slowhttptest",
+        apt: Some("slowhttptest"),
+    },
+    Tool {
         program: "redis-server",
         why: "test: the servers of memstache-redis",
         required: true,

@@ -24,6 +24,14 @@ pub(super) struct Joined {
     peers: Peers,
 }
 
+#[cfg(feature = "admin")]
+impl Joined {
+    /// Returns how a peer is; `None` if it was never called.
+    pub(super) fn health(&self, id: crate::member::NodeId) -> Option<crate::peer::PeerHealth> {
+        self.peers.health(id)
+    }
+}
+
 impl ClusterConfig {
     /// Listens, joins, waits for the quorum, and becomes active; what was begun is undone if that fails.
     pub(super) async fn join(&self, node: &Arc<Node>) -> Result<Joined> {
@@ -93,15 +101,19 @@ impl ClusterConfig {
         error
     }
 
+    /// Gives up what the node owns, and hands it over.
+    pub(super) async fn hand_over(&self, node: &Arc<Node>, deadline: Tick) {
+        self.membership.set_state(MemberState::Draining);
+        if until(&node.clock, deadline, drain(node, deadline)).await.is_none() {
+            tracing::debug!("not all that the node held was handed over in time");
+        }
+    }
+
     /// Gives up what the node owns, hands it over within half of the time, and leaves. Everything is closed, whatever fails.
     pub(super) async fn leave(&self, node: &Arc<Node>, joined: Joined, deadline: Tick) {
         let clock = &node.clock;
-        self.membership.set_state(MemberState::Draining);
         let now = clock.now();
-        let half = now.after(deadline.since(now) / 2);
-        if until(clock, half, drain(node, half)).await.is_none() {
-            tracing::debug!("not all that the node held was handed over in time");
-        }
+        self.hand_over(node, now.after(deadline.since(now) / 2)).await;
         if let Some(Err(error)) = until(clock, deadline, self.membership.leave()).await {
             tracing::debug!(kind = error.kind().as_str(), "not everybody was told that the node leaves");
         }

@@ -13,10 +13,11 @@ use arc_swap::ArcSwap;
 use memstache_core::{Clock, Error, ErrorKind, Result, Tick};
 use tokio::sync::watch;
 
-use super::View;
+use super::{View, hedge::Hedging};
 use crate::{
-    member::{Member, NodeId},
-    owner::Rounds,
+    engine::until,
+    member::{Member, MemberState, NodeId},
+    owner::{Replication, Rounds},
     wire::{Answer, Call, CallContext, Calls},
 };
 
@@ -33,6 +34,17 @@ pub(crate) struct Timing {
     /// What a test has the node do wrong.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) faults: crate::Faults,
+}
+
+impl Timing {
+    /// How long a new owner asks the previous one for what it held.
+    pub(super) fn handover(&self) -> Duration {
+        #[cfg(any(test, feature = "test-util"))]
+        if self.faults == crate::Faults::NoHandOver {
+            return Duration::ZERO;
+        }
+        self.window
+    }
 }
 
 impl Default for Timing {
@@ -63,6 +75,10 @@ pub(crate) struct Cluster {
     heard: AtomicU64,
     /// Invalidations that this node is the home of.
     pub(crate) rounds: Rounds,
+    /// What waits to be pushed to replicas.
+    pub(crate) replication: Replication,
+    /// When reads are asked of a replica too.
+    pub(super) hedging: Hedging,
 }
 
 impl Cluster {
@@ -76,6 +92,8 @@ impl Cluster {
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
+            replication: Replication::default(),
+            hedging: Hedging::default(),
         }
     }
 
@@ -101,14 +119,28 @@ impl Cluster {
 
     /// Waits for another view than this one, at most so long.
     pub(crate) async fn another_view(&self, view: &Arc<View>, most: Duration) {
+        let deadline = self.clock.now().after(most);
+        until(&self.clock, deadline, self.other_view(view)).await;
+    }
+
+    /// Waits for another view than this one.
+    pub(super) async fn other_view(&self, view: &Arc<View>) {
         let mut changed = self.changed.subscribe();
-        let until = self.clock.now().after(most);
-        let changes = async { while self.sees(view) && changed.changed().await.is_ok() {} };
-        tokio::select! {
-            biased;
-            () = changes => {}
-            () = self.clock.sleep_until(until) => {}
-        }
+        while self.sees(view) && changed.changed().await.is_ok() {}
+    }
+
+    /// Waits until this node sees the members whose table has this epoch, at most until `deadline`.
+    pub(crate) async fn view_of(&self, epoch: u64, deadline: Tick) -> Option<Arc<View>> {
+        let seen = async {
+            loop {
+                let view = self.view();
+                if view.epoch == epoch {
+                    return view;
+                }
+                self.other_view(&view).await;
+            }
+        };
+        until(&self.clock, deadline, seen).await
     }
 
     /// Makes one call.
@@ -124,6 +156,8 @@ impl Cluster {
     pub(crate) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<bool> {
         let began = self.clock.now();
         match self.call(member, Call::TakeOver { epoch: view.epoch }, deadline).await? {
+            // One that starts agrees with everybody: it has nothing to say.
+            Answer::Done if member.state == MemberState::Joining => Ok(true),
             Answer::Done => {
                 // Not when the answer is read: it may have lain here while this process was paused.
                 self.heard.fetch_max(began.as_millis(), Relaxed);
@@ -140,10 +174,11 @@ impl Cluster {
     pub(crate) async fn vouch(&self, view: &View, deadline: Tick) -> Result<()> {
         let now = self.clock.now();
         let heard = Tick::from_millis(self.heard.load(Relaxed));
-        if now.since(heard) <= self.timing.suspicion || view.others().next().is_none() {
+        let others = || view.others().filter(|member| member.state != MemberState::Joining);
+        if now.since(heard) <= self.timing.suspicion || others().next().is_none() {
             return Ok(());
         }
-        let ask = view.others().map(|member| {
+        let ask = others().map(|member| {
             Box::pin(async move {
                 match self.agrees(view, member, deadline).await {
                     Ok(true) => Ok(()),

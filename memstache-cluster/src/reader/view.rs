@@ -1,6 +1,6 @@
 //! Who is there and who owns what, as this node sees it at a moment; and how far what it gained is its own.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use memstache_core::{Clock, Tick};
 use parking_lot::Mutex;
@@ -31,7 +31,22 @@ pub(crate) struct View {
     pub(crate) writes: UnderWay,
     /// The view before it, until its writes have ended.
     older: Mutex<Option<Arc<Self>>>,
+    /// By which tables members may still keep copies.
+    left: Mutex<Left>,
 }
+
+/// Tables of earlier views that some members may not have left yet.
+#[derive(Default)]
+struct Left {
+    tables: Vec<Table>,
+    /// Whether there were more than are kept: any member may keep copies of anything.
+    more: bool,
+    /// The members that see what this node sees now.
+    agreed: HashSet<NodeId>,
+}
+
+/// Most tables of earlier views that are kept.
+const MOST_LEFT: usize = 16;
 
 /// How far a stored key is this node's own.
 pub(crate) enum Held {
@@ -98,6 +113,7 @@ impl View {
             takings: Vec::new(),
             writes: UnderWay::default(),
             older: Mutex::new(None),
+            left: Mutex::default(),
         }
     }
 
@@ -121,6 +137,7 @@ impl View {
             takings: Vec::new(),
             writes: UnderWay::default(),
             older: Mutex::new(Some(Arc::clone(self))),
+            left: Mutex::new(self.left()),
         };
         view.keep_takings(self, now);
         let mut new: Vec<(Option<NodeId>, u8)> = Vec::new();
@@ -197,6 +214,52 @@ impl View {
             Held::Taken(taking) => new.iter().any(|new| Arc::ptr_eq(new, &taking)),
             Held::NotMine | Held::Mine => false,
         }
+    }
+
+    /// What members may go by after this view, as long as they do not agree to the next.
+    fn left(&self) -> Left {
+        let left = self.left.lock();
+        let (mut tables, mut more) = (left.tables.clone(), left.more);
+        if !self.table.nodes().is_empty() {
+            tables.push(self.table.clone());
+        }
+        if tables.len() > MOST_LEFT {
+            tables.remove(0);
+            more = true;
+        }
+        Left { tables, more, agreed: HashSet::new() }
+    }
+
+    /// Takes note that a member sees what this node sees.
+    pub(crate) fn agreed(&self, member: NodeId) {
+        let mut left = self.left.lock();
+        left.agreed.insert(member);
+        if self.others().all(|member| left.agreed.contains(&member.id)) {
+            (left.tables, left.more) = (Vec::new(), false);
+        }
+    }
+
+    /// Adds the members that may keep copies of a partition by an earlier view.
+    pub(crate) fn left_behind(&self, partition: Partition, replicas: usize, keepers: &mut Vec<NodeId>) {
+        let left = self.left.lock();
+        if left.tables.is_empty() {
+            return;
+        }
+        let ranked = left.tables.iter().flat_map(|table| table.ranked(partition, replicas));
+        let ranked: Vec<NodeId> =
+            if left.more { self.others().map(|member| member.id).collect() } else { ranked.collect() };
+        for id in ranked {
+            let may = id != self.me && !left.agreed.contains(&id) && self.members.contains(id);
+            if may && !keepers.contains(&id) {
+                keepers.push(id);
+            }
+        }
+    }
+
+    /// Returns whether this node was a member all the time since an earlier view, in one life.
+    pub(crate) fn lives_on_from(&self, old: &Self) -> bool {
+        let life = |view: &Self| view.members.get(self.me).map(Member::life);
+        life(self).is_some() && life(self) == life(old)
     }
 
     /// Waits until no write that began by an earlier view is under way.

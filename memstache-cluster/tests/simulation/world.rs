@@ -108,6 +108,8 @@ pub(crate) struct World {
     clock: SystemClock,
     began: Tick,
     faults: Faults,
+    /// How many nodes hold each key.
+    replicas: usize,
 }
 
 impl World {
@@ -124,6 +126,7 @@ impl World {
             began: clock.now(),
             clock,
             faults,
+            replicas: 1 + usize::from(seed.is_multiple_of(2)),
         })
     }
 
@@ -158,8 +161,8 @@ impl World {
             .bind(member.address)
             .insecure();
         let engine = Engine::builder()
-            .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).build().unwrap())
-            .keyspace(KeySpace::builder(SOURCED).max_bytes(4 << 20).source(self.truth.clone()).build().unwrap())
+            .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).replicas(self.replicas).build().unwrap())
+            .keyspace(self.sourced())
             .without_breaker()
             .faults(self.faults)
             .cluster(cluster)
@@ -171,6 +174,11 @@ impl World {
         engine.start().await.unwrap();
         let member = member.with_state(MemberState::Active);
         self.nodes.lock().unwrap().push(Node { member, engine, list, dead: watch::Sender::new(false) });
+    }
+
+    fn sourced(&self) -> KeySpace {
+        let builder = KeySpace::builder(SOURCED).max_bytes(4 << 20).source(self.truth.clone());
+        builder.replicas(self.replicas).build().unwrap()
     }
 
     /// Takes a node from those that callers use.

@@ -44,6 +44,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     judge: Judge,
     probing: Probing,
+    /// The last refusal and its error.
+    refusal: Mutex<Option<(Refused, Error)>>,
 }
 
 impl CircuitBreaker {
@@ -83,7 +85,7 @@ impl CircuitBreaker {
 
     fn of(machine: Breaker, clock: Arc<dyn Clock>, judge: Judge) -> Self {
         let probing = machine.config().probing;
-        Self(Arc::new(Shared { machine: Mutex::new(machine), clock, judge, probing }))
+        Self(Arc::new(Shared { machine: Mutex::new(machine), clock, judge, probing, refusal: Mutex::new(None) }))
     }
 
     fn closed(&self) -> Breaker {
@@ -104,6 +106,20 @@ impl CircuitBreaker {
     /// Asks to make a call that may be the probe, whoever is to probe.
     pub(crate) fn try_call_or_probe(&self) -> Result<Admitted, Refused> {
         self.try_call().or_else(|refused| self.try_probe().ok_or(refused))
+    }
+
+    /// Returns the error of a refused call: one for all that are refused in the same millisecond, so that refusing many
+    /// calls costs no more than answering them.
+    pub(crate) fn refusal(&self, refused: Refused) -> Error {
+        let mut last = self.0.refusal.lock();
+        if let Some((same, error)) = &*last
+            && *same == refused
+        {
+            return error.clone();
+        }
+        let error = Error::from(refused);
+        *last = Some((refused, error.clone()));
+        error
     }
 
     /// Returns who probes, without a lock.
@@ -135,7 +151,7 @@ impl CircuitBreaker {
         if Within::current().has(self) {
             return call.await;
         }
-        let admitted = self.try_call_or_probe()?;
+        let admitted = self.try_call_or_probe().map_err(|refused| self.refusal(refused))?;
         let result = Within::current().and(self).scope(call).await;
         admitted.ended(result.as_ref().err());
         result

@@ -109,7 +109,7 @@ impl Machine {
     pub(super) fn new(start: Start) -> Self {
         let Start { me, keys, max_members, has_stream, now, session, seed } = start;
         let incarnation = me.incarnation.0.into();
-        let own = Arc::new(Own { id: me.id, incarnation, rival: parking_lot::Mutex::default() });
+        let own = Arc::new(Own { id: me.id, incarnation, revision: 0.into(), rival: parking_lot::Mutex::default() });
         let codec = CardCodec(Arc::clone(&own));
         let swim = Foca::new(Card::of(&me, 0), config(), SmallRng::seed_from_u64(seed), codec);
         Self {

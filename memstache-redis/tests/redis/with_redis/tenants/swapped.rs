@@ -9,10 +9,6 @@ use super::{keys, kit, plain, tenant};
 /// Writes a value for each of two tenants, then exchanges what the server keeps.
 async fn swap(tenants: &Cache<Json, Tenanted>, prefix: &str) -> [Cache<Json>; 2] {
     let handles = ["acme", "umbrella"].map(|name| tenants.for_tenant(&tenant(name)));
-    // Both have their lines before the values: none is hidden as older than the other's.
-    for cache in &handles {
-        cache.set("line", &0).await.unwrap();
-    }
     for (value, cache) in (1..).zip(&handles) {
         cache.set("tea", &value).await.unwrap();
     }
@@ -41,8 +37,9 @@ async fn under_a_seal_they_are_misses_counted_and_loaded_anew() {
         assert_eq!(cache.get::<u32>("tea").await.unwrap(), None);
         assert!(matches!(cache.get_many::<u32>(["tea"]).await.unwrap()[..], [Ok(None)]));
     }
-    assert_eq!((tenants.stats().rejected_unopened, tenants.stats().hits), (4, 0));
-    assert_eq!((seal.stats().rejected_tag, seal.stats().rejected()), (4, 4));
+    // The value of the tenant that came first is older than the other's line, which hides it: it never gets to the seal.
+    assert_eq!((tenants.stats().rejected_unopened, tenants.stats().hits), (2, 0));
+    assert_eq!((seal.stats().rejected_tag, seal.stats().rejected()), (2, 2));
     for (value, cache) in (11..).zip(&handles) {
         let load = cache.get_or_load("tea", move |_| async move { Ok::<_, std::io::Error>(value) });
         assert_eq!(load.await.unwrap(), value);
@@ -57,5 +54,5 @@ async fn without_a_seal_nothing_protects_from_who_writes_to_the_server() {
     let tenants = plain(&store(&prefix).await, &Recorder::new());
     let [one, other] = swap(&tenants, &prefix).await;
     assert_eq!(one.get::<u32>("tea").await.unwrap(), Some(2), "the other's");
-    assert_eq!(other.get::<u32>("tea").await.unwrap(), Some(1), "the first one's");
+    assert_eq!(other.get::<u32>("tea").await.unwrap(), None, "older than its line");
 }

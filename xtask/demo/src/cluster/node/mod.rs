@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
 use memstache_cluster::{
     ClusterConfig, Engine, KeySpace, Member, NodeName,
+    admin::{Admin, AdminServer},
     membership::{Gossip, GossipSecret},
     net::{Datagrams as _, Tcp, Tls, Udp},
 };
@@ -73,9 +74,15 @@ async fn node(mut lines: Lines) -> Result<()> {
     let products = KeySpace::builder(KEYSPACE).max_bytes(MAX_BYTES).source(source).build()?;
     let engine = Engine::builder().keyspace(products).cluster(cluster).build()?;
     let view = view::follow(&engine);
+    // Kept until the node ends.
+    let admin = match setup.token {
+        Some(token) => Some(Admin::builder(&engine).read_token(token).bind(LOOPBACK).build()?.serve().await?),
+        None => None,
+    };
     engine.start().await?;
     let app = App { name: setup.name, shops: setup.shops, engine, database, view };
-    tell(&Ready { http: service::start(app).await? })?;
+    let admin = admin.as_ref();
+    tell(&Ready { http: service::start(app).await?, admin: admin.map(AdminServer::local_addr) })?;
     lines.end().await;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod peer;
 #[cfg(any(test, feature = "test-util"))]
 #[doc(hidden)]
 pub use self::owner::Faults;
+pub use self::peer::ServerStats;
 #[cfg(any(test, feature = "test-util"))]
 #[doc(hidden)]
 pub use self::peer::testing as peer_testing;
@@ -34,7 +35,7 @@ mod wire;
 pub use self::{
     engine::{
         ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
-        KeySpaceChange, Put,
+        KeySpaceChange, PeerStatus, Put,
     },
     keyspace::{DataSource, Expiry, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn},
     member::{

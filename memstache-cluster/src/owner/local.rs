@@ -20,6 +20,7 @@ use tower_service::Service as _;
 
 use super::{guard::Guard, hot::Reads, octets::Plain};
 use crate::{
+    engine::{EngineEvent, EventBus, OfLoads},
     keyspace::{Key, KeySpace, RateLimit},
     stats::{Counters, KeySpaceStats},
 };
@@ -34,6 +35,7 @@ pub(crate) struct Surroundings {
     pub(crate) breaker: Option<BreakerConfig>,
     pub(crate) event_capacity: usize,
     pub(crate) recorder: Option<Arc<dyn Fn(&KeyspaceName) -> Arc<dyn Recorder> + Send + Sync>>,
+    pub(crate) events: Arc<EventBus>,
 }
 
 /// One keyspace on one node.
@@ -48,6 +50,8 @@ pub(crate) struct Local {
     pub(crate) clock: Arc<dyn Clock>,
     /// The same for keyspaces that share their store, one after the other.
     pub(crate) generation: u64,
+    /// Who is told of calls and loads.
+    pub(crate) recorder: Option<Arc<dyn Recorder>>,
     pub(super) loads: Option<Loads>,
 }
 
@@ -83,8 +87,12 @@ impl Local {
         let reads = || Arc::new(Reads::new(Arc::clone(&around.clock)));
         let reads = old.map_or_else(reads, |old| Arc::clone(&old.reads));
         let generation = kept.map_or_else(|| GENERATIONS.fetch_add(1, Relaxed), |old| old.generation);
-        let loads = Loads::new(&spec, &store, &counters, around)?;
-        Ok(Self { spec, store, counters, reads, clock: Arc::clone(&around.clock), generation, loads })
+        let recorder = match old {
+            Some(old) => old.recorder.clone(),
+            None => around.recorder.as_ref().map(|of| of(spec.name())),
+        };
+        let loads = Loads::new(&spec, &store, &counters, around, recorder.clone())?;
+        Ok(Self { spec, store, counters, reads, clock: Arc::clone(&around.clock), generation, recorder, loads })
     }
 
     pub(crate) fn has_source(&self) -> bool {
@@ -158,6 +166,7 @@ impl Loads {
         store: &MemoryStore<AnyPolicy>,
         counters: &Arc<Counters>,
         around: &Surroundings,
+        recorder: Option<Arc<dyn Recorder>>,
     ) -> Result<Option<Self>> {
         let settings = &spec.0;
         let Some(source) = &settings.source else { return Ok(None) };
@@ -170,7 +179,9 @@ impl Loads {
         let guard =
             Guard::new(Arc::clone(source), Arc::clone(settings), limit, Arc::clone(counters), Arc::clone(&clock))?;
         let breaker = settings.breaker.or(around.breaker).map(CircuitBreaker::new).transpose()?;
-        let breaker = breaker.map(|breaker| breaker.with_clock(Arc::clone(&clock)));
+        let (events, name) = (Arc::clone(&around.events), settings.name.clone());
+        let told = move |state| events.tell(&EngineEvent::SourceBreaker { keyspace: name.clone(), state });
+        let breaker = breaker.map(|breaker| breaker.with_clock(Arc::clone(&clock)).with_listener(told));
         let mut builder = Cache::builder(service.clone())
             .keyspace(settings.name.as_str())
             .format(Plain(settings.format))
@@ -193,8 +204,8 @@ impl Loads {
         if let Some(breaker) = &breaker {
             builder = builder.source_breaker(breaker);
         }
-        if let Some(recorder) = &around.recorder {
-            builder = builder.recorder(recorder(&settings.name));
+        if let Some(recorder) = recorder {
+            builder = builder.recorder(OfLoads(recorder));
         }
         let cache = builder.build_tenanted()?;
         Ok(Some(Self { service, cache, guard: Arc::new(guard), breaker, apart: Coalesce::new() }))

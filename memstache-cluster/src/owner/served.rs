@@ -4,6 +4,8 @@ use std::sync::{Arc, Weak};
 
 use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Sequence, Tick};
 
+use tracing::Instrument as _;
+
 use super::{Refused, run_owned};
 use crate::{
     engine::{EngineError, Node, Slot, State},
@@ -19,7 +21,13 @@ pub(crate) struct Served(pub(crate) Weak<Node>);
 impl Handler for Served {
     fn handle(&self, _: &Arc<PeerInfo>, call: Call, context: CallContext) -> BoxFuture<'static, Answer> {
         let node = self.0.upgrade();
-        Box::pin(async move {
+        let span = tracing::debug_span!(
+            "memstache.serve",
+            otel.kind = "server",
+            memstache.call = call.name(),
+            memstache.parent = context.trace.map(tracing::field::display),
+        );
+        let served = async move {
             let Some(node) = node else { return Answer::Failed(EngineError::Stopped.into()) };
             match node.serve(call, context).await {
                 Ok(answer) => answer,
@@ -30,7 +38,8 @@ impl Handler for Served {
                 Err(Refused::Failed(error)) if is_no_keyspace(&error) => Answer::NoKeyspace,
                 Err(Refused::Failed(error)) => Answer::Failed(error),
             }
-        })
+        };
+        if span.is_disabled() { Box::pin(served) } else { Box::pin(served.instrument(span)) }
     }
 }
 
@@ -43,7 +52,7 @@ impl Node {
     async fn serve(self: &Arc<Self>, call: Call, context: CallContext) -> Result<Answer, Refused> {
         let _under_way = self.under_way.begin();
         // What is known of keyspaces is asked for and told by nodes that start, too.
-        if !matches!(call, Call::Registry { .. } | Call::Ping) || self.state() != State::New {
+        if !matches!(call, Call::Registry { .. } | Call::Gossip(_) | Call::Ping) || self.state() != State::New {
             self.ready()?;
         }
         let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
@@ -96,6 +105,7 @@ impl Node {
             }
             Call::Flush { keyspace, at } => self.flush_for_home(&*slot(&keyspace)?, at),
             Call::Registry { digest, records } => Ok(self.answer_of_keyspaces(digest, records)),
+            Call::Gossip(state) => Ok(Answer::Gossip(self.receive_members(&state)?)),
             other => Ok(Answer::Failed(unsupported(&other))),
         }
     }

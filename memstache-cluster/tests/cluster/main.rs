@@ -5,6 +5,8 @@
 #[path = "../engine/kit.rs"]
 #[allow(dead_code, reason = "shared with the tests of one node")]
 mod kit;
+mod lists;
 mod simulated;
 mod start;
 mod tcp;
+mod traces;

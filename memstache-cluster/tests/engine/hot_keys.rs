@@ -48,7 +48,7 @@ async fn reads_count_whoever_makes_them_and_less_the_longer_ago_they_were() {
 async fn an_update_forgets_no_reads_and_an_unknown_keyspace_has_none() {
     let engine = alone(KeySpace::builder(KS)).await;
     read(&engine, "a").await;
-    engine.update_keyspace(KeySpace::builder(KS).max_bytes(1 << 20).build().unwrap()).unwrap();
+    engine.update_keyspace(KeySpace::builder(KS).max_bytes(1 << 20).build().unwrap()).await.unwrap();
     let hot = engine.hot_keys(KS, 10).unwrap();
     assert_eq!(hot.iter().map(|hot| hot.key.name()).collect::<Vec<_>>(), [b"a"]);
     assert!(!format!("{hot:?}").contains("\"a\""), "no name is shown");

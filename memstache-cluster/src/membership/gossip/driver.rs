@@ -11,13 +11,12 @@ use futures_util::{
 use memstache_core::{BoxFuture, Clock, Tick};
 
 use super::{
-    StateStream,
     handle::Shared,
     machine::{Phase, Wish},
 };
 use crate::{
     member::Member,
-    membership::{Discovery, SeedStream},
+    membership::{Discovery, SeedStream, StateStream},
     net::Datagrams,
 };
 
@@ -35,20 +34,14 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     datagrams: Arc<dyn Datagrams>,
     discovery: Arc<dyn Discovery>,
-    stream: Option<Arc<dyn StateStream>>,
     seeds: Option<SeedStream>,
     errands: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
 impl Driver {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        datagrams: Arc<dyn Datagrams>,
-        discovery: Arc<dyn Discovery>,
-        stream: Option<Arc<dyn StateStream>>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, datagrams: Arc<dyn Datagrams>, discovery: Arc<dyn Discovery>) -> Self {
         let seeds = discovery.watch();
-        Self { shared, datagrams, discovery, stream, seeds, errands: FuturesUnordered::new() }
+        Self { shared, datagrams, discovery, seeds, errands: FuturesUnordered::new() }
     }
 
     pub(super) async fn run(mut self) {
@@ -118,10 +111,13 @@ impl Driver {
                     }
                 })
             }
-            Wish::Exchange(member) => match self.stream.clone() {
-                Some(stream) => Box::pin(exchange(shared, stream, member, state(), deadline)),
-                None => Box::pin(async {}),
-            },
+            Wish::Exchange(member) => {
+                let stream = shared.stream.lock().clone();
+                match stream {
+                    Some(stream) => Box::pin(exchange(shared, stream, member, state(), deadline)),
+                    None => Box::pin(async {}),
+                }
+            }
         }
     }
 }

@@ -6,6 +6,11 @@
 #[cfg(test)]
 extern crate self as memstache_cluster;
 
+#[cfg(feature = "admin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+pub mod admin;
+#[cfg(any(feature = "discovery-dns", feature = "discovery-kubernetes", feature = "discovery-nats"))]
+pub mod discovery;
 mod engine;
 #[cfg(any(test, fuzzing, feature = "test-util"))]
 #[doc(hidden)]
@@ -43,6 +48,7 @@ pub use self::{
         NodeId, NodeName, Protocols, Weight, Zone,
     },
     placement::{Change, Moved, PARTITIONS, Partition, Table, partition_of},
+    reader::{WarmUp, WarmedUp},
     registry::KeySpaceStatus,
     stats::KeySpaceStats,
     wire::DataSourceError,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeySpaceStats {
-    /// Keys asked for, by callers of this node and by its peers.
+    /// Keys asked for, by callers of this node, by its peers, and to load them ahead.
     pub gets: u64,
     /// Keys that were answered from what this node held: fresh, stale, or known to be missing.
     pub cache_hits: u64,
@@ -20,9 +20,11 @@ pub struct KeySpaceStats {
     pub loads: u64,
     /// Of those, what was left after each key was loaded once for all who asked at the time.
     pub loads_deduped: u64,
-    /// Keys that the source answered here, those that it does not have included.
+    /// Keys of this node's own that the source answered here, those that it does not have included.
     pub local_loads: u64,
-    /// Keys that the source failed to answer here.
+    /// Keys that the source answered here in the place of an owner that did not answer; what it answered was not kept.
+    pub fallback_loads: u64,
+    /// Keys that the source failed to answer here, in whoever's place.
     pub local_load_errs: u64,
     /// Keys that peers asked this node for.
     pub server_requests: u64,
@@ -32,12 +34,20 @@ pub struct KeySpaceStats {
     pub removed_keys: u64,
     /// Loads that the rate limiter refused.
     pub rate_limited: u64,
+    /// Keys that a replica answered for an owner that did not, or not in time.
+    pub replica_loads: u64,
+    /// Keys that a replica was asked for because the owner was slow.
+    pub hedged: u64,
     /// How often nodes were found to define one version of the keyspace with different settings.
     pub conflicts: u64,
     /// Bytes that this node holds as an owner.
     pub main_bytes: u64,
     /// Entries that this node holds as an owner.
     pub main_entries: u64,
+    /// Bytes that this node keeps as a replica of other owners.
+    pub replica_bytes: u64,
+    /// Entries that this node keeps as a replica of other owners.
+    pub replica_entries: u64,
     /// Bytes of copies of hot keys that others own.
     pub hot_bytes: u64,
     /// Copies of hot keys that others own.
@@ -69,11 +79,14 @@ counters!(
     loads,
     loads_deduped,
     local_loads,
+    fallback_loads,
     local_load_errs,
     server_requests,
     remove_keys_requests,
     removed_keys,
     rate_limited,
+    replica_loads,
+    hedged,
 );
 
 /// Adds to a counter.

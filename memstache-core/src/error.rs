@@ -103,6 +103,7 @@ struct Repr {
     retry_after: Option<Duration>,
     version: Option<Version>,
     effect: bool,
+    above_store: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -116,6 +117,7 @@ impl Error {
             retry_after: None,
             version: None,
             effect: true,
+            above_store: false,
             source: None,
         }))
     }
@@ -176,6 +178,23 @@ impl Error {
         self
     }
 
+    /// Says that a layer above the store failed the call by itself: the store was not asked, and may be well.
+    ///
+    /// For layers that lack what they need, such as a key. What such a write was to store is kept nowhere, also not by a
+    /// near cache that keeps what a store out of reach did not take: the store would be asked next, and know nothing of it.
+    ///
+    /// ```
+    /// use memstache_core::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::Unavailable, "there is no key to seal with").above_store();
+    /// assert_eq!(error.kind(), ErrorKind::Unavailable);
+    /// ```
+    #[must_use]
+    pub fn above_store(mut self) -> Self {
+        Arc::make_mut(&mut self.0).above_store = true;
+        self
+    }
+
     /// Returns whether the call may have done something in spite of its error. Default: true.
     pub fn may_have_effect(&self) -> bool {
         self.0.effect
@@ -186,10 +205,15 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns whether the store is out of reach: it did not answer, or not in time.
+    /// Returns whether what was called is out of reach: it did not answer, or not in time.
     pub(crate) fn is_out_of_reach(&self) -> bool {
         use ErrorKind::{Io, Timeout, Unavailable, Unknown};
         matches!(self.kind(), Unavailable | Timeout | Unknown | Io)
+    }
+
+    /// Returns whether the store was asked to write something, and is out of reach.
+    pub(crate) fn is_store_out_of_reach(&self) -> bool {
+        !self.0.above_store && self.is_out_of_reach()
     }
 
     /// Returns whether repeating the same idempotent call may help.

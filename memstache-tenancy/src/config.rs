@@ -48,6 +48,10 @@ pub fn register<F>(registry: Registry<F>, tenants: &Tenants) -> Registry<F> {
     let of = tenants.clone();
     let layer = move |section: &mut Section<'_>| {
         let estimate = section.flag("estimate", false);
+        if estimate && section.backend_kind() == "memory" {
+            let why = "must be false with backend.kind = \"memory\": that keeps exact account, and all would be counted twice";
+            section.refuse("estimate", why);
+        }
         let plans = plans(section)?;
         let layer = if estimate { of.quota().estimating() } else { of.quota() };
         Ok(PlacedLayer::new(Reloading { plans, layer }).gate_loads(of.clone()).watch(of.clone()))

@@ -1,5 +1,5 @@
 //! What others wrote judges what we send: Microsoft's Python SDK the Key Vault emulator, a collector and Prometheus' own tool
-//! the telemetry.
+//! the telemetry, a browser the admin page.
 
 use std::process::Command;
 
@@ -14,43 +14,60 @@ const COLLECTOR: &str = include_str!("../rotel.txt");
 /// What is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Judge {
-    /// The crate that is judged.
-    pub(crate) package: &'static str,
-    /// Its test binary, whose ignored tests need what is installed here.
-    pub(crate) test: &'static str,
+    /// The crates that are judged, each with its test binary, whose ignored tests need what is installed here.
+    judged: &'static [(&'static str, &'static str)],
     /// Of the step.
-    name: &'static str,
+    pub(crate) name: &'static str,
+    wheels: Option<Wheels>,
+    /// Tools of the system, and under which names the test is told of them.
+    tools: &'static [(&'static str, &'static str)],
+}
+
+/// A Python environment that a judge needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wheels {
     /// For people: what is installed.
     installs: &'static str,
     pins: &'static str,
     file: &'static str,
     /// Under which the test is told of the environment's Python.
     python: &'static str,
-    /// A tool of the system, and under which name the test is told of it.
-    tool: Option<(&'static str, &'static str)>,
 }
 
 /// All of them.
 pub(crate) const JUDGES: &[Judge] = &[
     Judge {
-        package: "memstache-crypto",
-        test: "judge",
+        judged: &[("memstache-crypto", "judge")],
         name: "judge",
-        installs: "Azure's Python SDK",
-        pins: SDK,
-        file: "xtask/judge.txt",
-        python: "MEMSTACHE_JUDGE_PYTHON",
-        tool: None,
+        wheels: Some(Wheels {
+            installs: "Azure's Python SDK",
+            pins: SDK,
+            file: "xtask/judge.txt",
+            python: "MEMSTACHE_JUDGE_PYTHON",
+        }),
+        tools: &[],
     },
     Judge {
-        package: "memstache-core",
-        test: "observe",
+        judged: &[("memstache-core", "observe"), ("memstache-demo", "program")],
         name: "telemetry",
-        installs: "the collector rotel",
-        pins: COLLECTOR,
-        file: "xtask/rotel.txt",
-        python: "MEMSTACHE_ROTEL_PYTHON",
-        tool: Some(("promtool", "MEMSTACHE_PROMTOOL")),
+        wheels: Some(Wheels {
+            installs: "the collector rotel",
+            pins: COLLECTOR,
+            file: "xtask/rotel.txt",
+            python: "MEMSTACHE_ROTEL_PYTHON",
+        }),
+        tools: &[("promtool", "MEMSTACHE_PROMTOOL")],
+    },
+    Judge {
+        judged: &[("memstache-cluster", "admin")],
+        name: "admin page",
+        wheels: None,
+        tools: &[
+            ("promtool", "MEMSTACHE_PROMTOOL"),
+            ("chromium", "MEMSTACHE_CHROMIUM"),
+            ("chromedriver", "MEMSTACHE_CHROMEDRIVER"),
+            ("slowhttptest", "MEMSTACHE_SLOWHTTPTEST"),
+        ],
     },
 ];
 
@@ -58,7 +75,8 @@ impl Judge {
     /// Installs what it needs and runs the tests that are ignored without it; returns what the runner printed.
     pub(crate) fn run(&self, ws: &Workspace, release: bool, steps: &mut Steps) -> Vec<String> {
         // All packages, as for the tests: nothing is built anew.
-        let mut command = ws.cargo(["test", "--workspace", "--all-features", "--test", self.test]);
+        let mut command = ws.cargo(["test", "--workspace", "--all-features"]);
+        command.args(self.judged.iter().flat_map(|(_, test)| ["--test", test]));
         if release {
             command.arg("--release");
         }
@@ -68,14 +86,16 @@ impl Judge {
 
     /// Tells a command where everything is; `None` if something is missing, which is a failed step.
     fn equip<'a>(&self, ws: &Workspace, command: &'a mut Command, steps: &mut Steps) -> Option<&'a mut Command> {
-        let home = ws.target.join(self.file.trim_start_matches("xtask/").trim_end_matches(".txt"));
-        let environment = Environment { name: self.installs, home, pins: self.pins, file: self.file };
-        if !environment.make(ws, steps) {
-            steps.fail(self.name, "it needs Python 3 with its venv module, and PyPI; --no-judge leaves it out");
-            return None;
+        if let Some(Wheels { installs, pins, file, python }) = self.wheels {
+            let home = ws.target.join(file.trim_start_matches("xtask/").trim_end_matches(".txt"));
+            let environment = Environment { name: installs, home, pins, file };
+            if !environment.make(ws, steps) {
+                steps.fail(self.name, "it needs Python 3 with its venv module, and PyPI; --no-judge leaves it out");
+                return None;
+            }
+            command.env(python, environment.program("python"));
         }
-        command.env(self.python, environment.program("python"));
-        if let Some((tool, variable)) = self.tool {
+        for (tool, variable) in self.tools {
             let Ok(path) = tools::require(ws, tool) else {
                 steps.fail(
                     self.name,
@@ -90,7 +110,7 @@ impl Judge {
 
     /// Whether it judges one of these packages; all if none is named.
     pub(crate) fn judges(&self, packages: &[String]) -> bool {
-        packages.is_empty() || packages.iter().any(|name| name == self.package)
+        packages.is_empty() || self.judged.iter().any(|(package, _)| packages.iter().any(|name| name == package))
     }
 }
 
@@ -108,10 +128,10 @@ mod tests {
     #[test]
     fn every_judge_has_its_test() {
         let ws = Workspace::load().unwrap();
-        for judge in JUDGES {
-            let packages = ws.select(&[judge.package.to_owned()]).unwrap();
+        for (package, test) in JUDGES.iter().flat_map(|judge| judge.judged) {
+            let packages = ws.select(&[(*package).to_owned()]).unwrap();
             let mut targets = packages[0].targets.iter();
-            assert!(targets.any(|target| target.name == judge.test && target.kind == ["test"]), "{judge:?}");
+            assert!(targets.any(|target| target.name == *test && target.kind == ["test"]), "{package} {test}");
         }
     }
 }

@@ -7,8 +7,10 @@ mod bench;
 mod chaos;
 mod ci;
 mod demo;
+mod discovery;
 mod features;
 mod judge;
+mod kube_stub;
 mod lint;
 mod matrix;
 mod peers;
@@ -54,6 +56,8 @@ enum Verb {
     Demo(demo::Args),
     #[command(hide = true)]
     Keep(servers::KeepArgs),
+    #[command(hide = true)]
+    KubeStub(kube_stub::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,9 +72,11 @@ fn main() -> ExitCode {
 }
 
 fn run(verb: Verb) -> anyhow::Result<()> {
-    // Needs no workspace, and shall be there at once.
-    if let Verb::Keep(args) = &verb {
-        return servers::keep(args);
+    // These need no workspace, and shall be there at once.
+    match &verb {
+        Verb::Keep(args) => return servers::keep(args),
+        Verb::KubeStub(args) => return kube_stub::run(args),
+        _ => {}
     }
     let ws = &Workspace::load()?;
     match verb {
@@ -86,6 +92,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Down(args) => servers::down(ws, &args),
         Verb::Chaos(args) => chaos::run(ws, &args),
         Verb::Keep(args) => servers::keep(&args),
+        Verb::KubeStub(args) => kube_stub::run(&args),
     }
 }
 

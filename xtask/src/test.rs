@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use anyhow::Result;
 
 use crate::{
+    discovery,
     judge::JUDGES,
     process,
     screen::say,
@@ -20,10 +21,12 @@ const REDIS: &str = "memstache-redis";
 const WITH_REDIS: &str = "with_redis::";
 
 /// Runs every test of the workspace, then every example in its docs; between them, what others wrote judges what we send:
-/// Azure's Python SDK the Key Vault emulator, an OpenTelemetry collector and promtool the telemetry.
+/// Azure's Python SDK the Key Vault emulator, an OpenTelemetry collector and promtool the telemetry, Chromium and slowhttptest the
+/// admin page.
 ///
 /// Starts the servers that memstache-redis is tested with, single, TLS, Sentinel and Cluster, and ends them afterwards; what
-/// `cargo xtask up` left up is used instead.
+/// `cargo xtask up` left up is used instead. Then the tests of discovery, each with a NATS, a name server or a stub of Kubernetes of
+/// its own.
 ///
 /// Uses nextest if it is there (`cargo xtask setup` installs it), else `cargo test`. All features are on unless you choose.
 /// The last line sums up: N passed, N failed, N skipped.
@@ -44,12 +47,16 @@ pub(crate) struct Args {
     /// Run only the examples in the docs; with words after it, those whose names contain them
     #[arg(long)]
     doc: bool,
-    /// Leave out the judges (Azure's Python SDK, a collector, promtool), which need Python 3, PyPI and promtool
+    /// Leave out the judges (Azure's Python SDK, a collector, promtool, a browser), which need Python 3, PyPI and the tools
+    /// of `setup`
     #[arg(long)]
     no_judge: bool,
     /// Leave out the tests that need Redis servers
     #[arg(long)]
     no_redis: bool,
+    /// Leave out the tests that need NATS, BIND, kubectl or promtool
+    #[arg(long)]
+    no_discovery: bool,
     /// The server to test with; Redis 7 where it has no TLS
     #[arg(long, value_enum, default_value_t, value_name = "VERSION")]
     redis: Version,
@@ -64,6 +71,11 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     let mut counts = Counts::default();
     if !args.doc {
         counts.add(&with_servers(ws, args, &mut steps));
+        if args.wants_discovery() {
+            counts.add(&discovery::run(ws, args.release, &mut steps));
+        } else if args.no_discovery {
+            steps.skip("discovery", "--no-discovery was given");
+        }
         for judge in JUDGES.iter().filter(|judge| args.wants_judges() && judge.judges(&args.packages)) {
             counts.add(&judge.run(ws, args.release, &mut steps));
         }
@@ -149,9 +161,17 @@ impl Args {
     }
 
     /// Whether the whole of what was chosen is tested.
+    fn is_whole(&self) -> bool {
+        self.features.is_none() && !self.no_default_features && self.args.is_empty()
+    }
+
     fn wants_judges(&self) -> bool {
-        let all_features = self.features.is_none() && !self.no_default_features;
-        all_features && self.args.is_empty() && !self.no_judge
+        self.is_whole() && !self.no_judge
+    }
+
+    fn wants_discovery(&self) -> bool {
+        let chosen = self.packages.is_empty() || self.packages.iter().any(|name| name == discovery::PACKAGE);
+        self.is_whole() && chosen && !self.no_discovery
     }
 
     /// Whether servers are to be started: without them, what needs them fails.
@@ -233,10 +253,11 @@ mod tests {
             let packages: Vec<_> = packages.iter().map(|&it| it.to_owned()).collect();
             let args = Args { packages, ..Args::default() };
             assert!(args.wants_judges());
-            JUDGES.iter().filter(|judge| judge.judges(&args.packages)).map(|judge| judge.package).collect::<Vec<_>>()
+            JUDGES.iter().filter(|judge| judge.judges(&args.packages)).map(|judge| judge.name).collect::<Vec<_>>()
         };
-        assert_eq!(judged(&[]), ["memstache-crypto", "memstache-core"]);
-        assert_eq!(judged(&["memstache-core", "memstache-codec"]), ["memstache-core"]);
+        assert_eq!(judged(&[]), ["judge", "telemetry", "admin page"]);
+        assert_eq!(judged(&["memstache-core", "memstache-codec"]), ["telemetry"]);
+        assert_eq!(judged(&["memstache-demo"]), ["telemetry"]);
         assert_eq!(judged(&["memstache-codec"]), [""; 0]);
         for less in [
             Args { no_judge: true, ..Args::default() },
@@ -253,6 +274,15 @@ mod tests {
         assert!(Args::default().wants_redis() && of(REDIS).wants_redis());
         assert!(!of("memstache-core").wants_redis());
         assert!(!Args { no_redis: true, ..Args::default() }.wants_redis());
+    }
+
+    #[test]
+    fn discovery_comes_with_the_whole_of_its_crate() {
+        let of = |package: &str| Args { packages: vec![package.to_owned()], ..Args::default() };
+        assert!(Args::default().wants_discovery() && of("memstache-cluster").wants_discovery());
+        assert!(!of("memstache-core").wants_discovery());
+        let some = Args { args: vec!["lease".to_owned()], ..Args::default() };
+        assert!(!some.wants_discovery() && !Args { no_discovery: true, ..Args::default() }.wants_discovery());
     }
 
     #[test]

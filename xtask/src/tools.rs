@@ -89,11 +89,60 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: Some("prometheus"),
     },
     Tool {
+        program: "chromium",
+        why: "test: the browser that opens the admin page",
+        required: false,
+        by_hand: "install Chromium",
+        apt: Some("chromium"),
+    },
+    Tool {
+        program: "chromedriver",
+        why: "test: drives the browser",
+        required: false,
+        by_hand: "install Chromium's driver",
+        apt: Some("chromium-driver"),
+    },
+    Tool {
+        program: "slowhttptest",
+        why: "test: slow clients of the admin endpoints",
+        required: false,
+        by_hand: "install slowhttptest",
+        apt: Some("slowhttptest"),
+    },
+    Tool {
         program: "redis-server",
         why: "test: the servers of memstache-redis",
         required: true,
         by_hand: "install Redis 7, or leave its tests out with --no-redis",
         apt: Some("redis-server"),
+    },
+    Tool {
+        program: "nats-server",
+        why: "test: discovery by NATS, an old one",
+        required: false,
+        by_hand: "install NATS, or leave its tests out with --no-discovery",
+        apt: Some("nats-server"),
+    },
+    Tool {
+        program: "named",
+        why: "test: discovery by DNS",
+        required: false,
+        by_hand: "install BIND 9, or leave its tests out with --no-discovery",
+        apt: Some("bind9"),
+    },
+    Tool {
+        program: "nsupdate",
+        why: "test: discovery by DNS, changes of a zone",
+        required: false,
+        by_hand: "install the utilities of BIND 9, or leave its tests out with --no-discovery",
+        apt: Some("bind9-dnsutils"),
+    },
+    Tool {
+        program: "kubectl",
+        why: "test: discovery by Kubernetes, judges our stub of its API server",
+        required: false,
+        by_hand: "install kubectl, or leave its tests out with --no-discovery",
+        apt: Some("kubernetes-client"),
     },
     Tool {
         program: "cargo-hack",
@@ -143,13 +192,14 @@ fn in_folder(folder: &Path, program: &str) -> Option<PathBuf> {
 
 /// Being there is not enough: rustup leaves proxies for components that are not installed.
 fn starts(file: &Path, program: &str) -> bool {
-    let run = |args: &[&str]| {
+    let run = |args: &[&str]| -> bool {
         let mut command = Command::new(file);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    // Some helpers of cargo answer only when called as cargo calls them.
-    run(&["--version"]) || program.strip_prefix("cargo-").is_some_and(|name| run(&[name, "--version"]))
+    // Each names its version in its own way. Some helpers of cargo answer only when called as cargo calls them.
+    let asked: [&[&str]; 3] = [&["--version"], &["-V"], &["version", "--client"]];
+    asked.into_iter().any(run) || program.strip_prefix("cargo-").is_some_and(|name| run(&[name, "--version"]))
 }
 
 #[cfg(test)]

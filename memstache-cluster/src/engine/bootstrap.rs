@@ -15,7 +15,7 @@ use crate::{
     member::{MemberState, Members, NodeId},
     owner::Served,
     peer::{PeerHealth, Peers, Server, ServerStats},
-    reader::{drain, follow},
+    reader::{drain, follow, keep_in_touch},
     registry,
 };
 
@@ -54,6 +54,7 @@ impl ClusterConfig {
                 node.spawn(follow(Arc::downgrade(node), self.membership.watch()));
                 node.spawn(watch_over(Arc::downgrade(node), Arc::clone(&self.membership)));
                 node.spawn(registry::keep_agreeing(Arc::downgrade(node)));
+                node.spawn(keep_in_touch(Arc::downgrade(node)));
                 node.spawn(forget_gone(joined.peers.clone(), self.membership.watch()));
                 self.membership.set_state(MemberState::Active);
                 Ok(joined)
@@ -110,15 +111,19 @@ impl ClusterConfig {
         error
     }
 
+    /// Gives up what the node owns, and hands it over.
+    pub(super) async fn hand_over(&self, node: &Arc<Node>, deadline: Tick) {
+        self.membership.set_state(MemberState::Draining);
+        if until(&node.clock, deadline, drain(node, deadline)).await.is_none() {
+            tracing::debug!("not all that the node held was handed over in time");
+        }
+    }
+
     /// Gives up what the node owns, hands it over within half of the time, and leaves. Everything is closed, whatever fails.
     pub(super) async fn leave(&self, node: &Arc<Node>, joined: Joined, deadline: Tick) {
         let clock = &node.clock;
-        self.membership.set_state(MemberState::Draining);
         let now = clock.now();
-        let half = now.after(deadline.since(now) / 2);
-        if until(clock, half, drain(node, half)).await.is_none() {
-            tracing::debug!("not all that the node held was handed over in time");
-        }
+        self.hand_over(node, now.after(deadline.since(now) / 2)).await;
         if let Some(Err(error)) = until(clock, deadline, self.membership.leave()).await {
             tracing::debug!(kind = error.kind().as_str(), "not everybody was told that the node leaves");
         }

@@ -18,7 +18,7 @@ use crate::{
     member::Incarnation,
     owner::Surroundings,
     problems::Problems,
-    reader::{Cluster, Timing},
+    reader::{Cluster, Timing, WarmUp},
 };
 
 /// Builds an [`Engine`].
@@ -31,6 +31,7 @@ pub struct EngineBuilder {
     times: Times,
     around: Surroundings,
     cluster: Option<ClusterConfig>,
+    warm_up: Option<WarmUp>,
     timing: Timing,
     propagator: Option<Arc<dyn Propagator>>,
 }
@@ -46,10 +47,12 @@ impl EngineBuilder {
                 rate_limit: None,
                 breaker: Some(BreakerConfig::source()),
                 event_capacity: 1024,
+                loads_per_partition: WarmUp::new().loads_per_partition,
                 recorder: None,
                 events: Arc::default(),
             },
             cluster: None,
+            warm_up: Some(WarmUp::new()),
             timing: Timing::default(),
             propagator: None,
         }
@@ -107,6 +110,18 @@ impl EngineBuilder {
     /// Sets how many changes a subscriber of a keyspace may be behind before it gets a gap: 1 to 1,048,576. Default: 1,024.
     pub fn event_capacity(mut self, events: usize) -> Self {
         self.around.event_capacity = events;
+        self
+    }
+
+    /// Sets what is loaded ahead when members come and go, and when this node starts. Default: [`WarmUp::new`].
+    pub fn warm_up(mut self, warm_up: WarmUp) -> Self {
+        self.warm_up = Some(warm_up);
+        self
+    }
+
+    /// Loads nothing ahead, unless it is [asked for](Engine::warm_up).
+    pub fn without_warm_up(mut self) -> Self {
+        self.warm_up = None;
         self
     }
 
@@ -177,11 +192,12 @@ impl EngineBuilder {
             (None, Some(cluster)) => (cluster.me, Incarnation::default()),
             (None, None) => Default::default(),
         };
-        let registry = Registry::new(self.around, me, life);
+        let loads_per_partition = self.warm_up.unwrap_or_default().loads_per_partition;
+        let registry = Registry::new(Surroundings { loads_per_partition, ..self.around }, me, life);
         for keyspace in self.keyspaces {
             registry.create(keyspace)?;
         }
-        Ok(Engine::of(Node::new(registry, clock, self.times, cluster, self.cluster)))
+        Ok(Engine::of(Arc::new(Node::new(registry, clock, self.times, self.warm_up, cluster, self.cluster))))
     }
 
     fn check(&self) -> Result<()> {
@@ -202,6 +218,9 @@ impl EngineBuilder {
         }
         if let Some(breaker) = self.around.breaker {
             problems.note(check_breaker(breaker));
+        }
+        if let Some(warm_up) = &self.warm_up {
+            warm_up.check(&mut problems);
         }
         if let Some(cluster) = &self.cluster {
             cluster.check(&mut problems);

@@ -39,7 +39,7 @@ impl StateStream for OverPeers {
         let cluster = node.cluster().ok_or(EngineError::NotStarted)?;
         check(state.len())?;
         let deadline = node.clock.now().after(EXCHANGE);
-        match cluster.ask(with, Call::Gossip(state), deadline).await? {
+        match cluster.call(with, Call::Gossip(state), deadline).await? {
             Answer::Gossip(theirs) => check(theirs.len()).map(|()| theirs),
             Answer::Failed(error) => Err(error),
             _ => Err(Error::new(ErrorKind::Protocol, "a peer answered something else")),
@@ -98,7 +98,7 @@ fn cluster_of(node: &Weak<Node>) -> Option<(Arc<Cluster>, Arc<dyn memstache_core
 
 async fn answers(cluster: &Cluster, member: Member) -> (Member, bool) {
     let limit = cluster.clock.now().after(RHYTHM);
-    let answer = until(&cluster.clock, limit, cluster.ask(&member, Call::Ping, limit)).await;
+    let answer = until(&cluster.clock, limit, cluster.call(&member, Call::Ping, limit)).await;
     let answered = matches!(answer, Some(Ok(Answer::Done)));
     (member, answered)
 }

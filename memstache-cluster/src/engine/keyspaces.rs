@@ -4,7 +4,12 @@ use futures_util::future::join_all;
 use memstache_core::{KeyspaceName, Result, Sequence};
 
 use super::{Engine, EngineEvent, EngineService, KeySpaceChange};
-use crate::{keyspace::KeySpace, registry::KeySpaceStatus, stats::KeySpaceStats};
+use crate::{
+    keyspace::KeySpace,
+    reader::{WarmedUp, warm_keyspace},
+    registry::KeySpaceStatus,
+    stats::KeySpaceStats,
+};
 
 impl Engine {
     /// Returns a keyspace as the leaf of a stack, for the typed caches and layers of the core.
@@ -62,7 +67,7 @@ impl Engine {
     /// those on each node.
     ///
     /// What is held is kept, unless its bound, its policy, its layers or its format are others, or it gets or loses its
-    /// source. The breaker and the limiter begin anew.
+    /// source. The breaker and the limiter begin anew. Its warm and hot keys are loaded ahead, as on a change of the members.
     ///
     /// Errors: [`EngineError::KeyspaceNotFound`](crate::EngineError::KeyspaceNotFound).
     pub async fn update_keyspace(&self, keyspace: KeySpace) -> Result<()> {
@@ -70,6 +75,38 @@ impl Engine {
         self.node.registry.update(keyspace)?;
         self.changed(name, KeySpaceChange::Updated).await;
         Ok(())
+    }
+
+    /// Loads ahead the warm and hot keys of all keyspaces with a source that this node owns, and returns how that ended. By the
+    /// engine's [`WarmUp`], or the default one if it has none.
+    ///
+    /// Errors: those of [`EngineError`](crate::EngineError), for an engine that does not run.
+    ///
+    /// # Cancellation
+    /// Loads that were begun go on.
+    ///
+    /// ```
+    /// use memstache_cluster::{Engine, KeySpace, Sourced, source_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> memstache_core::Result<()> {
+    /// let source = source_fn(|_| async { Ok(Some(Sourced::new("a row"))) });
+    /// let products = KeySpace::builder("products").source(source).warm_keys(["7", "8"]).build()?;
+    /// let engine = Engine::builder().keyspace(products).without_warm_up().build()?;
+    /// engine.start().await?;
+    /// let warmed = engine.warm_up().await?;
+    /// assert_eq!((warmed.keys, warmed.failed), (2, 0));
+    /// assert_eq!(engine.stats("products")?.main_entries, 2);
+    /// # Ok(()) }
+    /// ```
+    pub async fn warm_up(&self) -> Result<WarmedUp> {
+        self.node.ready()?;
+        let config = self.node.warm_up.unwrap_or_default();
+        let mut all = WarmedUp::default();
+        for local in self.node.registry.all() {
+            let warmed = warm_keyspace(&self.node, &local, config, None).await;
+            (all.keys, all.failed) = (all.keys + warmed.keys, all.failed + warmed.failed);
+        }
+        Ok(all)
     }
 
     /// Deletes a keyspace with all that it holds, on all nodes.

@@ -1,13 +1,15 @@
 //! Starting and stopping.
 
+use std::sync::Arc;
+
 use memstache_core::{Error, ErrorKind, HealthReport, PartHealth, Result};
 
 use super::{
-    Engine, EngineError, Events,
+    ClusterConfig, Engine, EngineError, Events,
     node::{Node, State, until},
     slot::Slot,
 };
-use crate::reader::warm;
+use crate::reader::{Cluster, warm_on_start};
 
 impl Engine {
     /// Starts the engine; it takes calls once this returns. One that runs is left as it is.
@@ -32,7 +34,7 @@ impl Engine {
                     *node.joined.lock() = Some(joined);
                 }
                 node.enter(State::Running);
-                warm(node);
+                warm_on_start(node);
                 Ok(())
             }
         }
@@ -67,6 +69,39 @@ impl Engine {
         drained.ok_or_else(|| Error::new(ErrorKind::Timeout, "calls were still under way when the engine stopped"))
     }
 
+    /// Gives up what this node owns and has the new owners take what it holds, within half of the shutdown timeout; it goes on
+    /// answering its callers, by asking the others. [`stop`](Self::stop) does the same before it stops.
+    ///
+    /// A node that was drained is not [ready](Self::is_ready), and does not come back before it is started anew.
+    ///
+    /// Errors: those of a call to an engine that does not run; [`Unsupported`](ErrorKind::Unsupported) for one that stands
+    /// alone: it has nobody to hand anything over to.
+    ///
+    /// # Cancellation
+    /// What the node owned is given up; what was not taken yet is loaded anew by its new owners.
+    pub async fn drain(&self) -> Result<()> {
+        let node = &self.node;
+        let config = node.can_drain()?;
+        config.hand_over(node, node.clock.now().after(node.times.shutdown / 2)).await;
+        Ok(())
+    }
+
+    /// Begins to drain, beside the calls.
+    #[cfg(feature = "admin")]
+    pub(crate) fn begin_drain(&self) -> Result<()> {
+        self.node.can_drain()?;
+        let engine = self.clone();
+        // It ends within half of the shutdown timeout; an engine that stops meanwhile ends it.
+        self.node.spawn(async move { drop(engine.drain().await) });
+        Ok(())
+    }
+
+    /// Returns whether the engine takes calls and, in a cluster, owns its share: what a readiness probe asks.
+    pub fn is_ready(&self) -> bool {
+        let owns = |cluster: &Arc<Cluster>| cluster.view().table.nodes().iter().any(|(id, _)| *id == cluster.me);
+        self.node.ready().is_ok() && self.node.cluster().is_none_or(owns)
+    }
+
     /// Returns what happens in the cluster from now on, after the members that are there now.
     ///
     /// ```
@@ -97,6 +132,13 @@ impl Engine {
 }
 
 impl Node {
+    /// Returns how it takes part in a cluster, if it does.
+    pub(super) fn can_drain(&self) -> Result<&ClusterConfig> {
+        self.ready()?;
+        let alone = || Error::new(ErrorKind::Unsupported, "a node that stands alone has nobody to hand over to");
+        self.config.as_ref().ok_or_else(alone)
+    }
+
     /// Says how one keyspace is: as its worst part.
     pub(super) fn health_of(&self, slot: &Slot) -> PartHealth {
         let part = PartHealth::healthy("engine");

@@ -78,8 +78,8 @@ impl Engine {
         EngineBuilder::new()
     }
 
-    fn of(node: Node) -> Self {
-        Self { node: Arc::new(node), tenant: None }
+    pub(crate) fn of(node: Arc<Node>) -> Self {
+        Self { node, tenant: None }
     }
 
     /// Returns the handle on one tenant's keys: nothing else reads or writes those. The engine's own is on the shared ones.

@@ -18,7 +18,7 @@ use super::{ClusterConfig, EngineError, bootstrap::Joined, events::EventBus, reg
 use crate::{
     member::Member,
     owner::Local,
-    reader::{self, Cluster},
+    reader::{self, Cluster, WarmUp},
 };
 
 /// What all handles of an engine share.
@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(super) records: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) times: Times,
+    /// What is loaded ahead, if anything.
+    pub(crate) warm_up: Option<WarmUp>,
     state: AtomicU8,
     /// Held while the engine starts or stops.
     pub(super) lifecycle: tokio::sync::Mutex<()>,
@@ -66,6 +68,7 @@ impl Node {
         registry: Registry,
         clock: Arc<dyn Clock>,
         times: Times,
+        warm_up: Option<WarmUp>,
         cluster: Option<Arc<Cluster>>,
         config: Option<ClusterConfig>,
     ) -> Self {
@@ -75,6 +78,7 @@ impl Node {
             registry,
             clock,
             times,
+            warm_up,
             state: AtomicU8::new(State::New as u8),
             lifecycle: tokio::sync::Mutex::new(()),
             under_way: UnderWay::default(),
@@ -120,6 +124,12 @@ impl Node {
     /// Returns the members that are there.
     pub(crate) fn peers(&self) -> Vec<Member> {
         self.cluster.iter().flat_map(|cluster| cluster.view().members.iter().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Returns what calls to a peer tell of it; `None` if it was never called.
+    #[cfg(feature = "admin")]
+    pub(crate) fn peer_health(&self, id: crate::member::NodeId) -> Option<crate::peer::PeerHealth> {
+        self.joined.lock().as_ref()?.health(id)
     }
 
     /// Runs something beside the calls, until it ends or the node stops.

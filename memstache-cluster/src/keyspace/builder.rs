@@ -14,6 +14,8 @@ use crate::problems::Problems;
 const LEAST_BYTES: usize = 64 * 1024;
 /// Most keys that are warmed by name.
 const MOST_WARM_KEYS: usize = 65_536;
+/// Most nodes that hold a key.
+const MOST_REPLICAS: usize = 8;
 /// Most loads at a time, as the typed handle has it.
 const MOST_LOADS: usize = 1 << 20;
 
@@ -175,6 +177,17 @@ impl KeySpaceBuilder {
         self
     }
 
+    /// Sets how many nodes hold each key: its owner, and those who would own it next; 1 to 8. Default: 1, no copies.
+    ///
+    /// A put or a delete is acknowledged when all of them have it, or are declared dead. When the owner does not answer, a copy
+    /// does, before the source; when it is lost, the next owner goes on from its copies. Copies take memory beside
+    /// [`max_bytes`](Self::max_bytes): each node bounds those it keeps for others by as much again for each copy. A node alone
+    /// keeps none. All nodes must say the same.
+    pub fn replicas(mut self, nodes: usize) -> Self {
+        self.settings.replicas = nodes;
+        self
+    }
+
     /// Builds the keyspace; the error names everything that is wrong.
     pub fn build(mut self) -> Result<KeySpace> {
         let mut problems = Problems::default();
@@ -210,6 +223,7 @@ impl Settings {
             rate_limit: None,
             breaker: None,
             warm_keys: Vec::new(),
+            replicas: 1,
         }
     }
 
@@ -222,6 +236,7 @@ impl Settings {
         problems.positive("load_timeout", self.load_timeout);
         problems.bounded("stale_for", self.stale_for);
         problems.within("max_loads", self.max_loads, 1, MOST_LOADS);
+        problems.within("replicas", self.replicas, 1, MOST_REPLICAS);
         if let Some(part) = self.refresh_ahead {
             let wrong = || Error::invalid("refresh_ahead", "above 0 and at most 1", part);
             problems.require(part > 0.0 && part <= 1.0, wrong);
@@ -294,6 +309,7 @@ mod tests {
             .refresh_ahead(1.5)
             .early_refresh(f64::NAN)
             .max_loads(0)
+            .replicas(9)
             .rate_limit(RateLimit::per_second(0))
             .breaker(BreakerConfig::leaf())
             .warm_keys([""])
@@ -309,6 +325,7 @@ mod tests {
             "refresh_ahead must be above 0 and at most 1, but 1.5",
             "early_refresh must be above 0 and at most 100, but NaN",
             "max_loads must be 1 to 1048576, but 0",
+            "replicas must be 1 to 8, but 9",
             "rate per_second must be",
             "breaker must be probed by requests",
             "a warm key must be 1 to 1024 bytes long, but 0 bytes",

@@ -31,6 +31,7 @@ pub(crate) const MAX_DEFINITION: usize = 4096;
 //    7 load_timeout    ns                                     8 ratio, or 0; v least calls; ns window;
 //    8 stale_for       ns                                     ns open for; v probes
 //   15 source          nothing: the keyspace has one
+//   16 replicas        v
 const MAX_BYTES: u8 = 1;
 const POLICY: u8 = 2;
 const DEFAULT_TTL: u8 = 3;
@@ -46,6 +47,7 @@ const FORMAT: u8 = 12;
 const RATE_LIMIT: u8 = 13;
 const BREAKER: u8 = 14;
 const SOURCE: u8 = 15;
+const REPLICAS: u8 = 16;
 
 impl KeySpace {
     /// Returns what of the settings travels.
@@ -90,6 +92,9 @@ impl KeySpace {
         }
         if own.source.is_some() {
             fields.add(SOURCE, |_| {});
+        }
+        if own.replicas != usual.replicas {
+            fields.add(REPLICAS, |out| varint::write(own.replicas as u64, out));
         }
         fields.0.into()
     }
@@ -145,6 +150,7 @@ impl Definition {
             RATE_LIMIT => settings.rate_limit = Some(get_limit(content)?),
             BREAKER => settings.breaker = Some(get_breaker(content)?),
             SOURCE => self.has_source = true,
+            REPLICAS => settings.replicas = usize::try_from(varint::read(content)?).ok()?,
             // Of a later version: what it asks for, this build does not do.
             _ => *content = &[],
         }
@@ -267,6 +273,7 @@ mod tests {
             .refresh_ahead(0.8)
             .early_refresh(2.0)
             .max_loads(7)
+            .replicas(3)
             .format(FormatId::JSON)
             .rate_limit(RateLimit::per_second(500).with_burst(100).with_wait(Duration::from_millis(50)))
             .breaker(BreakerConfig::source().without_failure_rate().with_consecutive_failures(3).with_probes(2))

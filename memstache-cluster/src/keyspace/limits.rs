@@ -71,7 +71,8 @@ impl RateLimit {
         RateConfig::per_second(self.share_rate(members)).with_burst(self.share_burst(members))
     }
 
-    const fn share_rate(&self, members: u32) -> u32 {
+    /// Returns what passes a second of the part of one of so many members.
+    pub(crate) const fn share_rate(&self, members: u32) -> u32 {
         if members <= 1 {
             self.per_second
         } else if self.per_second > members {

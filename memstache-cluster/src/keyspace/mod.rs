@@ -82,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) breaker: Option<BreakerConfig>,
     pub(crate) warm_keys: Vec<Vec<u8>>,
+    pub(crate) replicas: usize,
 }
 
 impl KeySpace {
@@ -93,6 +94,11 @@ impl KeySpace {
     /// Returns the bound of the bytes that each node holds of it.
     pub fn max_bytes(&self) -> usize {
         self.0.max_bytes
+    }
+
+    /// Returns how many nodes hold each key, its owner included.
+    pub fn replicas(&self) -> usize {
+        self.0.replicas
     }
 
     /// Returns whether the engine loads it from a source.

@@ -21,6 +21,11 @@ impl Key {
         Self(address)
     }
 
+    /// Returns the key under which it is stored and placed.
+    pub(crate) fn stored(&self) -> &[u8] {
+        self.0.stored()
+    }
+
     /// Returns the tenant's name; `None` for the shared space.
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant()

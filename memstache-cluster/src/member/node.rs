@@ -25,6 +25,8 @@ pub struct Member {
     pub id: NodeId,
     /// Which life of it. Default: 0, before membership has given it one.
     pub incarnation: Incarnation,
+    /// Counts up within a life: with each change of its description, and when it was taken for dead and is not. Default: 0.
+    pub revision: u32,
     /// Its name.
     pub name: NodeName,
     /// Where it takes calls of peers (TCP).
@@ -47,6 +49,7 @@ impl Member {
         Self {
             id: NodeId::of(&name),
             incarnation: Incarnation::default(),
+            revision: 0,
             name,
             address,
             gossip: address,
@@ -66,6 +69,13 @@ impl Member {
     #[must_use]
     pub fn with_incarnation(mut self, incarnation: Incarnation) -> Self {
         self.incarnation = incarnation;
+        self
+    }
+
+    /// Sets how often the node has changed within its life.
+    #[must_use]
+    pub fn with_revision(mut self, revision: u32) -> Self {
+        self.revision = revision;
         self
     }
 
@@ -102,6 +112,11 @@ impl Member {
     pub fn with_state(mut self, state: MemberState) -> Self {
         self.state = state;
         self
+    }
+
+    /// Returns what is the same for as long as nobody takes it for dead, and its state does not change.
+    pub(crate) const fn life(&self) -> (Incarnation, u32) {
+        (self.incarnation, self.revision)
     }
 
     /// Returns whether the node owns keys.

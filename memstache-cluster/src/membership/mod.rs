@@ -9,7 +9,6 @@ mod fixed;
 #[cfg(feature = "gossip")]
 mod gossip;
 mod liveness;
-mod shared;
 mod stream;
 
 use std::{fmt, sync::Arc};
@@ -60,7 +59,7 @@ pub trait Membership: fmt::Debug + Send + Sync + 'static {
     /// May be called again; joining goes on by itself in any case.
     ///
     /// Errors: `Unavailable`, retryable if nobody answered in time, and not if this node has left or another process has its
-    /// name; or whatever discovery said when the node was registered.
+    /// name; or, if nobody answered, whatever discovery said when the node was to be registered. That is tried again, too.
     async fn join(&self) -> Result<()>;
 
     /// Tells everybody that this node is in another state.
@@ -93,5 +92,53 @@ pub trait Membership: fmt::Debug + Send + Sync + 'static {
     /// nothing.
     fn report(&self, id: NodeId, there: bool) {
         let _ = (id, there);
+    }
+}
+
+/// The same membership: for who wants to ask it beside the engine.
+#[async_trait]
+impl<M: Membership + ?Sized> Membership for Arc<M> {
+    fn id(&self) -> NodeId {
+        M::id(self)
+    }
+
+    fn members(&self) -> Members {
+        M::members(self)
+    }
+
+    fn watch(&self) -> watch::Receiver<Members> {
+        M::watch(self)
+    }
+
+    fn contact(&self) -> Option<Tick> {
+        M::contact(self)
+    }
+
+    async fn join(&self) -> Result<()> {
+        M::join(self).await
+    }
+
+    fn set_state(&self, state: MemberState) {
+        M::set_state(self, state);
+    }
+
+    async fn leave(&self) -> Result<()> {
+        M::leave(self).await
+    }
+
+    fn connect(&self, stream: Arc<dyn StateStream>) {
+        M::connect(self, stream);
+    }
+
+    fn receive_state(&self, state: &[u8]) -> Result<Bytes> {
+        M::receive_state(self, state)
+    }
+
+    fn watched(&self) -> Vec<Member> {
+        M::watched(self)
+    }
+
+    fn report(&self, id: NodeId, there: bool) {
+        M::report(self, id, there);
     }
 }

@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use memstache_core::{
     Address, Entry, Error, ErrorKind, Found, Get, GetItem, Lifetime, Lookup, Meta, NewEntry, OnMiss, OneOrMany,
-    Operation, Outcome, Result, Scope, Sequence, Space, Version, expiry, observe::Ending, resilience::Refused,
+    Operation, Outcome, Result, Scope, Sequence, Space, Tick, Version, expiry, observe::Ending, resilience::Refused,
 };
 
 use super::{
@@ -58,7 +58,7 @@ impl Local {
         self.tell_held(&answers);
         match missing.as_slice() {
             [] => {}
-            [(place, address)] => answers[*place] = Some(self.load(loads, address, scope).await),
+            [(place, address)] => answers[*place] = Some(self.load(loads, address, scope, None).await),
             many => {
                 for (place, answer) in self.load_many(loads, many, scope).await {
                     answers[place] = Some(answer);
@@ -114,7 +114,16 @@ impl Local {
         ahead || settings.early_refresh.is_some()
     }
 
-    async fn load(&self, loads: &Loads, address: &Address, scope: Scope) -> Result<Fetched> {
+    /// Has the source be asked again for a value that is held and ends some time, beside its readers; loads one that is missing.
+    pub(crate) async fn refresh(&self, address: Address, deadline: Tick) {
+        let Some(loads) = &self.loads else { return };
+        let scope = Scope { deadline: Some(deadline), ..Scope::default() };
+        // What fails is counted; the value that is there stays.
+        drop(self.load(loads, &address, scope, Some(f64::MIN_POSITIVE)).await);
+    }
+
+    /// Loads a key, or answers with what is held by then; one of which this fraction of its life has passed is refreshed.
+    async fn load(&self, loads: &Loads, address: &Address, scope: Scope, ahead: Option<f64>) -> Result<Fetched> {
         let cache = loads.handle(&address.space())?;
         let (led, guard, key) = (Arc::new(AtomicBool::new(false)), Arc::clone(&loads.guard), Key::new(address.clone()));
         let leads = Arc::clone(&led);
@@ -129,6 +138,9 @@ impl Local {
         if let Some(age) = scope.max_staleness {
             read = read.max_staleness(age);
         }
+        if let Some(part) = ahead {
+            read = read.refresh_ahead(part);
+        }
         let fetched = read.await.map_err(told)?;
         let origin = match (fetched.outcome, led.load(Relaxed)) {
             (_, true) => Origin::Loaded,
@@ -136,6 +148,9 @@ impl Local {
             (_, false) => Origin::Held,
         };
         count(&self.counters.loads_deduped, usize::from(origin == Origin::Loaded));
+        if origin == Origin::Loaded {
+            self.note_loaded(std::iter::once(address));
+        }
         let held = self.held(loads, OneOrMany::One(address.clone().into()), scope).await.into_one();
         Ok(Fetched { lookup: self.as_held(held, fetched.value), origin, hot: None })
     }
@@ -154,6 +169,7 @@ impl Local {
         // One space after the other: a batch has one, but for callers who mix them by hand.
         for (space, group) in spaces {
             let values = self.load_group(loads, &space, &group, scope).await;
+            self.note_loaded(group.iter().map(|(_, address)| *address));
             let addresses: OneOrMany<GetItem> = group.iter().map(|(_, address)| (*address).clone().into()).collect();
             let held = self.held(loads, addresses, scope).await;
             for (((place, _), value), held) in group.into_iter().zip(values).zip(held) {

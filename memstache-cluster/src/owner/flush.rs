@@ -23,6 +23,9 @@ impl Local {
     ///
     /// The error is the current number, if that is not below: what bears it already was not hidden.
     pub(crate) fn flush_at(&self, at: Sequence) -> Result<(), Sequence> {
+        if let Some(copies) = &self.copies {
+            copies.clear(at);
+        }
         self.store.clear_at(at)
     }
 }

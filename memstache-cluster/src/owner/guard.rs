@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use memstache_core::{BoxError, Clock, Error, ErrorKind, IntoLoaded, Loaded, Result, Tick, resilience::RateLimiter};
 
-use super::octets::Octets;
+use super::{herd::Herd, octets::Octets};
 use crate::{
     keyspace::{AnySource, Expiry, Key, RateLimit, Settings, Sourced},
     stats::{Counters, count},
@@ -26,6 +26,7 @@ pub(super) struct Guard {
     settings: Arc<Settings>,
     limiter: Option<Limiter>,
     counters: Arc<Counters>,
+    herd: Arc<Herd>,
     clock: Arc<dyn Clock>,
 }
 
@@ -35,10 +36,11 @@ impl Guard {
         settings: Arc<Settings>,
         limit: Option<RateLimit>,
         counters: Arc<Counters>,
+        herd: Arc<Herd>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let limiter = limit.map(|limit| Limiter::new(limit, Arc::clone(&clock))).transpose()?;
-        Ok(Self { source, settings, limiter, counters, clock })
+        Ok(Self { source, settings, limiter, counters, herd, clock })
     }
 
     /// Divides the budget by so many live members.
@@ -48,14 +50,23 @@ impl Guard {
         }
     }
 
+    /// Returns how many keys a second pass, of all nodes and of this one.
+    #[cfg(feature = "admin")]
+    pub(super) fn limit(&self) -> Option<(u32, u32)> {
+        let limiter = self.limiter.as_ref()?;
+        let share = |members| limiter.limit.share_rate(members);
+        Some((share(1), share(limiter.members.load(Relaxed))))
+    }
+
     /// Asks the source for one key.
     pub(super) async fn fetch(&self, key: Key) -> Result<Loaded<Octets>, BoxError> {
+        let _turns = self.herd.turns(std::iter::once(key.stored())).await;
         self.admit(1).await?;
         let fetched = Arc::clone(&self.source).fetch(key.clone()).await;
         self.answered(&key, fetched)
     }
 
-    /// Asks the source for the bare value of one key.
+    /// Asks the source for the bare value of one key that is not this node's.
     pub(super) async fn ask(&self, key: Key) -> Result<Option<Bytes>> {
         self.admit(1).await?;
         let fetched = Arc::clone(&self.source).fetch(key).await;
@@ -65,7 +76,7 @@ impl Guard {
                 Err(Error::new(ErrorKind::Load, "the data source failed").with_source(error))
             }
             fetched => {
-                count(&self.counters.local_loads, 1);
+                count(&self.counters.fallback_loads, 1);
                 Ok(fetched.ok().flatten().map(|sourced| sourced.value))
             }
         }
@@ -73,6 +84,7 @@ impl Guard {
 
     /// Asks the source for several keys; each has a result of its own.
     pub(super) async fn fetch_many(&self, keys: Vec<Key>) -> Result<Vec<(Key, Loaded<Octets>)>, BoxError> {
+        let _turns = self.herd.turns(keys.iter().map(Key::stored)).await;
         self.admit(keys.len()).await?;
         let mut fetched = Arc::clone(&self.source).fetch_many(keys.clone()).await.into_iter();
         let missing = || Err("the data source answered fewer keys than it was asked for".into());

@@ -101,11 +101,26 @@ async fn bring_from(cluster: &Cluster, local: &Local, group: Group<(Address, Lea
             vec![None; keys.len()]
         }
     };
-    let now = cluster.clock.now();
+    // One that does not know of all invalidations which this node knew when the lease was granted may be hidden by one.
+    let knows_all = |lease: &Lease, entry: &Entry| entry.meta.sequence >= lease.sequence;
+    let found = keys.into_iter().zip(held);
+    fill(
+        local,
+        found
+            .map(|((address, lease), entry)| {
+                let entry = entry.filter(|entry| knows_all(&lease, entry));
+                (address, lease, entry)
+            })
+            .collect(),
+    )
+    .await;
+}
+
+/// Stores what was found of keys under their leases, and gives back the leases of what was not.
+pub(super) async fn fill(local: &Local, found: Vec<(Address, Lease, Option<Entry>)>) {
+    let now = local.clock.now();
     let (mut fills, mut releases) = (Vec::new(), Vec::new());
-    for ((address, lease), entry) in keys.into_iter().zip(held) {
-        // One that does not know of all invalidations which this node knew when the lease was granted may be hidden by one.
-        let entry = entry.filter(|entry| entry.meta.sequence >= lease.sequence);
+    for (address, lease, entry) in found {
         match entry.and_then(|entry| anew(entry, now)) {
             Some(entry) => fills.push(SetItem { address, entry, when: When::IfLease(lease.id) }),
             None => releases.push(TouchItem { address, kind: TouchKind::Release(lease.id) }),
@@ -155,12 +170,17 @@ async fn drop_there(cluster: &Cluster, local: &Local, open: Open, deadline: Tick
 
 impl Local {
     /// Returns what is held of keys, as it is stored; nothing is loaded, nothing is leased.
-    pub(super) async fn peek(&self, items: OneOrMany<Address>) -> OneOrMany<Option<Entry>> {
-        let count = items.len();
+    ///
+    /// The sequence of each is the last one that it is known not to be hidden by.
+    pub(crate) async fn peek(&self, items: OneOrMany<Address>) -> OneOrMany<Option<Entry>> {
+        let (count, sequence) = (items.len(), self.store.sequence());
         let get = Get { items: items.map(GetItem::from), on_miss: OnMiss::Report, scope: Scope::default() };
         match self.store.get(get).await {
             Ok(found) => found.map(|found| match found {
-                Ok(Lookup::Hit(entry)) => Some(entry),
+                Ok(Lookup::Hit(mut entry)) => {
+                    entry.meta.sequence = entry.meta.sequence.max(sequence);
+                    Some(entry)
+                }
                 _ => None,
             }),
             Err(_) => OneOrMany::Many(vec![None; count]),

@@ -203,6 +203,10 @@ impl Local {
     pub(super) fn hide(&self, items: &[(Target, Sequence)]) -> Result<(), Sequence> {
         let mut current = None;
         for (target, sequence) in items {
+            // First: what goes from a copy to the entry itself has its lease before it is looked at.
+            if let Some(copies) = &self.copies {
+                copies.hide(target, *sequence);
+            }
             if let Err(higher) = self.store.invalidate_at(target, *sequence) {
                 current = current.max(Some(higher));
             }

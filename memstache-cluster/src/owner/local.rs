@@ -11,14 +11,15 @@ use std::{
 
 use bytes::Bytes;
 use memstache_core::{
-    AnyPolicy, Cache, Clock, Coalesce, ErasedService, KeyspaceName, MemoryStore, PartHealth, Request, Response, Result,
-    Space, TenantId, Tenanted,
+    Address, AnyPolicy, Cache, Clock, Coalesce, ErasedService, KeyspaceName, MemoryStore, PartHealth, Request,
+    Response, Result, Space, TenantId, Tenanted,
     observe::Recorder,
     resilience::{BreakerConfig, CircuitBreaker},
 };
+use parking_lot::Mutex;
 use tower_service::Service as _;
 
-use super::{guard::Guard, hot::Reads, octets::Plain};
+use super::{Copies, guard::Guard, herd::Herd, hot::Reads, octets::Plain};
 use crate::{
     engine::{EngineEvent, EventBus, OfLoads},
     keyspace::{Key, KeySpace, RateLimit},
@@ -34,6 +35,8 @@ pub(crate) struct Surroundings {
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) breaker: Option<BreakerConfig>,
     pub(crate) event_capacity: usize,
+    /// Loads of one partition that run at a time while members change.
+    pub(crate) loads_per_partition: usize,
     pub(crate) recorder: Option<Arc<dyn Fn(&KeyspaceName) -> Arc<dyn Recorder> + Send + Sync>>,
     pub(crate) events: Arc<EventBus>,
 }
@@ -53,7 +56,16 @@ pub(crate) struct Local {
     /// Who is told of calls and loads.
     pub(crate) recorder: Option<Arc<dyn Recorder>>,
     pub(super) loads: Option<Loads>,
+    /// What this node keeps for other owners, if the keyspace has replicas.
+    pub(crate) copies: Option<Arc<Copies>>,
+    /// Bounds loads while members change.
+    pub(crate) herd: Arc<Herd>,
+    /// What was loaded here and not pushed to replicas yet.
+    loaded: Mutex<Vec<Address>>,
 }
+
+/// Most keys that wait to be pushed after they were loaded.
+const MOST_LOADED: usize = 4096;
 
 /// How a keyspace with a source is loaded.
 pub(super) struct Loads {
@@ -70,14 +82,19 @@ impl Local {
     /// Makes a keyspace; of the one before it, what is held is kept if the settings allow it, and what was counted.
     pub(crate) fn new(spec: KeySpace, around: &Surroundings, old: Option<&Self>) -> Result<Self> {
         let kept = old.filter(|old| spec.keeps_entries_of(&old.spec));
-        let store = match kept {
-            Some(old) => old.store.clone(),
-            None => MemoryStore::builder()
-                .max_bytes(spec.max_bytes())
+        let new = |copies: usize| {
+            MemoryStore::builder()
+                .max_bytes(spec.max_bytes().saturating_mul(copies))
                 .policy_kind(spec.0.policy)
                 .event_capacity(around.event_capacity)
                 .clock(Arc::clone(&around.clock))
-                .build()?,
+                .build()
+        };
+        let store = kept.map_or_else(|| new(1), |old| Ok(old.store.clone()))?;
+        let copies = match kept.filter(|old| old.replicas() == spec.replicas()) {
+            Some(old) => old.copies.clone(),
+            None if spec.replicas() > 1 => Some(Arc::new(Copies::new(new(spec.replicas() - 1)?))),
+            None => None,
         };
         if let Some(old) = old {
             // What it wrote is to be hidden by no invalidation from before.
@@ -87,16 +104,38 @@ impl Local {
         let reads = || Arc::new(Reads::new(Arc::clone(&around.clock)));
         let reads = old.map_or_else(reads, |old| Arc::clone(&old.reads));
         let generation = kept.map_or_else(|| GENERATIONS.fetch_add(1, Relaxed), |old| old.generation);
+        let new_herd = || Arc::new(Herd::new(around.loads_per_partition, Arc::clone(&around.clock)));
+        let herd = old.map_or_else(new_herd, |old| Arc::clone(&old.herd));
         let recorder = match old {
             Some(old) => old.recorder.clone(),
             None => around.recorder.as_ref().map(|of| of(spec.name())),
         };
-        let loads = Loads::new(&spec, &store, &counters, around, recorder.clone())?;
-        Ok(Self { spec, store, counters, reads, clock: Arc::clone(&around.clock), generation, recorder, loads })
+        let loads = Loads::new(&spec, &store, &counters, &herd, around, recorder.clone())?;
+        let (clock, loaded) = (Arc::clone(&around.clock), Mutex::default());
+        Ok(Self { spec, store, counters, reads, clock, generation, recorder, loads, copies, herd, loaded })
     }
 
     pub(crate) fn has_source(&self) -> bool {
         self.loads.is_some()
+    }
+
+    /// How many nodes hold each key.
+    pub(crate) fn replicas(&self) -> usize {
+        self.spec.replicas()
+    }
+
+    /// Takes note of keys that were loaded here: replicas are to have them.
+    pub(super) fn note_loaded<'a>(&self, keys: impl Iterator<Item = &'a Address>) {
+        if self.copies.is_some() {
+            let mut loaded = self.loaded.lock();
+            let room = MOST_LOADED.saturating_sub(loaded.len());
+            loaded.extend(keys.take(room).cloned());
+        }
+    }
+
+    /// Takes the keys that were loaded here since the last time.
+    pub(super) fn loaded_since(&self) -> Vec<Address> {
+        if self.copies.is_some() { std::mem::take(&mut *self.loaded.lock()) } else { Vec::new() }
     }
 
     /// Divides what protects the source by so many live members.
@@ -126,7 +165,14 @@ impl Local {
     /// Returns what was counted and what is held.
     pub(crate) fn stats(&self) -> KeySpaceStats {
         let (held, counted) = (self.store.stats(), self.counters.snapshot());
-        let stats = KeySpaceStats { main_bytes: held.bytes as u64, main_entries: held.entries as u64, ..counted };
+        let copies = self.copies.as_ref().map(|copies| copies.store.stats()).unwrap_or_default();
+        let stats = KeySpaceStats {
+            main_bytes: held.bytes as u64,
+            main_entries: held.entries as u64,
+            replica_bytes: copies.bytes as u64,
+            replica_entries: copies.entries as u64,
+            ..counted
+        };
         if self.has_source() {
             return stats;
         }
@@ -149,6 +195,18 @@ impl Local {
         parts
     }
 
+    /// Returns how the breaker of the source is, if it has one.
+    #[cfg(feature = "admin")]
+    pub(crate) fn breaker(&self) -> Option<memstache_core::resilience::BreakerSnapshot> {
+        self.loads.as_ref()?.breaker.as_ref().map(CircuitBreaker::snapshot)
+    }
+
+    /// Returns for how many keys a second the source is asked at most: by all nodes, and by this one.
+    #[cfg(feature = "admin")]
+    pub(crate) fn limit(&self) -> Option<(u32, u32)> {
+        self.loads.as_ref()?.guard.limit()
+    }
+
     /// Returns how long a read may take, unless the engine's is to be used.
     pub(crate) fn read_timeout(&self) -> Option<Duration> {
         self.spec.0.read_timeout
@@ -165,6 +223,7 @@ impl Loads {
         spec: &KeySpace,
         store: &MemoryStore<AnyPolicy>,
         counters: &Arc<Counters>,
+        herd: &Arc<Herd>,
         around: &Surroundings,
         recorder: Option<Arc<dyn Recorder>>,
     ) -> Result<Option<Self>> {
@@ -176,8 +235,14 @@ impl Loads {
             None => ErasedService::new(store.clone()),
         };
         let limit = settings.rate_limit.or(around.rate_limit);
-        let guard =
-            Guard::new(Arc::clone(source), Arc::clone(settings), limit, Arc::clone(counters), Arc::clone(&clock))?;
+        let guard = Guard::new(
+            Arc::clone(source),
+            Arc::clone(settings),
+            limit,
+            Arc::clone(counters),
+            Arc::clone(herd),
+            Arc::clone(&clock),
+        )?;
         let breaker = settings.breaker.or(around.breaker).map(CircuitBreaker::new).transpose()?;
         let (events, name) = (Arc::clone(&around.events), settings.name.clone());
         let told = move |state| events.tell(&EngineEvent::SourceBreaker { keyspace: name.clone(), state });

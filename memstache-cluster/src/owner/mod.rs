@@ -5,12 +5,14 @@ mod fetch;
 mod flush;
 mod guard;
 mod handover;
+mod herd;
 mod home;
 mod hot;
 mod local;
 mod octets;
 #[cfg(any(test, feature = "test-util"))]
 mod planted;
+mod replicas;
 mod serve;
 mod served;
 
@@ -20,6 +22,7 @@ pub(crate) use self::{
     home::Rounds,
     hot::{HotRead, MOST_HOT_KEYS},
     local::{Local, Surroundings},
+    replicas::{Copies, Replication, promote, push_anew},
     serve::{Refused, run_owned},
     served::Served,
 };

@@ -31,6 +31,10 @@ pub enum Faults {
     DropInvalidation(u32),
     /// A new owner answers before the previous one has agreed.
     AcknowledgeEarly,
+    /// A delete is acknowledged before replicas have heard of it, and they never do.
+    ForgetReplicas,
+    /// Nothing is handed over when members change: no bug, but something to compare with.
+    NoHandOver,
 }
 
 impl Faults {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use memstache_core::{Address, Error, Request, Response, Result, Tick};
 
-use super::handover;
+use super::{handover, replicas};
 use crate::{
     engine::{EngineError, Node, Slot, cut_off, until},
     reader::{Cluster, Held, Taking, View},
@@ -60,12 +60,16 @@ pub(crate) async fn run_owned(
         }
         handover::prepare(cluster, slot, &request, taken, deadline).await?;
         if request.is_read() {
-            return Ok(run_here(node, cluster, slot, request, deadline).await?);
+            let response = run_here(node, cluster, slot, request, deadline).await?;
+            replicas::spread_loaded(node, cluster, slot, &view);
+            return Ok(response);
         }
         let _writing = view.writes.begin();
         // After it was noted: who takes the key over either waits for this write or is seen here.
         if cluster.sees(&view) {
-            return Ok(run_here(node, cluster, slot, request, deadline).await?);
+            let written = replicas::written(&*slot.current()?, &request);
+            let response = run_here(node, cluster, slot, request, deadline).await?;
+            return Ok(replicas::confirm(node, cluster, slot, &view, &written, response, deadline).await);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What a node answers its peers.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use memstache_core::{BoxFuture, Get, GetItem, OnMiss, Request, Response, Result, Scope, Sequence, Tick};
 
@@ -14,13 +17,16 @@ use crate::{
     wire::{Answer, Call, CallContext, Fetched, Handler, Origin, PeerInfo},
 };
 
+/// How long a node waits to see the members as the one does that takes over from it, before it says that it does not.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// Answers the calls of peers for a node, as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Served(pub(crate) Weak<Node>);
 
 impl Handler for Served {
-    fn handle(&self, _: &Arc<PeerInfo>, call: Call, context: CallContext) -> BoxFuture<'static, Answer> {
-        let node = self.0.upgrade();
+    fn handle(&self, from: &Arc<PeerInfo>, call: Call, context: CallContext) -> BoxFuture<'static, Answer> {
+        let (node, from) = (self.0.upgrade(), Arc::clone(from));
         let span = tracing::debug_span!(
             "memstache.serve",
             otel.kind = "server",
@@ -29,10 +35,10 @@ impl Handler for Served {
         );
         let served = async move {
             let Some(node) = node else { return Answer::Failed(EngineError::Stopped.into()) };
-            match node.serve(call, context).await {
+            match node.serve(&from, call, context).await {
                 Ok(answer) => answer,
                 Err(Refused::WrongOwner) => {
-                    let epoch = node.cluster().map_or(0, |cluster| cluster.view().table.epoch());
+                    let epoch = node.cluster().map_or(0, |cluster| cluster.view().epoch);
                     Answer::WrongOwner { epoch }
                 }
                 Err(Refused::Failed(error)) if is_no_keyspace(&error) => Answer::NoKeyspace,
@@ -49,16 +55,16 @@ fn is_no_keyspace(error: &memstache_core::Error) -> bool {
 
 impl Node {
     /// Answers one call of a peer.
-    async fn serve(self: &Arc<Self>, call: Call, context: CallContext) -> Result<Answer, Refused> {
+    async fn serve(self: &Arc<Self>, from: &PeerInfo, call: Call, context: CallContext) -> Result<Answer, Refused> {
         let _under_way = self.under_way.begin();
-        // What is known of keyspaces is asked for and told by nodes that start, too.
-        if !matches!(call, Call::Registry { .. } | Call::Gossip(_) | Call::Ping) || self.state() != State::New {
-            self.ready()?;
+        match call {
+            // It has acknowledged nothing, and holds nothing.
+            Call::TakeOver { .. } if self.state() == State::New => return Ok(Answer::Done),
+            // What is known of keyspaces is asked for and told by nodes that start, too.
+            Call::Registry { .. } | Call::Gossip(_) | Call::Ping if self.state() == State::New => {}
+            _ => self.ready()?,
         }
         let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
-        if context.epoch == cluster.view().table.epoch() {
-            cluster.heard();
-        }
         let deadline = context.deadline.unwrap_or_else(|| self.clock.now().after(self.times.read));
         let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
         match call {
@@ -79,6 +85,23 @@ impl Node {
                 }
             }
             Call::Peek { keyspace, items } => Ok(Answer::Peeked(slot(&keyspace)?.current()?.peek(items).await)),
+            Call::Push { keyspace, stamp, items } => {
+                let local = slot(&keyspace)?.current()?;
+                let Some(copies) = &local.copies else { return Ok(Answer::NoKeyspace) };
+                if copies.take(cluster, (from, context.epoch, stamp), items, local.replicas()) {
+                    Ok(Answer::Done)
+                } else {
+                    Err(Refused::WrongOwner)
+                }
+            }
+            Call::Copies { keyspace, items } => {
+                let (local, view) = (slot(&keyspace)?.current()?, cluster.view());
+                if context.epoch != view.epoch {
+                    return Err(Refused::WrongOwner);
+                }
+                let held = cluster.copies(&local, &view, items, deadline).await;
+                held.map(Answer::Peeked).ok_or(Refused::WrongOwner)
+            }
             Call::Revoke { keyspace, items } => {
                 slot(&keyspace)?.current()?.drop_held(items).await;
                 Ok(Answer::Done)
@@ -92,10 +115,10 @@ impl Node {
                 Ok(Answer::Sequences(vec![current; spaces.len()]))
             }
             Call::TakeOver { epoch } => {
-                let view = cluster.view();
-                if view.table.epoch() != epoch {
-                    return Err(Refused::WrongOwner);
-                }
+                // It may hear in a moment of what the caller knows.
+                let now = self.clock.now();
+                let soon = now.after((deadline.since(now) / 2).min(PATIENCE));
+                let view = cluster.view_of(epoch, soon).await.ok_or(Refused::WrongOwner)?;
                 view.settled().await;
                 Ok(Answer::Done)
             }
@@ -106,7 +129,6 @@ impl Node {
             Call::Flush { keyspace, at } => self.flush_for_home(&*slot(&keyspace)?, at),
             Call::Registry { digest, records } => Ok(self.answer_of_keyspaces(digest, records)),
             Call::Gossip(state) => Ok(Answer::Gossip(self.receive_members(&state)?)),
-            other => Ok(Answer::Failed(unsupported(&other))),
         }
     }
 
@@ -126,11 +148,4 @@ impl Node {
         request.scope_mut().deadline = Some(deadline);
         run_owned(self, cluster, slot, request, deadline).await
     }
-}
-
-fn unsupported(call: &Call) -> memstache_core::Error {
-    memstache_core::Error::new(
-        memstache_core::ErrorKind::Unsupported,
-        format!("this node does not answer {} calls", call.name()),
-    )
 }

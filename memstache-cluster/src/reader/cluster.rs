@@ -14,10 +14,11 @@ use memstache_core::{Clock, Error, ErrorKind, Result, Tick, observe::Propagator}
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
-use super::View;
+use super::{View, hedge::Hedging};
 use crate::{
-    member::{Member, NodeId},
-    owner::Rounds,
+    engine::until,
+    member::{Member, MemberState, NodeId},
+    owner::{Replication, Rounds},
     wire::{Answer, Call, CallContext, Calls},
 };
 
@@ -34,6 +35,17 @@ pub(crate) struct Timing {
     /// What a test has the node do wrong.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) faults: crate::Faults,
+}
+
+impl Timing {
+    /// How long a new owner asks the previous one for what it held.
+    pub(super) fn handover(&self) -> Duration {
+        #[cfg(any(test, feature = "test-util"))]
+        if self.faults == crate::Faults::NoHandOver {
+            return Duration::ZERO;
+        }
+        self.window
+    }
 }
 
 impl Default for Timing {
@@ -59,12 +71,17 @@ pub(crate) struct Cluster {
     view: ArcSwap<View>,
     /// Told after every change of the view.
     changed: watch::Sender<()>,
-    /// When somebody agreed to the view for the last time, in milliseconds.
+    /// When the last question began to which somebody answered that it sees the same, in milliseconds. Calls of others say
+    /// nothing: they may have waited here while this process was paused.
     heard: AtomicU64,
     /// Invalidations that this node is the home of.
     pub(crate) rounds: Rounds,
     /// Says which span calls belong to.
     propagator: Option<Arc<dyn Propagator>>,
+    /// What waits to be pushed to replicas.
+    pub(crate) replication: Replication,
+    /// When reads are asked of a replica too.
+    pub(super) hedging: Hedging,
 }
 
 impl Cluster {
@@ -79,6 +96,8 @@ impl Cluster {
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
             propagator: None,
+            replication: Replication::default(),
+            hedging: Hedging::default(),
         }
     }
 
@@ -110,28 +129,33 @@ impl Cluster {
 
     /// Waits for another view than this one, at most so long.
     pub(crate) async fn another_view(&self, view: &Arc<View>, most: Duration) {
+        let deadline = self.clock.now().after(most);
+        until(&self.clock, deadline, self.other_view(view)).await;
+    }
+
+    /// Waits for another view than this one.
+    pub(super) async fn other_view(&self, view: &Arc<View>) {
         let mut changed = self.changed.subscribe();
-        let until = self.clock.now().after(most);
-        let changes = async { while self.sees(view) && changed.changed().await.is_ok() {} };
-        tokio::select! {
-            biased;
-            () = changes => {}
-            () = self.clock.sleep_until(until) => {}
-        }
+        while self.sees(view) && changed.changed().await.is_ok() {}
     }
 
-    /// Makes one call. An answer tells that somebody who sees the same members was heard of.
+    /// Waits until this node sees the members whose table has this epoch, at most until `deadline`.
+    pub(crate) async fn view_of(&self, epoch: u64, deadline: Tick) -> Option<Arc<View>> {
+        let seen = async {
+            loop {
+                let view = self.view();
+                if view.epoch == epoch {
+                    return view;
+                }
+                self.other_view(&view).await;
+            }
+        };
+        until(&self.clock, deadline, seen).await
+    }
+
+    /// Makes one call.
     pub(crate) async fn call(&self, to: &Member, call: Call, deadline: Tick) -> Result<Answer> {
-        let answer = self.ask(to, call, deadline).await?;
-        if !matches!(answer, Answer::WrongOwner { .. }) {
-            self.heard();
-        }
-        Ok(answer)
-    }
-
-    /// Makes one call that a member answers whatever it sees.
-    pub(crate) async fn ask(&self, to: &Member, call: Call, deadline: Tick) -> Result<Answer> {
-        let epoch = self.view.load().table.epoch();
+        let epoch = self.view.load().epoch;
         let Some(calls) = self.calls.get() else {
             return Err(Error::new(ErrorKind::Unavailable, "the node has not started").without_effect());
         };
@@ -154,9 +178,19 @@ impl Cluster {
         answer
     }
 
-    /// Takes note that somebody who sees the same members was heard of.
-    pub(crate) fn heard(&self) {
-        self.heard.fetch_max(self.clock.now().as_millis(), Relaxed);
+    /// Asks a member whether it sees what this node sees; takes note if it does.
+    pub(crate) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<bool> {
+        let began = self.clock.now();
+        match self.call(member, Call::TakeOver { epoch: view.epoch }, deadline).await? {
+            // One that starts agrees with everybody: it has nothing to say.
+            Answer::Done if member.state == MemberState::Joining => Ok(true),
+            Answer::Done => {
+                // Not when the answer is read: it may have lain here while this process was paused.
+                self.heard.fetch_max(began.as_millis(), Relaxed);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Makes sure that this node may answer for what it owns by `view`: that it was not cut off, or paused, for longer than it
@@ -166,14 +200,14 @@ impl Cluster {
     pub(crate) async fn vouch(&self, view: &View, deadline: Tick) -> Result<()> {
         let now = self.clock.now();
         let heard = Tick::from_millis(self.heard.load(Relaxed));
-        if now.since(heard) <= self.timing.suspicion || view.others().next().is_none() {
+        let others = || view.others().filter(|member| member.state != MemberState::Joining);
+        if now.since(heard) <= self.timing.suspicion || others().next().is_none() {
             return Ok(());
         }
-        let ask = view.others().map(|member| {
-            let take_over = Call::TakeOver { epoch: view.table.epoch() };
+        let ask = others().map(|member| {
             Box::pin(async move {
-                match self.call(member, take_over, deadline).await {
-                    Ok(Answer::Done) => Ok(()),
+                match self.agrees(view, member, deadline).await {
+                    Ok(true) => Ok(()),
                     _ => Err(()),
                 }
             })

@@ -1,14 +1,12 @@
 //! Handing over what a node holds before it leaves.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use memstache_core::{
-    Address, Error, ErrorKind, KeyspaceName, OneOrMany, Response, Result, Scope, Space, TenantId, Tick, Touch,
-    TouchItem, TouchKind,
+    Address, Error, ErrorKind, OneOrMany, Response, Result, Scope, Tick, Touch, TouchItem, TouchKind,
 };
-use parking_lot::Mutex;
 
-use super::route;
+use super::{WarmUp, route};
 use crate::{
     engine::Node,
     member::NodeId,
@@ -25,18 +23,27 @@ const AT_A_TIME: usize = 128;
 const PATIENCE: u32 = 60;
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Waits until this node owns nothing, and has the new owners take what it holds: they are asked whether they have it, and ask here
-/// under their leases, so that what was changed meanwhile is not brought back.
+/// Waits until this node owns nothing, and has the new owners take what it holds, the hottest first: they are asked whether they
+/// have it, and ask here under their leases, so that what was changed meanwhile is not brought back.
+///
+/// It ends after so many bytes as the warm-up allows.
 pub(crate) async fn drain(node: &Arc<Node>, deadline: Tick) {
     let Some(cluster) = node.cluster() else { return };
     let view = without(cluster).await;
-    if view.table.nodes().is_empty() {
+    if view.table.nodes().is_empty() || cluster.timing.handover().is_zero() {
         return;
     }
-    let mut patience = PATIENCE;
+    let config = node.warm_up.unwrap_or_default();
+    let (mut patience, mut left) = (PATIENCE, config.max_handover_bytes);
     for local in node.registry.all() {
         let Ok(slot) = node.registry.slot(local.spec.name().as_str()) else { continue };
-        for keys in keys_of(&local).chunks(AT_A_TIME) {
+        for keys in in_order(&local, config).chunks(AT_A_TIME) {
+            let held = local.peek(keys.iter().cloned().collect()).await;
+            let bytes: usize = held.iter().flatten().map(|entry| entry.value.len()).sum();
+            if bytes > left {
+                return;
+            }
+            left -= bytes;
             let probe = |address: &Address| TouchItem { address: address.clone(), kind: TouchKind::Probe };
             let items: OneOrMany<TouchItem> = keys.iter().map(probe).collect();
             let touch = Touch { items, scope: Scope { deadline: Some(deadline), ..Scope::default() } };
@@ -48,6 +55,14 @@ pub(crate) async fn drain(node: &Arc<Node>, deadline: Tick) {
             }
         }
     }
+}
+
+/// Returns the keys that are held: the hottest first, then the others.
+fn in_order(local: &Local, config: WarmUp) -> Vec<Address> {
+    let hottest = local.hottest(config).into_iter();
+    let all = local.store.addresses(|_| true, MOST_KEYS);
+    let mut seen = HashSet::new();
+    hottest.chain(all).filter(|key| seen.insert(Arc::clone(key.stored()))).collect()
 }
 
 fn is_unavailable(answer: Result<Response>) -> bool {
@@ -71,42 +86,4 @@ async fn without(cluster: &Cluster) -> Arc<View> {
 
 fn owns(view: &View, me: NodeId) -> bool {
     view.table.nodes().iter().any(|(id, _)| *id == me)
-}
-
-/// Returns the keys that are held, those apart that are stored under blind names.
-fn keys_of(local: &Local) -> Vec<Address> {
-    let keys = Mutex::new(Vec::new());
-    local.store.retain(|stored| {
-        let mut keys = keys.lock();
-        if keys.len() < MOST_KEYS {
-            keys.extend(address(stored));
-        }
-        true
-    });
-    keys.into_inner()
-}
-
-/// Reads a plain stored key: `tenant:keyspace:name`.
-fn address(stored: &[u8]) -> Option<Address> {
-    let mut parts = stored.splitn(3, |byte| *byte == b':');
-    let mut label = || std::str::from_utf8(parts.next()?).ok();
-    let (tenant, keyspace) = (label()?, label()?);
-    let tenant = if tenant.is_empty() { None } else { Some(TenantId::new(tenant).ok()?) };
-    let space = Space::new(tenant.as_ref(), &KeyspaceName::new(keyspace).ok()?);
-    Address::plain(&space, parts.next()?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_key_is_read_and_another_is_not() {
-        let read = address(b"acme:users:a:b").unwrap();
-        assert_eq!((read.tenant(), read.keyspace(), read.name()), (Some("acme"), "users", &b"a:b"[..]));
-        assert_eq!(&**address(b":users:\xff").unwrap().stored(), b":users:\xff");
-        for other in [&b""[..], b"\x80\x81", b"a:b", b"a::c", b"a:b:", b"a b:c:d"] {
-            assert!(address(other).is_none(), "{other:?}");
-        }
-    }
 }

@@ -1,6 +1,9 @@
 //! What a change of the members sets going.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use memstache_core::Tick;
 use tokio::{sync::watch, task::JoinSet};
@@ -8,14 +11,17 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{Cluster, View, view::Taking};
 use crate::{
     engine::{EngineEvent, Node, until},
-    member::{Member, MemberChange, Members},
+    member::{Member, MemberChange, Members, NodeId},
+    owner::{Local, promote, push_anew},
     placement::partition_of,
     registry,
     wire::{Answer, Call},
 };
 
-/// How often a new owner asks a previous one again that sees the members differently.
-const AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
+/// How long a new owner waits before it asks somebody again who did not agree.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long a member has to agree, if it can be reached at all.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Follows the members until the engine or the membership is gone.
 pub(crate) async fn follow(node: Weak<Node>, mut members: watch::Receiver<Members>) {
@@ -39,7 +45,7 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
         return;
     }
     let changes = members.changes_since(&old.members);
-    let (view, new) = old.follow(members, &cluster.clock, cluster.timing.window);
+    let (view, new) = old.follow(members, &cluster.clock, cluster.timing.handover());
     let view = Arc::new(view);
     let locals = node.registry.all();
     if !new.is_empty() {
@@ -48,7 +54,7 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
             local.store.retain(|stored| !view.gained(&new, stored));
         }
     }
-    cluster.adopt(Arc::clone(&view));
+    adopt_with_copies(cluster, &locals, &old, &view);
     let live = view.live();
     locals.iter().for_each(|local| local.shared_by(live));
     let joined = |change: &MemberChange| match change {
@@ -66,17 +72,32 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
             MemberChange::Changed { now, .. } => EngineEvent::PeerUpdated(now),
         });
     }
-    if !new.is_empty() {
-        node.spawn(take_over(Arc::downgrade(node), Arc::clone(&view), new));
+    if !new.is_empty() || locals.iter().any(|local| local.copies.is_some()) {
+        node.spawn(take_over(Arc::downgrade(node), Arc::clone(&old), Arc::clone(&view), new));
     }
-    node.spawn(let_go(Arc::downgrade(node), view));
-    super::warm::begin(node);
+    node.spawn(let_go(Arc::downgrade(node), Arc::clone(&view)));
+    for local in &locals {
+        local.herd.bound_until(cluster.clock.now().after(cluster.timing.window));
+    }
+    super::warming::on_change(node, &old, &view);
+}
+
+/// Goes over to a view; copies that others pushed by another are let in before or not at all.
+fn adopt_with_copies(cluster: &Cluster, locals: &[Arc<Local>], old: &View, view: &Arc<View>) {
+    let all = || locals.iter().filter_map(|local| local.copies.as_ref().map(|copies| (copies, local.replicas())));
+    let mut locked = Vec::new();
+    for (copies, replicas) in all() {
+        let mut stamps = copies.lock();
+        copies.follow(old, view, cluster.me, replicas, &mut stamps);
+        locked.push(stamps);
+    }
+    cluster.adopt(Arc::clone(view));
 }
 
 /// Tells the others that this node owns what it gained, before it answers for it.
 ///
 /// Who agrees acknowledges no more writes by an older view. Who cannot be asked is waited out.
-async fn take_over(node: Weak<Node>, view: Arc<View>, new: Vec<Arc<Taking>>) {
+async fn take_over(node: Weak<Node>, old: Arc<View>, view: Arc<View>, new: Vec<Arc<Taking>>) {
     let Some(strong) = node.upgrade() else { return };
     let Some(cluster) = strong.cluster().cloned() else { return };
     drop(strong);
@@ -86,35 +107,53 @@ async fn take_over(node: Weak<Node>, view: Arc<View>, new: Vec<Arc<Taking>>) {
     }
     let started = cluster.clock.now();
     let mut asked = JoinSet::new();
-    for member in view.others().cloned() {
-        asked.spawn(agreed(Arc::clone(&cluster), Arc::clone(&view), member, started));
+    for member in view.others() {
+        asked.spawn(agreed(Arc::clone(&cluster), member.id, started));
     }
+    let mut all_agree = true;
     while let Some(agreed) = asked.join_next().await {
-        if agreed.is_err() {
-            return;
-        }
+        let Ok(agreed) = agreed else { return };
+        all_agree &= agreed;
     }
-    if let Some(node) = node.upgrade() {
+    let Some(node) = node.upgrade() else { return };
+    if !new.is_empty() {
         raise_sequences(&node, &cluster, &view).await;
+        for local in node.registry.all() {
+            promote(&local, &view, &new, all_agree).await;
+        }
     }
     new.iter().for_each(|taking| taking.confirm());
+    push_anew(&node, &cluster, &old, &view).await;
 }
 
-/// Waits until a member sees the same members, is gone from them, or is waited out.
-async fn agreed(cluster: Arc<Cluster>, view: Arc<View>, member: Member, started: Tick) {
+/// Waits until a member sees the same members as this node, is gone from them, or is waited out: then it does not.
+///
+/// What it is to agree to is what this node sees by then: members who start at once hear of each other one by one, and whoever
+/// waited for a view that has passed would be waited out each time.
+async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> bool {
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
-        let take_over = Call::TakeOver { epoch: view.table.epoch() };
-        let give_up = match cluster.call(&member, take_over, unheard.max(cluster.clock.now().after(AGAIN))).await {
-            Ok(Answer::Done) => return,
-            Ok(_) => differing,
-            Err(_) => unheard,
+        let view = cluster.view();
+        let Some(member) = view.members.get(id) else { return true };
+        let deadline = unheard.max(cluster.clock.now().after(PATIENCE));
+        let give_up = tokio::select! {
+            biased;
+            () = cluster.other_view(&view) => continue,
+            answer = cluster.agrees(&view, member, deadline) => match answer {
+                Ok(true) => {
+                    view.agreed(id);
+                    return true;
+                }
+                Ok(false) => differing,
+                Err(_) => unheard,
+            },
         };
         let now = cluster.clock.now();
-        if now >= give_up || !cluster.sees(&view) && !cluster.view().members.contains(member.id) {
-            return;
+        if now >= give_up {
+            return false;
         }
-        cluster.clock.sleep_until(now.after(AGAIN).min(give_up)).await;
+        // It answers at once as long as it has not started, and fails at once as long as it does not listen.
+        cluster.another_view(&view, AGAIN.min(give_up.since(now))).await;
     }
 }
 

@@ -4,23 +4,28 @@ mod cluster;
 mod drain;
 mod fallback;
 mod follow;
+mod hedge;
 mod remote;
+mod replica;
 mod route;
 mod split;
+mod touch;
 mod view;
-mod warm;
+mod warming;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 #[cfg(test)]
 pub(crate) use self::follow::adopt;
+pub use self::warming::{WarmUp, WarmedUp};
 pub(crate) use self::{
     cluster::{Cluster, Timing},
     drain::drain,
     follow::follow,
     route::run,
     split::home_key,
+    touch::keep_in_touch,
     view::{Held, Taking, View},
-    warm::begin as warm,
+    warming::{begin as warm, on_start as warm_on_start, on_update as warm_after_update, warm as warm_keyspace},
 };

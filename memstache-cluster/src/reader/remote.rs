@@ -1,12 +1,19 @@
 //! One part of a request, asked of its owner.
 
-use memstache_core::{Error, ErrorKind, Get, Request, Response, Result, Tick};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
-use super::Cluster;
+use futures_util::future::{Either, select};
+use memstache_core::{Address, Consistency, Entry, Error, ErrorKind, Get, Lookup, Request, Response, Result, Tick};
+
+use super::{Cluster, View};
 use crate::{
     engine::cut_off,
     member::Member,
     owner::{Local, Refused},
+    stats::count,
     wire::{Answer, Call},
 };
 
@@ -34,6 +41,74 @@ pub(super) async fn run(
         Ok(Answer::NoKeyspace) => Err(Refused::Failed(no_keyspace())),
         Ok(Answer::Failed(error)) | Err(error) => Err(Refused::Failed(error)),
         Ok(_) => Err(Refused::Failed(Error::new(ErrorKind::Protocol, "a peer answered something else"))),
+    }
+}
+
+/// Asks the owner of a read; a replica too, if the owner takes longer than owners mostly do. The first answer wins.
+///
+/// # Cancellation
+/// The call that lost is cancelled, and both are when this is dropped.
+pub(super) async fn run_hedged(
+    cluster: &Cluster,
+    local: &Local,
+    view: &Arc<View>,
+    owner: &Member,
+    request: &Request,
+    deadline: Tick,
+) -> Result<Response, Refused> {
+    let began = cluster.clock.elapsed();
+    let asked = pin!(run(cluster, local, owner, request.clone(), deadline));
+    let answer = match hedge(local, request) {
+        None => return asked.await,
+        Some(keys) => run_both(cluster, local, view, asked, keys, deadline).await,
+    };
+    if answer.is_ok() {
+        cluster.hedging.answered(cluster.clock.elapsed().saturating_sub(began));
+    }
+    answer
+}
+
+/// Returns what a replica can be asked for.
+fn hedge(local: &Local, request: &Request) -> Option<Vec<Address>> {
+    match request {
+        Request::Get(op) if super::replica::answers(local, &op.items) && op.scope.consistency == Consistency::Near => {
+            Some(op.items.iter().map(|item| item.address.clone()).collect())
+        }
+        _ => None,
+    }
+}
+
+async fn run_both<F>(
+    cluster: &Cluster,
+    local: &Local,
+    view: &Arc<View>,
+    mut asked: Pin<&mut F>,
+    keys: Vec<Address>,
+    deadline: Tick,
+) -> Result<Response, Refused>
+where
+    F: Future<Output = Result<Response, Refused>>,
+{
+    let Some(after) = cluster.hedging.begin() else { return asked.await };
+    let slow = cluster.clock.now().after(after);
+    if let Some(answer) = crate::engine::until(&cluster.clock, slow, asked.as_mut()).await {
+        return answer;
+    }
+    if !cluster.hedging.may() {
+        return asked.await;
+    }
+    count(&local.counters.hedged, keys.len());
+    let copies = pin!(super::replica::ask(cluster, local, view, &keys, deadline));
+    match select(asked, copies).await {
+        Either::Left((answer, _)) => answer,
+        // What a replica does not keep, only the owner knows.
+        Either::Right((copies, asked)) => match copies.into_iter().collect::<Option<Vec<Entry>>>() {
+            Some(entries) => {
+                count(&local.counters.replica_loads, entries.len());
+                Ok(Response::Found(entries.into_iter().map(|entry| Ok(Lookup::Hit(entry))).collect()))
+            }
+            None => asked.await,
+        },
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use memstache_core::{Error, ErrorKind, Request, Response, Result, Tick};
+use memstache_core::{
+    Address, Entry, Error, ErrorKind, Found, Get, Lookup, OneOrMany, Request, Response, Result, Tick,
+};
 
 use super::{
     Cluster, View,
@@ -44,7 +46,9 @@ pub(crate) async fn run(
             match answer {
                 Ok(response) => answers.push((part.places, Ok(response))),
                 Err(Refused::WrongOwner) => refused.push(part),
-                Err(Refused::Failed(error)) => answers.push(settle(&local, part, error, deadline).await),
+                Err(Refused::Failed(error)) => {
+                    answers.push(settle(cluster, &local, &view, part, error, deadline).await)
+                }
             }
         }
         open = refused;
@@ -56,7 +60,7 @@ pub(crate) async fn run(
         }
     }
     for part in open {
-        answers.push(settle(&local, part, disagreeing(), deadline).await);
+        answers.push(settle(cluster, &local, &cluster.view(), part, disagreeing(), deadline).await);
     }
     if let [(places, _)] = answers.as_slice()
         && places.len() == whole
@@ -81,7 +85,7 @@ async fn run_part(
     cluster: &Arc<Cluster>,
     slot: &Arc<Slot>,
     local: &Local,
-    view: &View,
+    view: &Arc<View>,
     part: &Part,
     deadline: Tick,
 ) -> Result<Response, Refused> {
@@ -93,7 +97,7 @@ async fn run_part(
         }
         Some(owner) => {
             let member = view.members.get(owner).ok_or(Refused::WrongOwner)?;
-            let answer = super::remote::run(cluster, local, member, part.request.clone(), deadline).await;
+            let answer = super::remote::run_hedged(cluster, local, view, member, &part.request, deadline).await;
             let counter = match &answer {
                 Ok(_) => &local.counters.peer_loads,
                 Err(_) => &local.counters.peer_errors,
@@ -107,15 +111,56 @@ async fn run_part(
     }
 }
 
-/// Answers a part whose owner does not: from the source if there is one, for what is read.
-async fn settle(local: &Local, part: Part, error: Error, deadline: Tick) -> (Vec<usize>, Result<Response>) {
+/// Answers a part whose owner does not, for what is read: from replicas, and what they do not have from the source if there is
+/// one.
+async fn settle(
+    cluster: &Cluster,
+    local: &Local,
+    view: &Arc<View>,
+    part: Part,
+    error: Error,
+    deadline: Tick,
+) -> (Vec<usize>, Result<Response>) {
     let answer = match part.request {
-        Request::Get(op) if local.has_source() && is_out_of_reach(&error) => {
-            Ok(Response::Found(local.fall_back(op, deadline).await))
+        Request::Get(op) if is_out_of_reach(&error) && (local.has_source() || local.copies.is_some()) => {
+            Ok(Response::Found(from_elsewhere(cluster, local, view, op, &error, deadline).await))
         }
         _ => Err(error),
     };
     (part.places, answer)
+}
+
+async fn from_elsewhere(
+    cluster: &Cluster,
+    local: &Local,
+    view: &Arc<View>,
+    op: Get,
+    error: &Error,
+    deadline: Tick,
+) -> Found {
+    let (items, on_miss, scope) = (op.items, op.on_miss, op.scope);
+    let copies = if super::replica::answers(local, &items) {
+        let keys: Vec<Address> = items.iter().map(|item| item.address.clone()).collect();
+        super::replica::ask(cluster, local, view, &keys, deadline).await
+    } else {
+        vec![None; items.len()]
+    };
+    count(&local.counters.replica_loads, copies.iter().flatten().count());
+    let missing = items.into_iter().zip(&copies).filter(|(_, copy)| copy.is_none()).map(|(item, _)| item);
+    let missing: OneOrMany<_> = missing.collect();
+    let mut rest = if missing.is_empty() {
+        OneOrMany::Many(Vec::new())
+    } else if local.has_source() {
+        local.fall_back(Get { items: missing, on_miss, scope }, deadline).await
+    } else {
+        missing.map(|_| Err(error.clone()))
+    }
+    .into_iter();
+    let answer = |copy: Option<Entry>| match copy {
+        Some(entry) => Ok(Lookup::Hit(entry)),
+        None => rest.next().unwrap_or_else(|| Err(error.clone())),
+    };
+    copies.into_iter().map(answer).collect()
 }
 
 fn is_out_of_reach(error: &Error) -> bool {

@@ -1,10 +1,11 @@
 //! Who is there and who owns what, as this node sees it at a moment; and how far what it gained is its own.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use memstache_core::{Clock, Tick};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     engine::UnderWay,
@@ -20,6 +21,8 @@ const SETTLED: u8 = u8::MAX;
 pub(crate) struct View {
     pub(crate) members: Members,
     pub(crate) table: Table,
+    /// Equal for equal lists of active members and their lives; see [`epoch`].
+    pub(crate) epoch: u64,
     me: NodeId,
     /// For each partition of this node's, under which taking it came.
     taken: Box<[u8; PARTITIONS]>,
@@ -28,7 +31,22 @@ pub(crate) struct View {
     pub(crate) writes: UnderWay,
     /// The view before it, until its writes have ended.
     older: Mutex<Option<Arc<Self>>>,
+    /// By which tables members may still keep copies.
+    left: Mutex<Left>,
 }
+
+/// Tables of earlier views that some members may not have left yet.
+#[derive(Default)]
+struct Left {
+    tables: Vec<Table>,
+    /// Whether there were more than are kept: any member may keep copies of anything.
+    more: bool,
+    /// The members that see what this node sees now.
+    agreed: HashSet<NodeId>,
+}
+
+/// Most tables of earlier views that are kept.
+const MOST_LEFT: usize = 16;
 
 /// How far a stored key is this node's own.
 pub(crate) enum Held {
@@ -89,11 +107,13 @@ impl View {
         Self {
             members: Members::default(),
             table: Table::default(),
+            epoch: 0,
             me,
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
             writes: UnderWay::default(),
             older: Mutex::new(None),
+            left: Mutex::default(),
         }
     }
 
@@ -109,6 +129,7 @@ impl View {
         let before = self.before(&members);
         let change = Change::between(&before, &table);
         let mut view = Self {
+            epoch: epoch(&table, &members),
             members,
             table,
             me,
@@ -116,6 +137,7 @@ impl View {
             takings: Vec::new(),
             writes: UnderWay::default(),
             older: Mutex::new(Some(Arc::clone(self))),
+            left: Mutex::new(self.left()),
         };
         view.keep_takings(self, now);
         let mut new: Vec<(Option<NodeId>, u8)> = Vec::new();
@@ -135,9 +157,12 @@ impl View {
 
     /// The table before the one of these members.
     ///
-    /// A node that is new owned nothing: before it came, the others did.
+    /// A node that is new owned nothing: before it came, the others did. So it is with one that came back: the others took it for
+    /// dead, and wrote what it owned.
     fn before(&self, members: &Members) -> Table {
-        if self.table.nodes().iter().any(|(id, _)| *id == self.me) {
+        let life = |members: &Members| members.get(self.me).filter(|me| me.is_active()).map(Member::life);
+        let lives_on = life(&self.members) == life(members);
+        if lives_on && self.table.nodes().iter().any(|(id, _)| *id == self.me) {
             return self.table.clone();
         }
         let others: Members = members.iter().filter(|member| member.id != self.me).cloned().collect();
@@ -191,6 +216,52 @@ impl View {
         }
     }
 
+    /// What members may go by after this view, as long as they do not agree to the next.
+    fn left(&self) -> Left {
+        let left = self.left.lock();
+        let (mut tables, mut more) = (left.tables.clone(), left.more);
+        if !self.table.nodes().is_empty() {
+            tables.push(self.table.clone());
+        }
+        if tables.len() > MOST_LEFT {
+            tables.remove(0);
+            more = true;
+        }
+        Left { tables, more, agreed: HashSet::new() }
+    }
+
+    /// Takes note that a member sees what this node sees.
+    pub(crate) fn agreed(&self, member: NodeId) {
+        let mut left = self.left.lock();
+        left.agreed.insert(member);
+        if self.others().all(|member| left.agreed.contains(&member.id)) {
+            (left.tables, left.more) = (Vec::new(), false);
+        }
+    }
+
+    /// Adds the members that may keep copies of a partition by an earlier view.
+    pub(crate) fn left_behind(&self, partition: Partition, replicas: usize, keepers: &mut Vec<NodeId>) {
+        let left = self.left.lock();
+        if left.tables.is_empty() {
+            return;
+        }
+        let ranked = left.tables.iter().flat_map(|table| table.ranked(partition, replicas));
+        let ranked: Vec<NodeId> =
+            if left.more { self.others().map(|member| member.id).collect() } else { ranked.collect() };
+        for id in ranked {
+            let may = id != self.me && !left.agreed.contains(&id) && self.members.contains(id);
+            if may && !keepers.contains(&id) {
+                keepers.push(id);
+            }
+        }
+    }
+
+    /// Returns whether this node was a member all the time since an earlier view, in one life.
+    pub(crate) fn lives_on_from(&self, old: &Self) -> bool {
+        let life = |view: &Self| view.members.get(self.me).map(Member::life);
+        life(self).is_some() && life(self) == life(old)
+    }
+
     /// Waits until no write that began by an earlier view is under way.
     pub(crate) async fn settled(&self) {
         let mut next = self.older.lock().clone();
@@ -218,6 +289,21 @@ impl View {
     pub(crate) fn others(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.id != self.me)
     }
+}
+
+/// By what nodes tell whether they see the same: who owns what, and which life of each owner that is.
+///
+/// One that was taken for dead and came back owns what it owned, and has missed what was written meanwhile: what it agreed with
+/// before is not what the others see now.
+fn epoch(table: &Table, members: &Members) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&table.epoch().to_le_bytes());
+    for member in members.active() {
+        hash.update(&member.id.0.to_le_bytes());
+        hash.update(&member.incarnation.0.to_le_bytes());
+        hash.update(&member.revision.to_le_bytes());
+    }
+    hash.digest()
 }
 
 impl fmt::Debug for View {

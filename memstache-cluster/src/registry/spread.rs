@@ -17,7 +17,7 @@ use super::Changes;
 use crate::{
     engine::{EngineEvent, KeySpaceChange, Node, until},
     member::{Member, MemberState},
-    reader::Cluster,
+    reader::{Cluster, warm_after_update},
     wire::{Answer, Call, RegistryRecord},
 };
 
@@ -57,7 +57,7 @@ impl Node {
     }
 
     /// Takes what another node knows of keyspaces; returns what it lacks, and whether anything is news.
-    fn hear_of_keyspaces(&self, records: Vec<RegistryRecord>) -> (Vec<RegistryRecord>, bool) {
+    fn hear_of_keyspaces(self: &Arc<Self>, records: Vec<RegistryRecord>) -> (Vec<RegistryRecord>, bool) {
         let heard = self.registry.hear(records);
         if heard.refused > 0 {
             tracing::warn!(keyspaces = heard.refused, "keyspaces of the cluster are too many for this node");
@@ -68,7 +68,7 @@ impl Node {
     }
 
     /// Goes on with keyspaces that have changed, and tells who listens.
-    pub(crate) fn tell_of_keyspaces(&self, changes: Changes) {
+    pub(crate) fn tell_of_keyspaces(self: &Arc<Self>, changes: Changes) {
         if changes.is_empty() {
             return;
         }
@@ -80,12 +80,15 @@ impl Node {
             if change == KeySpaceChange::Conflict {
                 tracing::warn!(keyspace = keyspace.as_str(), "nodes define a keyspace in different ways");
             }
+            if matches!(change, KeySpaceChange::Created | KeySpaceChange::Updated) {
+                warm_after_update(self, &keyspace);
+            }
             self.events.tell(&EngineEvent::KeySpace { keyspace, change });
         }
     }
 
     /// Answers a peer that tells or asks of keyspaces.
-    pub(crate) fn answer_of_keyspaces(&self, digest: Option<u64>, records: Vec<RegistryRecord>) -> Answer {
+    pub(crate) fn answer_of_keyspaces(self: &Arc<Self>, digest: Option<u64>, records: Vec<RegistryRecord>) -> Answer {
         let (behind, _) = self.hear_of_keyspaces(records);
         let (known, own) = self.registry.known();
         match digest {
@@ -96,7 +99,7 @@ impl Node {
     }
 
     /// Compares what is known with another member; each takes what it lacks. Returns whether anything was news here.
-    async fn exchange_keyspaces(&self, cluster: &Cluster, with: &Member) -> Result<bool> {
+    async fn exchange_keyspaces(self: &Arc<Self>, cluster: &Cluster, with: &Member) -> Result<bool> {
         let deadline = self.clock.now().after(PATIENCE);
         let (known, digest) = self.registry.known();
         let ask = Call::Registry { digest: Some(digest), records: Vec::new() };
@@ -181,12 +184,12 @@ async fn tell_all(node: &Arc<Node>, cluster: &Cluster, records: Vec<RegistryReco
 }
 
 /// Tells members; those that are active are told again until they answer, are gone, or the time is over.
-async fn tell(node: &Node, cluster: &Cluster, members: Vec<Member>, records: Vec<RegistryRecord>, give_up: Tick) {
+async fn tell(node: &Arc<Node>, cluster: &Cluster, members: Vec<Member>, records: Vec<RegistryRecord>, give_up: Tick) {
     let tells = members.into_iter().map(|member| tell_one(node, cluster, member, &records, give_up));
     stream::iter(tells).buffer_unordered(AT_A_TIME).collect::<()>().await;
 }
 
-async fn tell_one(node: &Node, cluster: &Cluster, member: Member, records: &[RegistryRecord], give_up: Tick) {
+async fn tell_one(node: &Arc<Node>, cluster: &Cluster, member: Member, records: &[RegistryRecord], give_up: Tick) {
     loop {
         let limit = give_up.min(cluster.clock.now().after(PATIENCE));
         let tell = Call::Registry { digest: None, records: records.to_vec() };
@@ -205,6 +208,6 @@ async fn tell_one(node: &Node, cluster: &Cluster, member: Member, records: &[Reg
 }
 
 async fn ask_until(cluster: &Cluster, member: &Member, call: Call, deadline: Tick) -> Result<Answer> {
-    let answer = until(&cluster.clock, deadline, cluster.ask(member, call, deadline)).await;
+    let answer = until(&cluster.clock, deadline, cluster.call(member, call, deadline)).await;
     answer.unwrap_or_else(|| Err(crate::engine::cut_off(true)))
 }

@@ -21,7 +21,7 @@ pub(crate) enum Answer {
     },
     /// To a [`Fetch`](super::Call::Fetch), in the order asked.
     Fetched(OneOrMany<Result<Fetched>>),
-    /// To a [`Peek`](super::Call::Peek), in the order asked.
+    /// To a [`Peek`](super::Call::Peek) and to [`Copies`](super::Call::Copies), in the order asked.
     Peeked(Peeked),
     /// Done as far as could be told in time.
     Partial {

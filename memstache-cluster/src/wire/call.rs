@@ -43,12 +43,21 @@ pub(crate) enum Call {
         /// What.
         items: OneOrMany<Address>,
     },
-    /// Hold these: of a node that leaves, or for a replica.
+    /// Keep copies of these as they are now, as a replica of their owner; of those that it does not hold any more, none.
     Push {
         /// Of which keyspace.
         keyspace: KeyspaceName,
+        /// Which push of the caller it is; greater is later.
+        stamp: u64,
         /// What.
-        items: Vec<(Address, Entry)>,
+        items: Vec<(Address, Option<Entry>)>,
+    },
+    /// What copies do you keep? Answered by one who sees the same members as the caller.
+    Copies {
+        /// Of which keyspace.
+        keyspace: KeyspaceName,
+        /// Of what.
+        items: OneOrMany<Address>,
     },
     /// Drop your copies of these, then confirm.
     Revoke {
@@ -103,6 +112,7 @@ impl Call {
             Self::Fetch { .. } => "fetch",
             Self::Peek { .. } => "peek",
             Self::Push { .. } => "push",
+            Self::Copies { .. } => "copies",
             Self::Revoke { .. } => "revoke",
             Self::Spread { .. } => "spread",
             Self::Sequences { .. } => "sequences",
@@ -123,7 +133,12 @@ impl Call {
             | Self::TakeOver { .. }
             | Self::Registry { .. }
             | Self::Flush { .. } => true,
-            Self::Ping | Self::Fetch { .. } | Self::Peek { .. } | Self::Sequences { .. } | Self::Gossip(_) => false,
+            Self::Ping
+            | Self::Fetch { .. }
+            | Self::Peek { .. }
+            | Self::Copies { .. }
+            | Self::Sequences { .. }
+            | Self::Gossip(_) => false,
         }
     }
 }

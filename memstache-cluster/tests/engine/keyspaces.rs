@@ -14,6 +14,13 @@ fn cause(error: &Error) -> Option<EngineError> {
     error.find_source::<EngineError>().copied()
 }
 
+/// An engine that does not load hot keys ahead after an update.
+async fn without_warm_up(source: &Counting) -> Engine {
+    let engine = Engine::builder().keyspace(sourced(source).build().unwrap()).without_warm_up().build().unwrap();
+    engine.start().await.unwrap();
+    engine
+}
+
 #[tokio::test]
 async fn keyspaces_come_and_go() {
     let engine = alone(KeySpace::builder(KS)).await;
@@ -110,7 +117,7 @@ async fn a_flush_hides_all_tenants_and_loads_under_way() {
 #[tokio::test]
 async fn an_update_keeps_entries_where_it_may() {
     let source = Counting::default();
-    let engine = alone(sourced(&source)).await;
+    let engine = without_warm_up(&source).await;
     assert_eq!(read(&engine, "a").await.as_deref(), Some("a#1"));
     engine.update_keyspace(sourced(&source).default_ttl(secs(60)).build().unwrap()).await.unwrap();
     assert_eq!(read(&engine, "a").await.as_deref(), Some("a#1"));
@@ -162,7 +169,7 @@ async fn an_update_under_load_loses_no_request() {
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_during_an_update_ends_on_the_old_one() {
     let source = Counting::default();
-    let engine = alone(sourced(&source)).await;
+    let engine = without_warm_up(&source).await;
     let reader = engine.clone();
     let waits = tokio::spawn(async move { read(&reader, "gated").await });
     source.begun().await;

@@ -39,6 +39,11 @@ fn an_invalidation_that_is_dropped() {
 }
 
 #[test]
+fn a_replica_that_is_not_told_of_a_delete() {
+    is_caught(Faults::ForgetReplicas, Mix::Nodes);
+}
+
+#[test]
 fn a_new_owner_that_answers_too_early() {
     is_caught(Faults::AcknowledgeEarly, Mix::Nodes);
 }

@@ -10,14 +10,11 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use memstache_cluster::{
-    ClusterConfig, DataSource, Engine, Faults, Incarnation, Key, KeySpace, Member, MemberState, Members, NodeId,
-    Sourced,
-    membership::{Membership, StaticMembership},
-    net::SimNetwork,
+    ClusterConfig, DataSource, Engine, Faults, Incarnation, Key, KeySpace, Member, MemberState, NodeId, Sourced,
+    membership::StaticMembership, net::SimNetwork,
 };
-use memstache_core::{BoxError, Clock as _, Result, SystemClock, Tick, testing::History};
+use memstache_core::{BoxError, Clock as _, SystemClock, Tick, testing::History};
 use tokio::sync::watch;
 
 /// Without a source.
@@ -69,41 +66,6 @@ impl DataSource for Truth {
     }
 }
 
-/// A list that the test goes on changing.
-#[derive(Clone, Debug)]
-struct Listed(Arc<StaticMembership>);
-
-#[async_trait]
-impl Membership for Listed {
-    fn id(&self) -> NodeId {
-        self.0.id()
-    }
-
-    fn members(&self) -> Members {
-        self.0.members()
-    }
-
-    fn watch(&self) -> watch::Receiver<Members> {
-        self.0.watch()
-    }
-
-    fn contact(&self) -> Option<Tick> {
-        self.0.contact()
-    }
-
-    async fn join(&self) -> Result<()> {
-        self.0.join().await
-    }
-
-    fn set_state(&self, state: MemberState) {
-        self.0.set_state(state);
-    }
-
-    async fn leave(&self) -> Result<()> {
-        self.0.leave().await
-    }
-}
-
 /// A node that runs.
 #[derive(Clone)]
 pub(crate) struct Node {
@@ -146,6 +108,8 @@ pub(crate) struct World {
     clock: SystemClock,
     began: Tick,
     faults: Faults,
+    /// How many nodes hold each key.
+    replicas: usize,
 }
 
 impl World {
@@ -162,6 +126,7 @@ impl World {
             began: clock.now(),
             clock,
             faults,
+            replicas: 1 + usize::from(seed.is_multiple_of(2)),
         })
     }
 
@@ -191,13 +156,13 @@ impl World {
         let member = Member::at(([10, 0, 0, place + 1], 3320).into())
             .with_incarnation(Incarnation(self.incarnations.fetch_add(1, SeqCst)));
         let list = Arc::new(StaticMembership::new(member.clone(), others));
-        let cluster = ClusterConfig::new("simulation", member.clone(), Listed(Arc::clone(&list)))
+        let cluster = ClusterConfig::new("simulation", member.clone(), Arc::clone(&list))
             .transport(self.network.host(member.address.ip()))
             .bind(member.address)
             .insecure();
         let engine = Engine::builder()
-            .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).build().unwrap())
-            .keyspace(KeySpace::builder(SOURCED).max_bytes(4 << 20).source(self.truth.clone()).build().unwrap())
+            .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).replicas(self.replicas).build().unwrap())
+            .keyspace(self.sourced())
             .without_breaker()
             .faults(self.faults)
             .cluster(cluster)
@@ -209,6 +174,11 @@ impl World {
         engine.start().await.unwrap();
         let member = member.with_state(MemberState::Active);
         self.nodes.lock().unwrap().push(Node { member, engine, list, dead: watch::Sender::new(false) });
+    }
+
+    fn sourced(&self) -> KeySpace {
+        let builder = KeySpace::builder(SOURCED).max_bytes(4 << 20).source(self.truth.clone());
+        builder.replicas(self.replicas).build().unwrap()
     }
 
     /// Takes a node from those that callers use.

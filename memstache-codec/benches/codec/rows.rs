@@ -138,7 +138,11 @@ impl Mark {
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, bare, ours, ratio, factor, allocations, allowed } = self;
-        write!(f, "| {name} | {bare:.0} | {ours:.0} | {ratio:.2} | ≤ {factor:.2} | {allocations} of {allowed} |")
+        write!(
+            f,
+            "| {name} | {bare:.0} | {ours:.0} | {:.0} | {ratio:.2} | ≤ {factor:.2} | {allocations} of {allowed} |",
+            ours - bare
+        )
     }
 }
 

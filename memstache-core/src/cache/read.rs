@@ -59,14 +59,15 @@ pub(super) struct ReadOptions {
 impl ReadOptions {
     /// What the layers are asked by a call of one store call, from `now` on.
     pub(super) fn scope(&self, core: &Core, now: Tick) -> Scope {
-        self.scope_until(core, Some(now.after(self.timeout.unwrap_or(core.settings.store_timeout))))
+        let deadline = now.after(self.timeout.unwrap_or(core.settings.store_timeout));
+        Scope { fresh_only: !self.allow_stale, ..self.scope_until(core, Some(deadline)) }
     }
 
     /// What the layers are asked until `deadline`.
     pub(super) fn scope_until(&self, core: &Core, deadline: Option<Tick>) -> Scope {
         let cap = core.settings.max_staleness;
         let max_staleness = self.max_staleness.map_or(cap, |age| Some(cap.map_or(age, |cap| cap.min(age))));
-        Scope { deadline, consistency: self.consistency, max_staleness, begun: None }
+        Scope { deadline, consistency: self.consistency, max_staleness, ..Scope::default() }
     }
 
     /// Until when a stale entry may be the answer.

@@ -12,7 +12,7 @@ use super::{
     CacheConfig, Configured, Section,
     handle::Handle,
     problem::{ConfigError, Problem},
-    registry::{Backend, Place, PlacedLayer, Registry},
+    registry::{Backend, Place, PlacedLayer, Policies, Registry},
     resilience::Guards,
     section::Reader,
     spell::shown,
@@ -30,6 +30,8 @@ const CACHE: &str = "cache";
 const KEYSPACES: &str = "keyspaces";
 const BACKEND: &str = "backend";
 const NEAR: &str = "near";
+/// The kind of backend of those who choose none.
+pub(super) const DEFAULT_BACKEND: &str = "memory";
 const RESILIENCE: &str = "resilience";
 
 impl CacheConfig {
@@ -37,14 +39,7 @@ impl CacheConfig {
     ///
     /// Errors: everything that is wrong, at once.
     pub fn build<F: Format>(&self, registry: &Registry<F>) -> Result<Configured<F>, ConfigError> {
-        let reader = Reader {
-            figment: &self.figment,
-            policies: &registry.policies,
-            clock: Arc::clone(&self.clock),
-            problems: RefCell::new(self.problems.clone()),
-            settings: RefCell::default(),
-            warnings: RefCell::default(),
-        };
+        let reader = self.reader(&registry.policies);
         let made = Plan::read(&reader, sections(&self.figment, &reader), registry);
         let (problems, settings) = (reader.problems.into_inner(), reader.settings.into_inner());
         match made {
@@ -57,6 +52,46 @@ impl CacheConfig {
                 configured.map_err(ConfigError::new)
             }
             _ => Err(ConfigError::new(problems)),
+        }
+    }
+}
+
+impl CacheConfig {
+    /// Reads one section of your application's own, such as `[node]`, from the same sources and by the same rules.
+    ///
+    /// What stands in other sections is not looked at; a section that is not there is one without settings. An application
+    /// whose own sections stand in the file of a stack takes them from a configuration of their own: [`build`](Self::build)
+    /// refuses what it does not know.
+    ///
+    /// Errors: everything that is wrong, at once, settings that `read` did not ask for among it.
+    ///
+    /// ```
+    /// use memstache_core::config::CacheConfig;
+    ///
+    /// let config = CacheConfig::new().toml("[node]\nport = 3320\nnmae = 'a'");
+    /// let read = config.section("node", |node| (node.count("port", 80, 1..=65_535), node.text("name", "cache")));
+    /// let told = read.unwrap_err().to_string();
+    /// assert!(told.contains("node.nmae is unknown; did you mean name?"), "{told}");
+    /// ```
+    pub fn section<T>(&self, name: &str, read: impl FnOnce(&mut Section<'_>) -> T) -> Result<T, ConfigError> {
+        let policies = Policies::new();
+        let reader = self.reader(&policies);
+        let value = sections(&self.figment, &reader).remove(name);
+        let mut section = Section::new(&reader, name.to_owned(), value);
+        let made = read(&mut section);
+        section.finish();
+        let problems = reader.problems.into_inner();
+        if problems.is_empty() { Ok(made) } else { Err(ConfigError::new(problems)) }
+    }
+
+    fn reader<'a>(&'a self, policies: &'a Policies) -> Reader<'a> {
+        Reader {
+            figment: &self.figment,
+            policies,
+            clock: Arc::clone(&self.clock),
+            problems: RefCell::new(self.problems.clone()),
+            settings: RefCell::default(),
+            warnings: RefCell::default(),
         }
     }
 }
@@ -214,7 +249,7 @@ fn keyspaces<F: Format>(
 fn backend<F>(reader: &Reader<'_>, value: Option<Value>, registry: &Registry<F>) -> Option<Backend> {
     let mut section = Section::new(reader, BACKEND.to_owned(), value);
     let names: Vec<_> = registry.backends.keys().map(String::as_str).collect();
-    let kind = section.kind("memory", &names)?;
+    let kind = section.kind(DEFAULT_BACKEND, &names)?;
     let made = registry.backends.get(&kind)?(&mut section);
     let made = made.map_err(|error| section.failed(&error)).ok();
     section.finish();

@@ -235,7 +235,7 @@ impl<F> fmt::Debug for Registry<F> {
 pub(super) struct Policies(BTreeMap<String, Arc<MakePolicy>>);
 
 impl Policies {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let own = PolicyKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), of(*kind)));
         // As `PolicyKind` reads it.
         Self(own.chain([("time-based".to_owned(), of(PolicyKind::Fifo))]).collect())

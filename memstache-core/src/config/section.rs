@@ -141,6 +141,11 @@ impl<'a> Section<'a> {
         &self.path
     }
 
+    /// Returns the kind of the backend that is chosen, as `[backend]` says it.
+    pub fn backend_kind(&self) -> String {
+        self.reader.figment.extract_inner("backend.kind").unwrap_or_else(|_| super::build::DEFAULT_BACKEND.to_owned())
+    }
+
     /// Returns the clock that all parts of the stack share.
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.reader.clock)

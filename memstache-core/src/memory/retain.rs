@@ -8,7 +8,7 @@ use super::{
     shared::{Shard, Shared},
     slot::Slot,
 };
-use crate::{request::Target, version::Sequence};
+use crate::{address::Address, request::Target, version::Sequence};
 
 /// Entries looked at under one lock.
 const STEPS: u32 = 256;
@@ -34,6 +34,36 @@ impl<P: EvictionPolicy> MemoryStore<P> {
     /// ```
     pub fn retain(&self, keep: impl Fn(&[u8]) -> bool) -> usize {
         (0..self.shared.shards.len()).map(|at| self.shared.retain_in(at, &keep)).sum()
+    }
+
+    /// Returns the addresses of entries whose stored key is wanted, at most so many, in no order.
+    ///
+    /// For a node that hands over what it holds. It looks at every entry once, some at a time: of what comes and goes meanwhile
+    /// some are returned and some are not. Some may have expired.
+    ///
+    /// ```
+    /// use memstache_core::{KeyspaceName, Lifetime, MemoryStore, NewEntry, Parts, Space};
+    ///
+    /// let store = MemoryStore::builder().max_bytes(16 << 20).build()?;
+    /// let space = Space::new(None, &KeyspaceName::new("products")?);
+    /// for name in ["tea", "coffee"] {
+    ///     store.set_now(&Parts::new(&space, name.as_bytes())?, NewEntry::new("hot", Lifetime::UNLIMITED))?;
+    /// }
+    /// let found = store.addresses(|stored| stored.ends_with(b"tea"), 10);
+    /// assert_eq!(found.iter().map(|address| address.name()).collect::<Vec<_>>(), [b"tea"]);
+    /// assert_eq!(store.addresses(|_| true, 1).len(), 1);
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    pub fn addresses(&self, wanted: impl Fn(&[u8]) -> bool, most: usize) -> Vec<Address> {
+        let mut found = Vec::new();
+        for at in 0..self.shared.shards.len() {
+            let mut next = Some(0);
+            while let Some(from) = next.filter(|_| found.len() < most) {
+                next = self.shared.addresses_in(at, from, &wanted, &mut found);
+            }
+        }
+        found.truncate(most);
+        found
     }
 
     /// Invalidates a target under a number that somebody else gives, as the home of a space does for all nodes.
@@ -82,6 +112,25 @@ impl<P: EvictionPolicy> MemoryStore<P> {
 }
 
 impl<P: EvictionPolicy> Shared<P> {
+    /// Looks at some entries under one lock; returns where to go on.
+    fn addresses_in(
+        &self,
+        at: usize,
+        from: u32,
+        wanted: &impl Fn(&[u8]) -> bool,
+        found: &mut Vec<Address>,
+    ) -> Option<u32> {
+        let shard = self.shards[at].read();
+        let (end, until) = (shard.table.end().0, from.saturating_add(STEPS));
+        let mut stored = Vec::new();
+        for slot in (from..end.min(until)).filter_map(|id| shard.table.slot(SlotId(id))) {
+            if is_kept(slot, &mut stored, wanted) {
+                found.push(slot.address());
+            }
+        }
+        (until < end).then_some(until)
+    }
+
     fn retain_in(&self, at: usize, keep: &impl Fn(&[u8]) -> bool) -> usize {
         // First, so that no load that began before fills what was looked at already.
         let ended = self.shards[at].write().leases.take_unless(keep);

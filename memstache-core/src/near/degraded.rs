@@ -20,6 +20,7 @@ const LONGEST_UNVERIFIED: Duration = Duration::from_secs(24 * 3600);
 /// The value is kept as an *unverified* copy either way: as long as the store cannot be asked, it is served as stale,
 /// until its ttl ends, a day at most; as soon as the store answers, it gives way to what the store says. A write under
 /// a condition, and a removal, is always an error: a removal that could not be delivered drops the copy.
+/// So is a write that failed [above the store](Error::above_store), of which nothing is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnDegraded {
@@ -53,7 +54,7 @@ pub(super) fn settle(
     let keep = |address: &Address, spare: Option<(NewEntry, AsOf)>, error: Error| {
         // The write itself has dropped what was there, once; whatever else changed came after it.
         let keep = |(entry, as_of): (_, AsOf)| copies.insert_unverified(address, entry, as_of.after_own_write());
-        let kept = error.is_out_of_reach() && spare.is_some_and(keep);
+        let kept = error.is_store_out_of_reach() && spare.is_some_and(keep);
         if kept && near_only { Ok(Written::NearOnly) } else { Err(error) }
     };
     match result {

@@ -27,6 +27,9 @@ pub struct Scope {
     pub consistency: Consistency,
     /// How long ago the answer may have last been confirmed by its authority. Default: any time.
     pub max_staleness: Option<Duration>,
+    /// Whether a value in its grace is no answer to the caller: a layer that would answer with one may as well refuse. Default:
+    /// no. What is found is reported as it is.
+    pub fresh_only: bool,
     /// When the call began, as [`SystemClock`](crate::SystemClock) measures [time](crate::Clock::elapsed): so that who
     /// measures the call below need not ask the clock once more. Default: not known. It stays within the process.
     pub begun: Option<Duration>,

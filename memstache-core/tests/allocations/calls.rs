@@ -92,6 +92,33 @@ fn the_full_default_stack_allocates_twice_for_a_hit_and_once_where_it_sheds() {
     assert_eq!(count(shed), 1, "less than a hit");
 }
 
+#[cfg(feature = "resilience")]
+#[test]
+fn a_call_that_an_open_breaker_refuses_allocates_no_more_than_a_hit() {
+    use memstache_core::{
+        ErrorKind,
+        resilience::{BreakerConfig, BreakerState, Probing, Resilience, ResilienceConfig},
+        testing::{Fault, Faults, ManualClock},
+    };
+    use tower::Layer as _;
+
+    let breaker = BreakerConfig::leaf().with_probing(Probing::Requests);
+    let config = ResilienceConfig { breaker: Some(breaker), ..ResilienceConfig::default() };
+    let (resilience, faults) = (Resilience::with_clock(config, ManualClock::new()).unwrap(), Faults::new());
+    let stack = Stack::over(faults.layer(store())).resilient(&resilience).compress(Pass).seal(Pass).build();
+    faults.inject(Fault::before(memstache_core::Error::new(ErrorKind::Unavailable, "gone").with_retryable(false)));
+    while resilience.breaker().unwrap().state() == BreakerState::Closed {
+        now(stack.dispatch(Get::one(address()))).unwrap_err();
+    }
+    let (get, calls) = (address(), faults.injected());
+    let refused = || {
+        let error = now(stack.dispatch(Get::one(get.clone()))).unwrap_err();
+        assert!(error.retry_after().is_some());
+    };
+    assert_eq!(count(refused), 2, "the box of the erasure, and that of what is retried");
+    assert_eq!(faults.injected(), calls, "the store was left alone");
+}
+
 #[test]
 fn recording_allocates_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -436,3 +436,20 @@ async fn a_write_that_fails_late_does_not_cover_what_was_acknowledged_meanwhile(
     bench.store_is(Store::Down).await;
     assert_eq!(bench.answer("entry copied").await, "unavailable");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_failed_above_the_store_is_kept_nowhere() {
+    let kit = Kit::new(ResilienceConfig { breaker: None, retry: None, ..ResilienceConfig::default() });
+    let (stack, near) = kit.near_stack(OnDegraded::NearOnly);
+    let cache = kit.builder(stack).build().unwrap();
+    let lost = Error::new(ErrorKind::Unavailable, "there is no key");
+    let sets = |request: &Request| matches!(request, Request::Set(_));
+    kit.faults.inject(Fault::before(lost.clone().above_store()).when(sets));
+    assert_eq!(kind(cache.set("a", &1).await), ErrorKind::Unavailable);
+    assert_eq!(cache.get_or_load("a", |_| async { Ok::<_, Error>(2) }).await.unwrap(), 2);
+    assert_eq!((near.stats().kept_unverified, cache.get_entry::<u32>("a").await.unwrap().value), (0, None));
+    kit.faults.heal();
+    kit.faults.inject(Fault::before(lost).when(sets));
+    assert_eq!(cache.set("a", &1).await.unwrap(), Written::NearOnly, "the store's own error is another matter");
+    assert_eq!(near.stats().kept_unverified, 1);
+}

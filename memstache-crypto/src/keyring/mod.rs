@@ -229,8 +229,11 @@ impl Inner {
         let now = self.clock.upper_bound();
         held.touch(now);
         if let Some(key) = state.key(id) {
-            let good = self.is_good(&state, now);
-            return Some(if good { Ok(Arc::clone(key)) } else { Err(self.unavailable()) });
+            if self.is_good(&state, now) {
+                return Some(Ok(Arc::clone(key)));
+            }
+            self.nudge.notify_one();
+            return Some(Err(self.unavailable()));
         }
         match state.state_of(id, &*self.clock) {
             Some(KeyState::Retired) => Some(Err(KeyFailure::Retired)),

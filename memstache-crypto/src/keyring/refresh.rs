@@ -163,6 +163,7 @@ async fn run(keyring: Weak<Inner>) {
     let mut retry = FIRST_RETRY;
     let mut due = inner.clock.now().after(inner.settings.refresh);
     let mut nudged_at = None;
+    let mut lacked = false;
     drop(inner);
     loop {
         let Some(inner) = keyring.upgrade() else { return };
@@ -178,6 +179,8 @@ async fn run(keyring: Weak<Inner>) {
         drop(inner);
         let woken = wait(timer, nudge, &mut changes).await;
         let Some(inner) = keyring.upgrade() else { return };
+        lacked |= !inner.has_branches();
+        let refreshes = matches!(woken, Woken::Timer);
         let outcome = match woken {
             Woken::Timer => {
                 // Begun, and not waited for: a tenant's vault has a task of its own.
@@ -198,6 +201,13 @@ async fn run(keyring: Weak<Inner>) {
                 Err(Error::new(ErrorKind::Unavailable, "the watch of the records ended"))
             }
         };
+        if lacked && inner.has_branches() {
+            lacked = false;
+            if !refreshes {
+                // The lines expired with the branch keys: no request reads them again, and the timer may be far.
+                due = inner.clock.now();
+            }
+        }
         if let Err(error) = &outcome {
             tracing::warn!(kind = error.kind().as_str(), "keys could not be refreshed");
             due = due.min(inner.clock.now().after(retry));

@@ -149,11 +149,11 @@ impl Layer {
                     Some(after) => error.with_retry_after(after),
                     None => error,
                 };
-                (&self.counters.refused_key_unavailable, error)
+                (&self.counters.refused_key_unavailable, error.above_store())
             }
             _ => {
                 let error = Error::new(ErrorKind::Unavailable, "there is no key to seal with");
-                (&self.counters.refused_no_key, error.with_retryable(false))
+                (&self.counters.refused_no_key, error.with_retryable(false).above_store())
             }
         }
     }

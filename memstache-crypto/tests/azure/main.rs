@@ -6,6 +6,10 @@ mod hostile;
 mod keyring;
 mod keys;
 mod kit;
+#[path = "../seal/log.rs"]
+mod log;
 mod outage;
+mod said;
+mod sdk;
 mod secrets;
 mod settings;

@@ -4,6 +4,8 @@
 mod hierarchy;
 mod hostile;
 mod kit;
+#[path = "../seal/log.rs"]
+mod log;
 mod lost;
 mod outage;
 mod processes;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use memstache_core::{
     BoxFuture, Error, ErrorKind, Expected, MemoryRecords, Record, RecordKey, RecordPrefix, RecordStore, RecordStream,
-    Result,
+    Result, Space,
 };
 use memstache_crypto::{DataKeys, KeyFailure, KeyId, Keyring, ProviderError, ProviderErrorKind};
 use parking_lot::Mutex;
@@ -238,29 +238,57 @@ async fn made_up_key_ids_cost_few_reads() {
     assert_eq!(*records.reads.lock() - before, reads + 1, "after a second it is looked up again");
 }
 
-#[tokio::test]
-async fn the_background_brings_stale_keys_back_by_itself() {
-    let world = World::new();
+/// How a node is asked for a key.
+type Asks = fn(&Keyring, &Space, KeyId);
+
+/// Lets keys expire while something is broken, and returns after how long a node has them again that is asked every tenth
+/// of a second.
+async fn comes_back(world: &World, breaks: impl Fn(&Flaky, bool), asks: Asks) -> Duration {
     let records = Arc::new(Flaky::default());
     let node = world.builder_over(Arc::clone(&records) as Arc<dyn RecordStore>).open().await.unwrap();
     let space = space("acme", "products");
     let id = sealing(&node, &space).await.unwrap();
     let task = node.run();
-    *records.broken.lock() = true;
+    breaks(&records, true);
     for _ in 0..26 {
         world.clock.advance(HOUR);
         yield_often().await;
     }
-    assert!(sealing(&node, &space).await.is_err(), "too old");
-    *records.broken.lock() = false;
-    for _ in 0..10 {
-        // Requests go on to ask, which must not keep the background from its own work.
-        let _ = node.sealing(&space);
-        world.clock.advance(MINUTE);
+    assert!(sealing(&node, &space).await.is_err() && opening(&node, &space, id).await.is_err(), "too old");
+    breaks(&records, false);
+    let mut took = Duration::ZERO;
+    while !is_ready(&node.opening(&space, id)) {
+        assert!(took < HOUR, "it never comes back");
+        asks(&node, &space, id);
+        yield_often().await;
+        world.clock.advance(Duration::from_millis(100));
+        took += Duration::from_millis(100);
         yield_often().await;
     }
-    assert_eq!(opening(&node, &space, id).await, Ok(id));
+    assert!(is_ready(&node.sealing(&space)));
     drop(task);
+    took
+}
+
+const SEALS: Asks = |node, space, _| drop(node.sealing(space));
+const OPENS: Asks = |node, space, id| drop(node.opening(space, id));
+
+#[tokio::test]
+async fn keys_that_expired_are_back_at_once_when_the_records_are() {
+    for asks in [SEALS, OPENS] {
+        let took = comes_back(&World::new(), |records, broken| *records.broken.lock() = broken, asks).await;
+        assert!(took <= Duration::from_millis(500), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_expired_are_back_within_a_minute_when_the_vault_is() {
+    for asks in [SEALS, OPENS] {
+        let world = World::new();
+        let breaks = |_: &Flaky, broken: bool| world.vault.fail(broken.then(|| down(ProviderErrorKind::Unavailable)));
+        let took = comes_back(&world, breaks, asks).await;
+        assert!(took <= MINUTE + Duration::from_secs(1), "{took:?}");
+    }
 }
 
 #[tokio::test]

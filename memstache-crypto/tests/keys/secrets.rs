@@ -12,14 +12,11 @@ use memstache_core::{Expected, RecordPrefix, RecordStore, TenantId, TenantKeys, 
 use memstache_crypto::{
     DataKeys, KeyClass, KeyId, KeyManagement, KeyOwner, KeyProvider, Keyring, Random, Secret, Shredder, StaticProvider,
 };
-use parking_lot::Mutex;
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
 
-use crate::kit::{HOUR, World, sealing, space};
+use crate::{
+    kit::{HOUR, World, sealing, space},
+    log::{self, Log},
+};
 
 const TENANT: &str = "canary-of-the-tenant";
 const KEYSPACE: &str = "canary-of-the-keyspace";
@@ -42,54 +39,13 @@ impl Random for Canaries {
     }
 }
 
-/// Everything that is said at any level, as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        attributes.record(&mut Writer(&self.0));
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut Writer(&self.0));
-    }
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Writer(&self.0));
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Writer<'a>(&'a Mutex<String>);
-
-impl Visit for Writer<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        writeln!(self.0.lock(), "{}={value:?}", field.name()).unwrap();
-    }
-}
-
 fn canaries() -> [&'static [u8]; 5] {
     [TENANT.as_bytes(), KEYSPACE.as_bytes(), CLASS.as_bytes(), &MASTER, KEY]
 }
 
-/// The ways in which bytes are printed.
 #[track_caller]
 fn assert_clean(text: &str) {
-    for canary in canaries() {
-        for part in [&canary[..canary.len() / 2], &canary[canary.len() / 2..]] {
-            let hex: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
-            let list = format!("{part:?}");
-            let forms = [String::from_utf8_lossy(part).into_owned(), hex.to_uppercase(), hex, list];
-            for form in forms {
-                assert!(!text.contains(form.trim_matches(['[', ']'])), "{form} in {text}");
-            }
-        }
-    }
+    log::assert_clean(text, &canaries());
 }
 
 #[tokio::test]
@@ -157,7 +113,7 @@ async fn no_secret_and_no_name_is_said_or_stored_in_the_open() {
 
     assert!(said.contains("Rejected"), "the damage was noticed");
     assert_clean(&said);
-    let log = log.0.lock();
+    let log = log.text();
     assert!(log.contains("refused"), "{log}");
     assert_clean(&log);
 }

@@ -9,6 +9,7 @@ mod conformance;
 mod contents;
 mod golden;
 mod kit;
+mod log;
 mod outage;
 mod policy;
 mod properties;

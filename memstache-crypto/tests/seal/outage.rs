@@ -9,7 +9,7 @@ use std::{
 };
 
 use memstache_core::{
-    Cache, ErrorKind, Json, MemoryStore, NearConfig, Space, Stack,
+    Cache, ErrorKind, Json, MemoryStore, NearConfig, OnDegraded, Space, Stack,
     testing::{ManualClock, Recorder},
 };
 use memstache_crypto::{BlindNames, DataKeys, FixedKeys, KeyFailure, KeyId, KeyLookup, NameKey, Seal};
@@ -68,6 +68,7 @@ impl Bed {
         // The recorder stands where each attempt would be bounded: below the seal.
         let stack = Stack::over(self.store.clone()).seal(self.seal.clone()).timeout(self.recorder.clone());
         let config = NearConfig::new(1 << 20).unwrap().with_clock(self.clock.clone());
+        let config = config.with_on_degraded(OnDegraded::NearOnly);
         let service = if near { stack.near(config).build() } else { stack.build() };
         let builder = Cache::builder(service).keyspace("users").format(Json).clock(self.clock.clone());
         builder.ttl(Duration::from_secs(60)).build().unwrap()
@@ -112,6 +113,23 @@ async fn a_write_without_a_key_is_an_error_and_never_plain() {
     bed.recorder.assert_calls("set", 0);
     bed.vault_is_down(false);
     assert_eq!(users.get::<String>("ada").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_write_without_a_key_is_never_said_to_be_kept_by_the_near_cache() {
+    let bed = Bed::new();
+    let users = bed.cache(true);
+    bed.vault_is_down(true);
+    // The store is there: asked next, it would say that it has nothing, and a kept value would be gone again.
+    assert_eq!(users.set("ada", "new").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    for answer in users.set_many([("ada", "new"), ("bob", "new")]).await.unwrap() {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(bed.load(&users).await.unwrap(), "loaded");
+    assert!(users.get_entry::<String>("ada").await.unwrap().value.is_none(), "also not what was loaded");
+    assert_eq!(bed.load(&users).await.unwrap(), "loaded");
+    assert_eq!(bed.loads.load(SeqCst), 2);
+    bed.recorder.assert_calls("set", 0);
 }
 
 #[tokio::test]

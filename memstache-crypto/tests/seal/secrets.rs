@@ -1,82 +1,31 @@
 //! Canaries: keys, values, names and tenants show up in no log, error, panic or `Debug`.
 
 use std::{
-    fmt::{self, Write as _},
+    fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use memstache_core::{Lookup, Parts, Request, Transform};
+use memstache_core::{
+    Cache, Json, Lookup, MemoryStore, Parts, Request, Stack, TenantId, Transform,
+    observe::{ObserveLayer, Registry},
+};
 use memstache_crypto::{
     BlindNames, DataKey, DataKeys, FixedKeys, KeyFailure, KeyId, NameKey, Seal, Secret, SystemRandom,
 };
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
 
-use crate::kit::{address, answer, down, entry, get, kept, keyspace, set, up};
+use crate::{
+    kit::{address, answer, builder, down, entry, get, kept, keyspace, set, up},
+    log::{self, Log},
+};
 
 const VALUE: &str = "canary-of-the-value";
 const NAME: &str = "canary-of-the-name";
 const TENANT: &str = "canary-of-the-tenant";
 const KEY: [u8; 32] = *b"canary-of-the-key-0123456789abcd";
 
-/// Everything that is said at any level, as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        attributes.record(&mut Writer(&self.0));
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut Writer(&self.0));
-    }
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Writer(&self.0));
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Writer<'a>(&'a Mutex<String>);
-
-impl Visit for Writer<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(log, "{}={value:?}", field.name()).unwrap();
-    }
-}
-
-/// The ways in which bytes are printed.
-fn forms(secret: &[u8]) -> Vec<String> {
-    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    let list = format!("{secret:?}");
-    vec![
-        String::from_utf8_lossy(secret).into_owned(),
-        hex.to_uppercase(),
-        hex,
-        list.trim_matches(['[', ']']).to_owned(),
-    ]
-}
-
 #[track_caller]
 fn assert_clean(text: &str) {
-    let secrets = [VALUE.as_bytes(), NAME.as_bytes(), TENANT.as_bytes(), &KEY];
-    for secret in secrets {
-        // Half of a secret is too much as well.
-        for part in [&secret[..secret.len() / 2], &secret[secret.len() / 2..]] {
-            for form in forms(part) {
-                assert!(!text.contains(&form), "{form} in {text}");
-            }
-        }
-    }
+    log::assert_clean(text, &[VALUE.as_bytes(), NAME.as_bytes(), TENANT.as_bytes(), &KEY]);
 }
 
 fn secret() -> Secret {
@@ -116,7 +65,7 @@ fn no_log_error_or_panic_shows_a_secret() {
     }));
     let errors = tracing::subscriber::with_default(log.clone(), go_wrong);
     std::panic::set_hook(usual);
-    let (log, panics) = (log.0.lock().unwrap(), panics.lock().unwrap());
+    let (log, panics) = (log.text(), panics.lock().unwrap());
     assert!(log.contains("reason=\"tag\"") && log.contains("reason=\"downgrade\""), "{log}");
     assert_eq!(*panics, "", "nothing panics");
     assert_clean(&log);
@@ -150,4 +99,30 @@ fn go_wrong() -> String {
     say(&Parts::new(&space, NAME.as_bytes()).unwrap().to_address(&names).unwrap_err());
     let (Request::Get(_), _) = crate::kit::asked(&seal, get(&[at])) else { panic!() };
     said
+}
+
+#[tokio::test]
+async fn no_metric_shows_a_secret() {
+    let (registry, keys) = (Registry::new(), FixedKeys::dangerous_one_for_all(secret()));
+    let recorder = registry.recorder("users").unwrap();
+    let (seal, clock) = builder(keys.clone());
+    let store = MemoryStore::builder().clock(clock.clone()).build().unwrap();
+    let cache = |keys: FixedKeys, seal: Seal| {
+        let stack = Stack::over(store.clone()).seal(seal).observe(ObserveLayer::new(recorder.clone())).build();
+        let cache =
+            Cache::builder(stack).keyspace("users").format(Json).namer(BlindNames::new(keys)).clock(clock.clone());
+        let cache = cache.recorder(recorder.clone()).build_tenanted().unwrap();
+        cache.for_tenant(&TenantId::new(TENANT).unwrap())
+    };
+    let users = cache(keys.clone(), seal.build().unwrap());
+    users.set(NAME, VALUE).await.unwrap();
+    assert_eq!(users.get::<String>(NAME).await.unwrap().as_deref(), Some(VALUE));
+    let others = FixedKeys::dangerous_one_for_all(Secret::from_bytes([9; 32]));
+    let wrong = cache(keys, builder(others).0.build().unwrap());
+    assert_eq!(wrong.get::<String>(NAME).await.unwrap(), None, "a value that does not open");
+    let text = registry.prometheus_text();
+    for counted in ["memstache_requests_total", "memstache_rejected_total", "memstache_operation_duration_seconds"] {
+        assert!(text.contains(counted), "{counted} in {text}");
+    }
+    assert_clean(&text);
 }

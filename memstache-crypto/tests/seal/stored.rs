@@ -8,9 +8,9 @@ use std::{
 };
 
 use memstache_core::{
-    Address, ErasedService, Get, GetItem, Invalidate, Lifetime, Lookup, MemoryFuture, MemoryStore, NewEntry, OnMiss,
-    OneOrMany, Operation, Parts, Remove, Request, Scope, Sequence, Set, SetItem, Stack, Tag, Tags, Target, TenantId,
-    Tick, Touch, TouchItem, TouchKind, Version, When, envelope,
+    Address, ErasedService, Explain, Get, GetItem, Invalidate, Lifetime, Lookup, MemoryFuture, MemoryStore, NewEntry,
+    OnMiss, OneOrMany, Operation, Parts, Remove, Request, Scope, Sequence, Set, SetItem, Stack, Tag, Tags, Target,
+    TenantId, Tick, Touch, TouchItem, TouchKind, Version, When, envelope,
 };
 use memstache_crypto::{BlindNames, Seal, SealBuilder, Subkeys};
 use tower::Service;
@@ -131,6 +131,7 @@ impl Walk {
         for target in [Target::Tag(space.clone(), tag), Target::Space(space), Target::Tenant(tenant)] {
             self.run(Invalidate::one(target)).await;
         }
+        self.run(Explain { items: OneOrMany::One(self.address(0)), scope: Scope::default() }).await;
         self.run(Remove::one(self.address(0))).await;
     }
 }
@@ -157,7 +158,7 @@ async fn nothing_stored_shows_what_went_in() {
             assert!(!runs(bytes).any(|run| plain.contains(run)), "{bytes:?}");
         }
         let operations = walk.spy.operations.lock().unwrap();
-        let every = HashSet::from(["get", "set", "remove", "touch", "invalidate"]);
+        let every = HashSet::from(["get", "set", "remove", "touch", "invalidate", "explain"]);
         assert_eq!(*operations, every);
         let stats = seal.stats();
         assert_eq!((stats.sealed, stats.left_plain, stats.rejected()), (10, 0, 0), "{stats:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use memstache_core::{Error, Result};
 
 use super::{
-    From, RedisBuilder,
+    CONNECT_TIMEOUT, From, MAX_QUEUED, RECONNECT_BACKOFF, RedisBuilder,
     settings::{count, span},
     url::{Kind, Place},
 };
@@ -32,15 +32,25 @@ impl RedisBuilder {
         }
         match &self.from {
             From::Place(place) => self.check_place(place),
-            From::Driver(_) => {
-                let own = self.tls.is_given() || self.client_name.is_some() || self.connections != 1;
-                if own || self.sentinel_auth != (None, None) {
-                    let given = "certificates, a client name, connections or credentials of Sentinels";
-                    return Err(Error::invalid("settings of connections", "those of the client", given));
-                }
-                Ok(())
-            }
+            From::Driver(_) => match self.of_connections().next() {
+                Some(given) => Err(Error::invalid("settings of connections", "those of the client", given)),
+                None => Ok(()),
+            },
         }
+    }
+
+    /// The settings of connections that are not as they are by default.
+    fn of_connections(&self) -> impl Iterator<Item = &'static str> {
+        let others = [
+            ("sentinel_credentials", self.sentinel_auth != (None, None)),
+            ("client_name", self.client_name.is_some()),
+            ("ca or identity", self.tls.is_given()),
+            ("connections", self.connections != 1),
+            ("connect_timeout", self.connect_timeout != CONNECT_TIMEOUT),
+            ("reconnect_backoff", self.reconnect_backoff != RECONNECT_BACKOFF),
+            ("max_queued", self.max_queued != MAX_QUEUED),
+        ];
+        self.misplaced.into_iter().chain(others.into_iter().filter_map(|(name, given)| given.then_some(name)))
     }
 
     fn check_place(&self, place: &Place) -> Result<()> {

@@ -24,6 +24,10 @@ use crate::{
 
 /// How long making a connection may take, unless it is told.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause after a connection failed, at first and at most.
+const RECONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+/// Commands that wait for each connection.
+const MAX_QUEUED: usize = 16_384;
 
 /// Builds a [`RedisStore`]; see [`RedisStore::builder`].
 ///
@@ -48,6 +52,8 @@ pub struct RedisBuilder {
     connect_timeout: Duration,
     reconnect_backoff: (Duration, Duration),
     max_queued: usize,
+    /// A setting of connections that there is no place for.
+    misplaced: Option<&'static str>,
     settings: Settings,
 }
 
@@ -79,17 +85,21 @@ impl RedisBuilder {
             sentinel_auth: (None, None),
             connections: 1,
             connect_timeout: CONNECT_TIMEOUT,
-            reconnect_backoff: (Duration::from_millis(50), Duration::from_millis(250)),
-            max_queued: 16_384,
+            reconnect_backoff: RECONNECT_BACKOFF,
+            max_queued: MAX_QUEUED,
+            misplaced: None,
             settings: Settings::default(),
         }
     }
 
     /// Sets user and password of an ACL; an empty user for the password alone. Default: those of the URL.
     pub fn credentials(mut self, username: &str, password: &str) -> Self {
-        if let From::Place(place) = &mut self.from {
-            place.username = (!username.is_empty()).then(|| username.to_owned());
-            place.password = Some(password.to_owned());
+        match &mut self.from {
+            From::Place(place) => {
+                place.username = (!username.is_empty()).then(|| username.to_owned());
+                place.password = Some(password.to_owned());
+            }
+            From::Driver(_) => self.misplaced = Some("credentials"),
         }
         self
     }
@@ -102,8 +112,9 @@ impl RedisBuilder {
 
     /// Sets the database, 0 to 255; a Cluster has only 0. Default: that of the URL, or 0.
     pub fn database(mut self, database: u8) -> Self {
-        if let From::Place(place) = &mut self.from {
-            place.database = database;
+        match &mut self.from {
+            From::Place(place) => place.database = database,
+            From::Driver(_) => self.misplaced = Some("database"),
         }
         self
     }
@@ -367,6 +378,26 @@ mod tests {
                 "prefix must be made of A-Z a-z 0-9 . _ : -, but another character at byte 0 was given",
             ),
         ] {
+            assert_eq!(message(builder), wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_of_the_application_takes_no_settings_of_connections() {
+        let own = || RedisBuilder::from_client(fred::clients::Client::default());
+        let second = Duration::from_secs(2);
+        for (builder, name) in [
+            (own().credentials("ada", "x"), "credentials"),
+            (own().database(3), "database"),
+            (own().sentinel_credentials("", "x"), "sentinel_credentials"),
+            (own().client_name("x"), "client_name"),
+            (own().ca("x"), "ca or identity"),
+            (own().connections(2), "connections"),
+            (own().connect_timeout(second), "connect_timeout"),
+            (own().reconnect_backoff(second, second), "reconnect_backoff"),
+            (own().max_queued(100), "max_queued"),
+        ] {
+            let wanted = format!("settings of connections must be those of the client, but {name} was given");
             assert_eq!(message(builder), wanted);
         }
     }

@@ -12,6 +12,9 @@ use tower::util::Oneshot;
 
 use crate::tenants::{Tenants, is_full};
 
+/// How long an entry lives in a remote store that was given no end.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 pin_project! {
     /// The response of a [`Quota`](super::Quota) service.
     ///
@@ -61,6 +64,8 @@ pub(super) enum After {
     Nearest {
         tenants: Tenants,
         asked: OneOrMany<Address>,
+        /// Whether the caller takes nothing that is in its grace.
+        fresh_only: bool,
         error: Error,
     },
     /// Who had no room is counted, and what was stored is taken note of.
@@ -85,16 +90,18 @@ pub(super) enum After {
 pub(super) struct Wrote {
     pub(super) address: Address,
     pub(super) bytes: u64,
-    pub(super) ttl: Duration,
+    /// `None`: it has no end.
+    pub(super) ttl: Option<Duration>,
 }
 
 impl After {
     fn answered(self, result: Result<Response>) -> Result<Response> {
         match (self, result) {
-            (Self::Nearest { tenants, asked, error }, Ok(Response::Found(items))) => {
+            (Self::Nearest { tenants, asked, fresh_only, error }, Ok(Response::Found(items))) => {
                 let judged = items.into_iter().zip(asked).map(|(item, address)| {
                     let item = item.and_then(|found| match found {
-                        Lookup::Hit(_) | Lookup::Stale(..) | Lookup::Negative(_) => Ok(found),
+                        Lookup::Hit(_) | Lookup::Negative(_) => Ok(found),
+                        Lookup::Stale(..) if !fresh_only => Ok(found),
                         _ => Err(error.clone()),
                     });
                     tenants.count_over(address.tenant(), u64::from(item.is_ok()), u64::from(item.is_err()));
@@ -102,15 +109,18 @@ impl After {
                 });
                 Ok(Response::Found(judged.collect()))
             }
-            (Self::Wrote { tenants, items, estimates }, result) => {
-                match &result {
-                    Ok(Response::Stored(stored)) => stored.iter().zip(items.iter()).for_each(|(stored, item)| {
-                        item.became(&tenants, stored.as_ref(), estimates);
-                    }),
-                    Err(error) => items.iter().for_each(|item| item.became(&tenants, Err(error), false)),
-                    Ok(_) => {}
-                }
-                result
+            (Self::Wrote { tenants, items, estimates }, Ok(Response::Stored(stored))) => {
+                let told = stored.into_iter().zip(items.iter()).map(|(stored, item)| match stored {
+                    Ok(written) => {
+                        item.became(&tenants, &written, estimates);
+                        Ok(written)
+                    }
+                    Err(error) => Err(item.failed(&tenants, error)),
+                });
+                Ok(Response::Stored(told.collect()))
+            }
+            (Self::Wrote { tenants, items, .. }, Err(error)) => {
+                Err(items.iter().fold(error, |error, item| item.failed(&tenants, error)))
             }
             (Self::Removed { tenants, items }, Ok(Response::Removed(removed))) => {
                 let gone = removed.iter().zip(items).filter(|(removed, _)| matches!(removed, Ok(true)));
@@ -132,14 +142,23 @@ impl After {
 }
 
 impl Wrote {
-    fn became(&self, tenants: &Tenants, written: Result<&Written, &Error>, estimates: bool) {
-        let tenant = self.address.tenant();
-        match written {
-            Ok(Written::Stored(_)) if estimates => {
-                tenants.estimate(tenant, |estimate, now| estimate.wrote(now, self.bytes, self.ttl));
+    fn became(&self, tenants: &Tenants, written: &Written, estimates: bool) {
+        if matches!(written, Written::Stored(_)) {
+            tenants.wrote(self.address.tenant(), self.ttl);
+            if estimates {
+                let ttl = self.ttl.unwrap_or(DAY);
+                tenants.estimate(self.address.tenant(), |estimate, now| estimate.wrote(now, self.bytes, ttl));
             }
-            Err(error) if is_full(error) => tenants.count_full(tenant, 1),
-            _ => {}
         }
+    }
+
+    /// Counts who had no room, and says when there should be some.
+    fn failed(&self, tenants: &Tenants, error: Error) -> Error {
+        let tenant = self.address.tenant();
+        if !is_full(&error) {
+            return error;
+        }
+        tenants.count_full(tenant, 1);
+        tenants.room_within(tenant).into_iter().fold(error, Error::with_retry_after)
     }
 }

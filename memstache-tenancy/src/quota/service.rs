@@ -15,8 +15,6 @@ use crate::tenants::Over;
 
 /// What a remote store needs for an entry beside key and value, about.
 const OVERHEAD: u64 = 96;
-/// How long an entry lives in a remote store that was given no end.
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A stack whose tenants are metered; made by [`QuotaLayer`].
 pub struct Quota<S> {
@@ -80,7 +78,8 @@ impl<S> Quota<S> {
             Request::Get(get) if over.serves_stale && get.scope.consistency != Consistency::Authority => {
                 (get.on_miss, get.scope.consistency) = (OnMiss::Report, Consistency::Nearest);
                 let asked = get.items.map_ref(|item| item.address.clone());
-                Ok(After::Nearest { tenants: tenants.clone(), asked, error: over.error })
+                let (tenants, fresh_only) = (tenants.clone(), get.scope.fresh_only);
+                Ok(After::Nearest { tenants, asked, fresh_only, error: over.error })
             }
             _ => {
                 request.tenants().for_each(|tenant| tenants.count_over(tenant, 0, 1));
@@ -119,8 +118,8 @@ impl<S> Quota<S> {
 }
 
 /// What an entry is thought to take, and for how long.
-fn size(key: usize, entry: &NewEntry) -> (u64, Duration) {
-    let ttl = entry.lifetime.sliding().or_else(|| entry.lifetime.ttl()).unwrap_or(DAY);
+fn size(key: usize, entry: &NewEntry) -> (u64, Option<Duration>) {
+    let ttl = entry.lifetime.sliding().or_else(|| entry.lifetime.ttl());
     ((key + entry.value.len()) as u64 + OVERHEAD, ttl)
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Account {
     loads: AtomicU32,
     /// How long its loads take, in milliseconds, weighted to the last ones; 0: none has ended.
     load_millis: AtomicU32,
+    /// How long its entries live, in seconds, weighted to the last ones; 0: none with an end was stored.
+    life: AtomicU32,
     /// When it was last used, in seconds.
     seen: AtomicU32,
     /// The weight with which it counts among those that hold something.
@@ -161,6 +163,25 @@ impl Account {
         let mean = |before: u32| if before == 0 { took } else { before.midpoint(took).max(1) };
         let _ = self.load_millis.fetch_update(Relaxed, Relaxed, |before| Some(mean(before)));
         self.loads.fetch_sub(1, AcqRel);
+    }
+
+    /// Takes note of how long an entry lives that was stored.
+    pub(crate) fn wrote(&self, ttl: Duration) {
+        // Where all live equally long, it is exactly that.
+        let ttl = seconds(ttl).max(1);
+        let mean = |before: u32| if before == 0 { ttl } else { before.midpoint(ttl).max(1) };
+        let before = self.life.load(Relaxed);
+        if before != ttl {
+            // One of two writers at once may be lost: it is a guess.
+            self.life.store(mean(before), Relaxed);
+        }
+    }
+
+    /// When one of its entries should have expired, if they live as long as those that were stored last.
+    pub(crate) fn room_within(&self) -> Option<Duration> {
+        let (life, entries) = (Duration::from_secs(self.life.load(Relaxed).into()), self.entries().max(1));
+        let each = life / u32::try_from(entries).unwrap_or(u32::MAX);
+        (!life.is_zero()).then(|| each.max(Duration::from_secs(1)))
     }
 
     /// Charges exactly what fits, or nothing.

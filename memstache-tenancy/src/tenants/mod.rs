@@ -322,6 +322,18 @@ impl Tenants {
         self.0.accounts.with(tenant, |account| account.refused(Resource::Storage, entries));
     }
 
+    /// Takes note of how long an entry of a tenant lives that was stored.
+    pub(crate) fn wrote(&self, tenant: Option<&str>, ttl: Option<Duration>) {
+        if let Some(ttl) = ttl {
+            self.0.accounts.with(tenant, |account| account.wrote(ttl));
+        }
+    }
+
+    /// Returns when there should be room for one more entry; `None` if nobody can guess.
+    pub(crate) fn room_within(&self, tenant: Option<&str>) -> Option<Duration> {
+        self.0.accounts.with(tenant, |account| account.room_within()).flatten()
+    }
+
     /// Counts what became of operations that a plan did not allow.
     pub(crate) fn count_over(&self, tenant: Option<&str>, served: u64, refused: u64) {
         self.0.accounts.with(tenant, |account| {

@@ -19,11 +19,13 @@ use super::{Tenants, account::Account};
 /// what others do not use is lent.
 ///
 /// What is invalidated or cleared stays charged until the store frees it. One registry may keep account of several stores:
-/// then limits are for all of them together.
+/// then limits are for all of them together. A store only evicts what it holds itself, though: a tenant that is over its plan
+/// by what it holds in another one loses its entries here and is refused all the same, so give each store a registry of its own where
+/// tenants are to be kept by `EvictOwn`.
 ///
 /// # Errors
-/// [`Overloaded`](ErrorKind::Overloaded) for more than the plan allows, without a time to come back: there is room when
-/// entries expire, and the store does not look for the first of a tenant's; and [`Invalid`](ErrorKind::Invalid) for a tenant
+/// [`Overloaded`](ErrorKind::Overloaded) for more than the plan allows; the [layer](Tenants::quota) above adds when to come
+/// back, a guess by how long the tenant's entries live. And [`Invalid`](ErrorKind::Invalid) for a tenant
 /// that is not known.
 impl Accountant for Tenants {
     fn charge(&self, tenant: Option<&str>, charge: Charge) -> Result<()> {

@@ -112,11 +112,11 @@ async fn nothing_bare_and_nothing_of_nobody_reaches_the_store() {
     }
 }
 
-/// The quota meters what it knows and refuses what it does not, whatever room the tenant has. All operations that there are
-/// today are known to it: one that comes later must be put here, and with a cost there.
+/// The quota refuses what it does not know. All operations that there are today are known to it: one that comes later must be
+/// put here, and with a cost there.
 #[cfg(feature = "quota")]
 #[tokio::test(start_paused = true)]
-async fn the_quota_passes_nothing_that_it_does_not_know() {
+async fn the_quota_has_a_cost_for_every_operation_that_there_is() {
     use memstache_tenancy::{MeterTenants, Plan, Plans, Tenants};
 
     let plan = Plan::builder("plan").build().unwrap();

@@ -47,7 +47,7 @@ async fn what_is_kept_unverified_is_ones_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_harms_no_other_tenant() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let kit = Kit::new(kind);
         let [acme, umbrella] = ["acme", "umbrella"].map(|name| kit.tenants.for_tenant(&tenant(name)));
         let gate = kit.recorder.hold(|request| request.tenants().any(|name| name == Some("umbrella")));

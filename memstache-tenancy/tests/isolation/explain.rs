@@ -35,7 +35,7 @@ fn says_nothing(told: &Explanation) {
 
 #[tokio::test(start_paused = true)]
 async fn what_went_is_told_to_its_owner_only() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let kit = Kit::new(kind);
         let acme = kit.tenants.for_tenant(&tenant("acme"));
         depart(&kit, &acme).await;
@@ -60,7 +60,7 @@ async fn what_went_is_told_to_its_owner_only() {
 /// Explanations go to people and machines; neither form holds a name or a value.
 #[tokio::test(start_paused = true)]
 async fn an_explanation_names_nobody() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let kit = Kit::new(kind);
         let acme = kit.tenants.for_tenant(&tenant("acme"));
         acme.set("earl-grey", "a-secret-value").await.unwrap();

@@ -32,7 +32,7 @@ fn load(cache: &Cache<Json>, name: &'static str, value: u32, gate: &Gate) -> Joi
 
 #[tokio::test(start_paused = true)]
 async fn a_load_is_not_joined_by_another_tenant() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let kit = Kit::new(kind);
         let gate = Gate::new();
         let handles = [
@@ -57,7 +57,7 @@ async fn a_load_is_not_joined_by_another_tenant() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_not_joined_by_another_tenant() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let kit = Kit::new(kind);
         let gate = Gate::new();
         let single = load(&kit.tenants.for_tenant(&tenant("acme")), "tea", 1, &gate);
@@ -76,7 +76,7 @@ async fn a_batch_is_not_joined_by_another_tenant() {
 
 #[tokio::test(start_paused = true)]
 async fn a_load_under_way_is_ended_by_nothing_that_another_tenant_does() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         for case in CASES {
             let kit = Kit::new(kind);
             let acme = kit.tenants.for_tenant(&tenant("acme"));
@@ -126,7 +126,7 @@ async fn errors_that_are_remembered_are_ones_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_there_is_none_is_ones_own() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let kit = Kit::new(kind);
         let [acme, umbrella] = ["acme", "umbrella"].map(|name| kit.tenants.for_tenant(&tenant(name)));
         let none = umbrella
@@ -140,7 +140,7 @@ async fn a_record_that_there_is_none_is_ones_own() {
 
 #[tokio::test(start_paused = true)]
 async fn tags_and_clears_end_ones_own_only() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let kit = Kit::new(kind);
         let [acme, umbrella] = ["acme", "umbrella"].map(|name| kit.tenants.for_tenant(&tenant(name)));
         for (value, cache) in [(1, &acme), (2, &umbrella)] {
@@ -164,7 +164,7 @@ async fn tags_and_clears_end_ones_own_only() {
 /// A tenant whose name is the beginning of another's, or differs in case, is another one.
 #[tokio::test(start_paused = true)]
 async fn names_that_are_nearly_the_same_are_other_tenants() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let kit = Kit::new(kind);
         let acme = kit.tenants.for_tenant(&tenant("acme"));
         let held = furnish(&acme, Duration::from_secs(1), async || kit.pass(Duration::from_secs(2)).await).await;

@@ -19,18 +19,37 @@ pub(crate) enum Kind {
     SealedNear,
     Blind,
     BlindSealedNear,
+    /// Compressed, sealed, near, and metered by a plan without limits.
+    #[cfg(feature = "quota")]
+    Whole,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Naive, Self::Memory, Self::Near, Self::Sealed, Self::SealedNear, Self::Blind, Self::BlindSealedNear];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Naive,
+        Self::Memory,
+        Self::Near,
+        Self::Sealed,
+        Self::SealedNear,
+        Self::Blind,
+        Self::BlindSealedNear,
+        #[cfg(feature = "quota")]
+        Self::Whole,
+    ];
+
+    fn is_whole(self) -> bool {
+        #[cfg(feature = "quota")]
+        return self == Self::Whole;
+        #[cfg(not(feature = "quota"))]
+        false
+    }
 
     pub(crate) fn is_near(self) -> bool {
-        matches!(self, Self::Near | Self::SealedNear | Self::BlindSealedNear)
+        matches!(self, Self::Near | Self::SealedNear | Self::BlindSealedNear) || self.is_whole()
     }
 
     pub(crate) fn is_sealed(self) -> bool {
-        matches!(self, Self::Sealed | Self::SealedNear | Self::BlindSealedNear)
+        matches!(self, Self::Sealed | Self::SealedNear | Self::BlindSealedNear) || self.is_whole()
     }
 
     fn is_blind(self) -> bool {
@@ -122,6 +141,15 @@ where
 {
     let stack = Stack::over(leaf).timeout(faults.clone()).retry(recorder.clone());
     let near = || NearConfig::new(1 << 20).unwrap().with_clock(clock.clone());
+    #[cfg(feature = "quota")]
+    if kind == Kind::Whole {
+        use memstache_tenancy::{MeterTenants as _, Plans, Tenants};
+
+        let plans = Plans::builder().build().unwrap();
+        let quota = Tenants::builder(plans).clock(clock.clone()).build().unwrap().quota();
+        let compress = memstache_codec::Compress::builder().algorithm("lz4").threshold(1).build().unwrap();
+        return stack.seal(seal.clone()).compress(compress).near(near()).meter(quota).build();
+    }
     match (kind.is_sealed(), kind.is_near()) {
         (false, false) => stack.build(),
         (false, true) => stack.near(near()).build(),

@@ -15,9 +15,12 @@ macro_rules! over_every_stack {
             over_a_seal_and_near: SealedNear,
             over_blind_names: Blind,
             over_blind_names_a_seal_and_near: BlindSealedNear,
+            #[cfg(feature = "quota")]
+            over_all_layers_and_a_quota: Whole,
         }
     };
-    (@ $kind:ident => $test:expr; $($name:ident: $stack:ident,)*) => {$(
+    (@ $kind:ident => $test:expr; $($(#[$if:meta])? $name:ident: $stack:ident,)*) => {$(
+        $(#[$if])?
         #[tokio::test(start_paused = true)]
         async fn $name() {
             let $kind = Kind::$stack;

@@ -41,7 +41,7 @@ async fn swapped(kit: &Kit) -> [Cache<Json>; 2] {
 
 #[tokio::test(start_paused = true)]
 async fn under_a_seal_they_are_misses_counted_and_loaded_anew() {
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_sealed()) {
+    for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_sealed()) {
         let kit = Kit::new(kind);
         let handles = swapped(&kit).await;
         let (mut rejected, unopened) = (0, kit.tenants.stats().rejected_unopened);

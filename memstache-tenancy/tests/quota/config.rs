@@ -106,6 +106,9 @@ fn what_is_wrong_is_told_and_changes_nothing() {
     ] {
         assert!(told.iter().any(|it| it.starts_with(&format!("{path} ")) && it.contains(part)), "{path}: {told:#?}");
     }
+    let twice = "[quota]\nkind = 'plans'\nestimate = true";
+    let error = CacheConfig::new().toml(twice).build(&registry).unwrap_err().to_string();
+    assert!(error.contains("quota.estimate must be false with backend.kind = \"memory\""), "{error}");
     let wrong_elsewhere = format!("{GOOD}\n[near]\nmax_bytes = 1");
     assert!(CacheConfig::new().toml(&wrong_elsewhere).build(&registry).is_err());
     let bad_name = "[quota]\nkind = 'plans'\n[quota.plans.'a b']\n[quota.tenants]\n'a b' = 'x'\nb = 7";

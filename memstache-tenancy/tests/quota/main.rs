@@ -13,6 +13,7 @@ mod oracle;
 mod races;
 mod registry;
 mod reload;
+mod room;
 mod sampling;
 mod stale;
 mod storage;

@@ -29,9 +29,12 @@ async fn a_stale_copy_is_answered_and_what_is_not_there_is_refused_without_a_loa
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Overloaded, Some(secs(1))));
     assert_eq!(kind(acme.set("held", &3).await), ErrorKind::Overloaded, "writes are refused");
     assert_eq!(kind(acme.read().authority().get::<u32>("held").await), ErrorKind::Overloaded, "a copy is no authority");
+    assert_eq!(kind(acme.get::<u32>("held").await), ErrorKind::Overloaded, "it takes no stale value");
+    assert_eq!(acme.get_entry::<u32>("held").await.unwrap().value, Some(1), "it does");
+    assert!(matches!(acme.get_many::<u32>(["held"]).await.unwrap()[..], [Err(_)]));
     kit.recorder.assert_quiet();
     let usage = kit.tenants.usage(&tenant("acme"));
-    assert_eq!((usage.operations, usage.refused_operations), (7, 3));
+    assert_eq!((usage.operations, usage.refused_operations), (8, 5));
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ async fn a_tenant_that_may_not_evict_is_refused_and_others_are_not() {
     }
     let error = acme.set("3", &3).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Overloaded, false));
+    assert_eq!(error.retry_after(), Some(secs(20)), "one of three that live for a minute");
     assert_eq!(error.to_string(), "the tenant holds as much as its plan allows");
     other.set("3", &3).await.unwrap();
     acme.set("0", &10).await.unwrap();

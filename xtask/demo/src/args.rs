@@ -2,10 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{Parser, ValueEnum, builder::ArgPredicate, value_parser};
 
 /// Most products of all shops together: about 4 GiB of cache and database.
 const MOST_PRODUCTS: u64 = 2_000_000;
+
+/// For how long each kind of chaos lasts: longer than any deadline, so that it is seen that nothing piles up.
+const CHAOS_SECONDS: &str = "10";
 
 /// Shows memstache at work: an Axum service over a SQLite file, asked over HTTP past its cache and through it.
 ///
@@ -24,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) exit: bool,
 
-    /// Break the store and the database under 400 requests a second, with errors, then hangs; a row each second
+    /// Break the store and the database under 500 requests a second, with errors, then hangs; a row each second
     #[arg(long, conflicts_with_all = ["ttl", "clients"])]
     pub(crate) chaos: bool,
 
@@ -37,6 +40,17 @@ pub(crate) struct Args {
     )]
     pub(crate) cluster: Option<u8>,
 
+    /// With --cluster: each node has the admin endpoints and their page; where they are is printed before the load begins
+    #[arg(long, requires = "cluster")]
+    pub(crate) admin: bool,
+    /// By what the nodes of a cluster find each other; its server is started, unless --discovery-at says where one is
+    #[arg(long, value_enum, default_value_t, requires = "cluster")]
+    pub(crate) discovery: Discovery,
+
+    /// Where the server for --discovery is: an address and a port for dns, nats:// or, for kubernetes, http://
+    #[arg(long, value_name = "WHERE", requires = "discovery")]
+    pub(crate) discovery_at: Option<String>,
+
     /// Where the cache keeps what its near tier does not; `redis` starts one, unless --redis says where it is
     #[arg(long, value_enum, default_value_t, conflicts_with = "chaos")]
     pub(crate) store: Store,
@@ -45,9 +59,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) redis: Option<String>,
 
-    /// Seconds of load for each of the two ways and for the noisy shop, for each kind of chaos, or for a cluster while nobody
-    /// comes or goes, at least after a kill, and at least after a join
-    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = value_parser!(u64).range(1..=3600))]
+    /// Seconds of load for each of the two ways and for the noisy shop, for each kind of chaos (then 10 by default), or for a
+    /// cluster while nobody comes or goes, at least after a kill, and at least after a join
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 4,
+        default_value_if("chaos", ArgPredicate::IsPresent, CHAOS_SECONDS),
+        value_parser = value_parser!(u64).range(1..=3600)
+    )]
     pub(crate) seconds: u64,
 
     /// Shops; each is a tenant of the cache, with a plan and a key of its own
@@ -91,6 +111,20 @@ pub(crate) struct Args {
     pub(crate) quiet: bool,
 }
 
+/// A way to find other nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Discovery {
+    /// Each is told the addresses of all
+    #[default]
+    Static,
+    /// A name server
+    Dns,
+    /// A server of NATS
+    Nats,
+    /// The API of Kubernetes; a stub of it, here
+    Kubernetes,
+}
+
 /// A kind of store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Store {
@@ -117,6 +151,11 @@ impl Args {
             }
             (Store::Memory, Some(_)) => return Err("--redis must be given with --store redis\n".to_owned()),
             _ => {}
+        }
+        if (self.discovery == Discovery::Static) != self.discovery_at.is_none() {
+            let what =
+                "--discovery dns, nats or kubernetes must be given with --discovery-at; `cargo xtask demo` adds it\n";
+            return Err(what.to_owned());
         }
         let Some(path) = &self.db else { return Ok(()) };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -155,7 +194,8 @@ mod tests {
         let args = parsed(&[]).unwrap();
         assert_eq!((args.shops, args.products, args.clients, args.seconds), (20, 5000, 64, 4));
         assert!(args.ttl() > Duration::from_secs(args.seconds), "one lifetime covers the run");
-        assert!(parsed(&["--chaos", "--seconds", "9", "--zipf", "1"]).unwrap().chaos);
+        let chaos = |words: &[&str]| parsed(&[&["--chaos"], words].concat()).unwrap();
+        assert_eq!((chaos(&[]).seconds, chaos(&["--seconds", "9", "--zipf", "1"]).seconds), (10, 9));
         assert_eq!(parsed(&["--cluster", "3", "--clients", "9"]).unwrap().cluster, Some(3));
         let command = Args::command();
         command.clone().debug_assert();
@@ -187,6 +227,10 @@ mod tests {
             (&["--cluster", "3", "--chaos"], "cannot be used with"),
             (&["--cluster", "3", "--ttl", "9"], "cannot be used with"),
             (&["--cluster", "3", "--port", "9"], "cannot be used with"),
+            (&["--admin"], "--cluster <NODES>"),
+            (&["--discovery", "dns"], "--cluster"),
+            (&["--cluster", "3", "--discovery", "dns"], "must be given with --discovery-at"),
+            (&["--cluster", "3", "--discovery", "mdns"], "[possible values: static, dns, nats, kubernetes]"),
             (&["--frobnicate"], "--frobnicate"),
         ] {
             let error = parsed(words).unwrap_err();

@@ -48,6 +48,15 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// Asks the program at the address that it told.
+fn get(address: &str, path: &str, host: &str) -> String {
+    let mut stream = TcpStream::connect(&address[SCHEME.len()..]).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
@@ -117,10 +126,26 @@ fn a_cluster_survives_a_kill_and_a_join_and_shows_it() {
 #[cfg(unix)]
 #[test]
 fn a_cluster_can_be_interrupted_and_takes_its_nodes_with_it() {
-    let mut demo = Demo::new("cluster-interrupt", &["--cluster", "2", "--seconds", "60"]);
+    let mut demo = Demo::new("cluster-interrupt", &["--cluster", "2", "--seconds", "60", "--admin"]);
     let mut child = demo.command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("2 nodes gossip, speak TLS with each other, and answer after ")));
+    for node in ["node-1", "node-2"] {
+        let page = lines.next().unwrap();
+        let page = page.strip_prefix(&format!("The page of {node}: http://admin:")).unwrap();
+        let (token, (at, path)) =
+            page.split_once('@').map(|(token, rest)| (token, rest.split_at(rest.find('/').unwrap()))).unwrap();
+        let ask = |authorization: &str| {
+            let mut stream = TcpStream::connect(at).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{authorization}\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        assert!(ask("").starts_with("HTTP/1.1 401"), "the token is needed");
+        let answer = ask(&format!("Authorization: Bearer {token}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(node), "{answer}");
+    }
     signal(&child, "INT");
     // Their end of the pipe to standard error is closed only with the last of them.
     let output = child.wait_with_output().unwrap();
@@ -154,13 +179,7 @@ fn it_stays_up_until_it_is_told_to_end() {
     let mut child = demo.command.spawn().unwrap();
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
     let address = lines.into_iter().find(|line| line.starts_with(SCHEME)).expect("it came up");
-    let get = |path: &str, host: &str| {
-        let mut stream = TcpStream::connect(&address[SCHEME.len()..]).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
+    let get = |path: &str, host: &str| get(&address, path, host);
     let answer = get("/healthz", "x");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"status\":\"ok\""), "{answer}");
     for (host, status) in [("shop-01.localhost", 200), ("shop-03.localhost", 403), ("x", 400)] {
@@ -172,6 +191,34 @@ fn it_stays_up_until_it_is_told_to_end() {
     let _open = TcpStream::connect(&address[SCHEME.len()..]).unwrap();
     signal(&child, "TERM");
     assert!(child.wait().unwrap().success());
+    demo.leaves_nothing_behind();
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs Prometheus' promtool; run by cargo xtask test"]
+fn prometheus_own_tool_finds_nothing_wrong_with_what_it_scrapes() {
+    let promtool =
+        std::env::var("MEMSTACHE_PROMTOOL").expect("MEMSTACHE_PROMTOOL is not set: cargo xtask test sets it");
+    let mut demo = Demo::new("metrics", &["--seconds", "1", "--quiet"]);
+    let mut child = demo.command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let address = lines.find(|line| line.starts_with(SCHEME)).expect("it came up");
+    let answer = get(&address, "/metrics", "x");
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
+
+    let metrics = answer.split_once("\r\n\r\n").unwrap().1;
+    for part in ["memstache_requests_total{", "memstache_tier_size_bytes{", "memstache_tenant=\"shop-02\""] {
+        assert!(metrics.contains(part), "{part} in {metrics}");
+    }
+    let mut command = Command::new(promtool);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr) + &text(&output.stdout);
+    assert!(output.status.success() && said.is_empty(), "{said}");
     demo.leaves_nothing_behind();
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Seen {
     pub(super) healthy: Option<u64>,
     /// From then until the last failed plain read.
     pub(super) recovery: Option<u64>,
+    /// Whether there had to be a healthy primary in the end.
+    pub(super) ends: bool,
 }
 
 impl Cell {
@@ -72,7 +74,8 @@ impl Cell {
         let summary = load.end();
         let looks = control.end();
         injected?;
-        Ok(Seen::of(summary?, control::healthy_from(&looks, fault), fault))
+        let seen = Seen::of(summary?, control::healthy_from(&looks, fault), fault);
+        Ok(Seen { ends: self.fault.ends(self.topology), ..seen })
     }
 
     /// The command line of the load.
@@ -105,13 +108,14 @@ impl Seen {
             outage,
             healthy: healthy.map(|at| at - fault),
             recovery: healthy.map(|at| last.saturating_sub(at)),
+            ends: false,
             load,
         }
     }
 
     /// The promises that were not kept.
     pub(super) fn broken(&self) -> Vec<String> {
-        let Self { load, recovery, .. } = self;
+        let Self { load, recovery, healthy, ends, .. } = self;
         let mut broken = Vec::new();
         if load.violations > 0 {
             broken.push(format!("{} of {} reads saw what they must not", load.violations, load.judged));
@@ -121,6 +125,12 @@ impl Seen {
         }
         if let Some(late) = recovery.filter(|recovery| *recovery > RECOVERY) {
             broken.push(format!("plain reads recovered {late} ms after there was a healthy primary"));
+        }
+        if *ends && healthy.is_none() {
+            broken.push("there was no healthy primary to the end".to_owned());
+        }
+        if load.judged == 0 {
+            broken.push("no read could be judged".to_owned());
         }
         let silent = [("plain", &load.plain), ("near", &load.near), ("loaded", &load.loaded), ("writes", &load.writes)];
         broken.extend(
@@ -160,6 +170,10 @@ mod tests {
     fn a_primary_that_stays_away_needs_no_recovery() {
         let seen = Seen::of(load(Some(1_600), Some(9_999)), None, 11_500);
         assert_eq!((seen.healthy, seen.recovery, seen.broken()), (None, None, Vec::new()));
+        let lost = Seen { ends: true, ..seen };
+        assert_eq!(lost.broken(), ["there was no healthy primary to the end"]);
+        let blind = Summary { judged: 0, ..load(None, None) };
+        assert_eq!(Seen::of(blind, Some(11_500), 11_500).broken(), ["no read could be judged"]);
         let unharmed = Seen::of(load(None, None), Some(11_500), 11_500);
         assert_eq!((unharmed.outage, unharmed.recovery), (0, Some(0)));
     }

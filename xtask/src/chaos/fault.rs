@@ -62,6 +62,11 @@ impl Fault {
         }
     }
 
+    /// Whether there is a healthy primary again in the end.
+    pub(super) fn ends(self, topology: Topology) -> bool {
+        topology != Topology::Single || !matches!(self, Self::Kill | Self::Stop)
+    }
+
     /// Does it, and what belongs to it later.
     pub(super) fn inject(self, one: &mut One, topology: Topology) -> Result<()> {
         match self {
@@ -121,6 +126,8 @@ mod tests {
     #[test]
     fn only_failovers_lose_what_was_acknowledged() {
         assert!(Fault::ALL.iter().all(|fault| !fault.may_lose(Topology::Single)));
+        assert!(!Fault::Kill.ends(Topology::Single) && Fault::Restart.ends(Topology::Single));
+        assert!(Fault::ALL.iter().all(|fault| fault.ends(Topology::Sentinel) && fault.ends(Topology::Cluster)));
         assert!(Fault::Failover.may_lose(Topology::Sentinel) && !Fault::Failover.may_lose(Topology::Cluster));
         assert!(Fault::Stop.may_lose(Topology::Cluster) && !Fault::ClientKill.may_lose(Topology::Cluster));
     }

@@ -44,7 +44,7 @@ fn rule(at: usize, width: usize) -> String {
 }
 
 fn row(cell: &Cell, seen: &Seen) -> [String; HEAD.len()] {
-    let Seen { load, outage, healthy, recovery } = seen;
+    let Seen { load, outage, healthy, recovery, .. } = seen;
     let or_dash = |span: Option<u64>| span.map_or_else(|| "–".to_owned(), seconds);
     [
         cell.name(),

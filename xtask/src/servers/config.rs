@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use super::{Service, discovery};
+
 /// The name under which sentinels watch the primary.
 pub(crate) const SENTINEL_NAME: &str = "memstache";
 /// How many sentinels must agree that the primary is gone.
@@ -33,6 +35,8 @@ pub(super) enum Part {
     Sentinel { primary: u16, patience: Duration },
     /// A member of a cluster.
     Member { bus: u16, patience: Duration },
+    /// By which nodes find each other.
+    Discovery(Service),
 }
 
 /// What a server needs for TLS.
@@ -45,6 +49,10 @@ pub(super) struct Tls {
     /// Whether clients without a certificate are refused.
     pub(super) mutual: bool,
 }
+
+/// The words before and after the file of the configuration, for servers of Redis and for sentinels.
+pub(super) const SERVER_WORDS: (&[&str], &[&str]) = (&[], &[]);
+pub(super) const SENTINEL_WORDS: (&[&str], &[&str]) = (&[], &["--sentinel"]);
 
 /// What every configuration is called.
 pub(super) const FILE: &str = "server.conf";
@@ -69,8 +77,20 @@ impl Plan {
         matches!(self.part, Part::Sentinel { .. })
     }
 
+    /// The words before and after the file of the configuration.
+    pub(super) fn words(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self.part {
+            Part::Discovery(service) => (discovery::words(service), &[]),
+            Part::Sentinel { .. } => SENTINEL_WORDS,
+            _ => SERVER_WORDS,
+        }
+    }
+
     /// The text of the configuration: on loopback only, nothing kept on disk.
     pub(super) fn text(&self) -> String {
+        if let Part::Discovery(service) = self.part {
+            return discovery::text(service, &self.folder, self.port);
+        }
         let mut out = String::new();
         let mut line = |text: String| writeln!(out, "{text}").expect("a string takes what it is given");
         line("bind 127.0.0.1".to_owned());
@@ -98,7 +118,7 @@ impl Plan {
         match self.part {
             Part::Replica { primary } => line(format!("replicaof 127.0.0.1 {primary}")),
             Part::Member { bus, patience } => member(bus, patience).into_iter().for_each(&mut line),
-            Part::Primary | Part::Sentinel { .. } => {}
+            Part::Primary | Part::Sentinel { .. } | Part::Discovery(_) => {}
         }
         if let Some(tls) = &self.tls {
             let in_cluster = matches!(self.part, Part::Member { .. });

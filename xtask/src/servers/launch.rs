@@ -14,7 +14,7 @@ use super::{
     Service, Version,
     certificates::Certificates,
     config::{self, Plan},
-    folders, pids,
+    discovery, folders, pids,
     state::{Node, State},
     topology,
 };
@@ -81,7 +81,7 @@ fn bring_up(order: &Order, state: &mut State) -> Result<()> {
             // At once: who finds the file can end what it names.
             state.save(&order.folder)?;
         }
-        wait(state, deadline, || state.nodes.iter().try_for_each(answers))?;
+        wait(state, deadline, || state.nodes.iter().try_for_each(|node| answers(order.service, node)))?;
         if order.service.is_cluster() {
             topology::form(&state.nodes, |step| wait(state, deadline, step))?;
         }
@@ -105,8 +105,8 @@ fn wait(state: &State, deadline: Instant, mut step: impl FnMut() -> Result<()>) 
     }
 }
 
-fn answers(node: &Node) -> Result<()> {
-    node.connect()?.call(&["PING"]).map(drop)
+fn answers(service: Service, node: &Node) -> Result<()> {
+    if service.is_redis() { node.connect()?.call(&["PING"]).map(drop) } else { discovery::answers(node.port) }
 }
 
 /// Writes the configuration of a server, and starts it.
@@ -114,8 +114,9 @@ fn start(program: &Path, plan: &Plan) -> Result<Node> {
     let folder = &plan.folder;
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(config::file(folder), plan.text()))
+        .and_then(|()| discovery::files(plan.part).try_for_each(|(name, text)| fs::write(folder.join(name), text)))
         .with_context(|| format!("{} cannot be written", config::file(folder).display()))?;
-    let pid = spawn(program, folder, plan.is_sentinel()).with_context(|| plan.name.clone())?;
+    let pid = spawn(program, folder, plan.words()).with_context(|| plan.name.clone())?;
     let config::Part::Member { bus, .. } = plan.part else { return Ok(node(plan, pid, None)) };
     Ok(node(plan, pid, Some(bus)))
 }
@@ -133,11 +134,11 @@ fn node(plan: &Plan, pid: u32, bus: Option<u16>) -> Node {
 }
 
 /// Starts a server over the configuration in its folder; it outlives us.
-pub(super) fn spawn(program: &Path, folder: &Path, sentinel: bool) -> Result<u32> {
+pub(super) fn spawn(program: &Path, folder: &Path, (before, after): (&[&str], &[&str])) -> Result<u32> {
     let log = config::log(folder);
     let out = OpenOptions::new().create(true).append(true).open(&log)?;
     let mut command = Command::new(program);
-    command.arg(config::file(folder)).args(sentinel.then_some("--sentinel"));
+    command.args(before).arg(config::file(folder)).args(after);
     command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
     apart(&mut command);
     let mut child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;

@@ -37,7 +37,8 @@ impl Session {
         home.reap(&lock)?;
         let certificates = Certificates::at(&home.certificates())?;
         drop(lock);
-        let wanted: Vec<_> = Service::ALL.into_iter().map(|service| (service, version_for(service, version))).collect();
+        let wanted: Vec<_> =
+            Service::REDIS.into_iter().map(|service| (service, version_for(service, version))).collect();
         let already: Vec<_> = wanted.iter().filter_map(|&(service, version)| is_up(&home, service, version)).collect();
         let missing = wanted.into_iter().filter(|(service, _)| !already.iter().any(|state| state.service == *service));
         let orders = orders(ws, steps, &home.run(), missing.collect(), &certificates, PATIENCE)?;
@@ -123,6 +124,9 @@ pub(super) fn orders(
     if let Some((service, version)) = services.iter().find(|(service, version)| service.has_tls() && !version.has_tls())
     {
         bail!("{} was built without TLS: {} needs {}", version.name(), service.name(), Version::Redis7.name());
+    }
+    if let Some((service, version)) = services.iter().find(|(service, version)| !version.serves(*service)) {
+        bail!("{} is no server for {}", version.name(), service.name());
     }
     let mut programs = Vec::new();
     for version in Version::ALL {

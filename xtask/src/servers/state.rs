@@ -111,7 +111,8 @@ impl Node {
 
     /// Starts it anew over the same configuration, at the same ports, with nothing in it.
     pub(crate) fn restart(&mut self, program: &Path) -> Result<()> {
-        self.pid = launch::spawn(program, &self.folder, self.sentinel).with_context(|| self.name.clone())?;
+        let words = if self.sentinel { config::SENTINEL_WORDS } else { config::SERVER_WORDS };
+        self.pid = launch::spawn(program, &self.folder, words).with_context(|| self.name.clone())?;
         Ok(())
     }
 

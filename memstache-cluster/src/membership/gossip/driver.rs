@@ -13,6 +13,7 @@ use memstache_core::{BoxFuture, Clock, Tick};
 use super::{
     handle::Shared,
     machine::{Phase, Wish},
+    parameters::DISCOVERY,
 };
 use crate::{
     member::Member,
@@ -20,9 +21,9 @@ use crate::{
     net::Datagrams,
 };
 
-/// How long discovery and exchanges may take.
-const ERRAND: Duration = Duration::from_secs(5);
-/// How many of them may be under way.
+/// How long an exchange may take.
+const EXCHANGE: Duration = Duration::from_secs(5);
+/// How many errands may be under way.
 const ERRANDS: usize = 4;
 /// How long sending may hold up the rest. Datagrams that wait longer are lost, as datagrams are.
 const SEND: Duration = Duration::from_millis(200);
@@ -35,13 +36,33 @@ pub(super) struct Driver {
     datagrams: Arc<dyn Datagrams>,
     discovery: Arc<dyn Discovery>,
     seeds: Option<SeedStream>,
-    errands: FuturesUnordered<BoxFuture<'static, ()>>,
+    errands: FuturesUnordered<BoxFuture<'static, Errand>>,
+    /// Discovery is being asked.
+    asking: bool,
+    /// It is being told of this node.
+    registering: bool,
+}
+
+/// What was done.
+#[derive(Debug, PartialEq, Eq)]
+enum Errand {
+    Asked,
+    Registered,
+    Exchanged,
 }
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>, datagrams: Arc<dyn Datagrams>, discovery: Arc<dyn Discovery>) -> Self {
         let seeds = discovery.watch();
-        Self { shared, datagrams, discovery, seeds, errands: FuturesUnordered::new() }
+        Self {
+            shared,
+            datagrams,
+            discovery,
+            seeds,
+            errands: FuturesUnordered::new(),
+            asking: false,
+            registering: false,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -66,7 +87,10 @@ impl Driver {
                     Some(seeds) => self.shared.machine.lock().set_seeds(seeds, clock.now()),
                     None => self.seeds = None,
                 },
-                Some(()) = self.errands.next() => {}
+                Some(errand) = self.errands.next() => {
+                    self.asking &= errand != Errand::Asked;
+                    self.registering &= errand != Errand::Registered;
+                }
                 () = clock.sleep_until(next) => {}
             }
         }
@@ -74,20 +98,28 @@ impl Driver {
 
     /// Lets the machine do what is due, and takes what it has to say.
     fn look(&mut self) -> (Vec<(SocketAddr, Bytes)>, Tick, Phase) {
-        let now = self.shared.clock.now();
-        let mut machine = self.shared.machine.lock();
+        let shared = Arc::clone(&self.shared);
+        let now = shared.clock.now();
+        let mut machine = shared.machine.lock();
         if machine.next_time() <= now {
             machine.on_time(now);
         }
         let out = std::iter::from_fn(|| machine.poll_send()).collect();
         let wishes: Vec<_> = std::iter::from_fn(|| machine.poll_wish()).collect();
-        let errands: Vec<_> = wishes.into_iter().map(|wish| self.errand(wish, || machine.state())).collect();
+        let wants_discovery = wishes.contains(&Wish::Discover);
+        // What is too much at once is wished for again.
+        let room = ERRANDS.saturating_sub(self.errands.len());
+        let errands: Vec<_> =
+            wishes.into_iter().filter_map(|wish| self.errand(wish, || machine.state())).take(room).collect();
         let members = machine.poll_members(now);
         let (next, phase) = (machine.next_time(), machine.phase());
         drop(machine);
-        // What is too much at once is wished for again.
-        let room = ERRANDS.saturating_sub(self.errands.len());
-        self.errands.extend(errands.into_iter().take(room));
+        let asked = wants_discovery && !self.registering && shared.registration.is_wanted();
+        self.errands.extend(errands);
+        if asked {
+            self.registering = true;
+            self.errands.push(Box::pin(register(Arc::clone(&shared))));
+        }
         if let Some(members) = members {
             self.shared.members.send_if_modified(|before| {
                 let other = *before != members;
@@ -98,28 +130,48 @@ impl Driver {
         (out, next, phase)
     }
 
-    fn errand(&self, wish: Wish, state: impl FnOnce() -> Bytes) -> BoxFuture<'static, ()> {
+    fn errand(&mut self, wish: Wish, state: impl FnOnce() -> Bytes) -> Option<BoxFuture<'static, Errand>> {
         let shared = Arc::clone(&self.shared);
-        let deadline = shared.clock.now().after(ERRAND);
         match wish {
+            // It is asked again soon enough.
+            Wish::Discover if self.asking => None,
             Wish::Discover => {
-                let discovery = Arc::clone(&self.discovery);
-                Box::pin(async move {
-                    let found = first(discovery.discover(), shared.clock.sleep_until(deadline)).await;
-                    if let Some(Ok(seeds)) = found {
-                        shared.machine.lock().set_seeds(seeds, shared.clock.now());
-                    }
-                })
+                self.asking = true;
+                // A stream that has ended says nothing any more.
+                self.seeds = self.seeds.take().or_else(|| self.discovery.watch());
+                Some(Box::pin(ask(shared, Arc::clone(&self.discovery))))
             }
             Wish::Exchange(member) => {
-                let stream = shared.stream.lock().clone();
-                match stream {
-                    Some(stream) => Box::pin(exchange(shared, stream, member, state(), deadline)),
-                    None => Box::pin(async {}),
-                }
+                let (deadline, stream) = (shared.clock.now().after(EXCHANGE), shared.stream.lock().clone()?);
+                Some(Box::pin(exchange(shared, stream, member, state(), deadline)))
             }
         }
     }
+}
+
+/// Asks discovery.
+async fn ask(shared: Arc<Shared>, discovery: Arc<dyn Discovery>) -> Errand {
+    let deadline = shared.clock.now().after(DISCOVERY);
+    match first(discovery.discover(), shared.clock.sleep_until(deadline)).await {
+        Some(Ok(seeds)) => shared.machine.lock().set_seeds(seeds, shared.clock.now()),
+        Some(Err(error)) => failed(&shared, error.kind().as_str(), "discovery failed; what it said before is kept"),
+        None => failed(&shared, "timeout", "discovery does not answer; what it said before is kept"),
+    }
+    Errand::Asked
+}
+
+/// Has discovery take note of this node, which it did not yet.
+async fn register(shared: Arc<Shared>) -> Errand {
+    let me = shared.machine.lock().me().clone();
+    if let Err(error) = shared.registration.try_again(&me).await {
+        failed(&shared, error.kind().as_str(), "discovery did not take note of this node; it is asked again");
+    }
+    Errand::Registered
+}
+
+fn failed(shared: &Shared, kind: &str, what: &str) {
+    shared.machine.lock().discovery_failed();
+    tracing::debug!(kind, "{what}");
 }
 
 async fn send(datagrams: &dyn Datagrams, clock: &dyn Clock, out: Vec<(SocketAddr, Bytes)>) {
@@ -135,12 +187,19 @@ async fn send(datagrams: &dyn Datagrams, clock: &dyn Clock, out: Vec<(SocketAddr
     first(all, clock.sleep_until(clock.now().after(SEND))).await;
 }
 
-async fn exchange(shared: Arc<Shared>, stream: Arc<dyn StateStream>, with: Member, state: Bytes, deadline: Tick) {
+async fn exchange(
+    shared: Arc<Shared>,
+    stream: Arc<dyn StateStream>,
+    with: Member,
+    state: Bytes,
+    deadline: Tick,
+) -> Errand {
     let answer = first(stream.exchange(&with, state), shared.clock.sleep_until(deadline)).await;
     if let Some(Ok(answer)) = answer {
         // What is no list of members was counted.
         let _ = shared.machine.lock().merge(&answer, shared.clock.now());
     }
+    Errand::Exchanged
 }
 
 async fn next_seeds(seeds: &mut Option<SeedStream>) -> Option<Vec<SocketAddr>> {

@@ -59,7 +59,7 @@ pub fn gossip(data: &[u8]) -> bool {
 
 /// What is read as a message is written the same, but for the lists behind it.
 fn reads(bytes: &[u8]) {
-    let own = Own { id: NodeId(1), incarnation: 1.into(), rival: parking_lot::Mutex::default() };
+    let own = Own { id: NodeId(1), incarnation: 1.into(), revision: 0.into(), rival: parking_lot::Mutex::default() };
     let mut codec = CardCodec(own.into());
     let mut left = bytes;
     if let Ok(header) = codec.decode_header(&mut left) {

@@ -15,6 +15,7 @@ use super::{
     GossipBuilder, GossipSecret, GossipStats, builder,
     driver::{self, Driver},
     machine::{Machine, Phase},
+    registration::Registration,
     seal::Keys,
 };
 use crate::{
@@ -61,7 +62,6 @@ pub struct Gossip {
     id: NodeId,
     cluster: String,
     shared: Arc<Shared>,
-    discovery: Arc<dyn Discovery>,
     task: AbortHandle,
 }
 
@@ -73,6 +73,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     /// The way of lists that no datagram holds.
     pub(super) stream: Mutex<Option<Arc<dyn StateStream>>>,
+    pub(super) registration: Registration,
     /// Something was asked of the machine: the driver must look.
     pub(super) asked: Notify,
     /// The driver looked.
@@ -100,14 +101,15 @@ impl Gossip {
         let shared = Arc::new(Shared {
             machine: Mutex::new(machine),
             members: watch::Sender::new(Members::new([me.clone()])),
+            registration: Registration::new(Arc::clone(&discovery), Arc::clone(&clock)),
             clock,
             stream: Mutex::new(stream),
             asked: Notify::new(),
             looked: Notify::new(),
         });
-        let driver = Driver::new(Arc::clone(&shared), datagrams, Arc::clone(&discovery));
+        let driver = Driver::new(Arc::clone(&shared), datagrams, discovery);
         let task = tokio::spawn(driver.run()).abort_handle();
-        Self { id: me.id, cluster, shared, discovery, task }
+        Self { id: me.id, cluster, shared, task }
     }
 
     /// Returns this node, as it describes itself now.
@@ -190,12 +192,14 @@ impl Membership for Gossip {
             let what = "this node has left, or another process has its name";
             return Err(Error::new(ErrorKind::Unavailable, what).with_retryable(false));
         }
-        self.discovery.register(&me).await?;
+        let registered = self.shared.registration.make(&me).await;
         self.shared.machine.lock().hurry(self.shared.clock.now());
         self.shared.asked.notify_one();
         if self.wait_for(Machine::has_joined).await {
+            // Who is not registered yet is so as soon as discovery lets it.
             return Ok(());
         }
+        registered?;
         let what = "no other node answered, or discovery did not, within 2 seconds";
         Err(Error::new(ErrorKind::Unavailable, what).with_retryable(true))
     }
@@ -209,7 +213,7 @@ impl Membership for Gossip {
         self.shared.machine.lock().leave(self.shared.clock.now());
         self.shared.asked.notify_one();
         let said = self.wait_for(|machine| matches!(machine.phase(), Phase::Left | Phase::Replaced)).await;
-        self.discovery.deregister(&self.me()).await?;
+        self.shared.registration.take_back(&self.me()).await?;
         if said {
             return Ok(());
         }

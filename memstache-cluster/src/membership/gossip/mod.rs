@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod handle;
 mod machine;
 mod parameters;
+mod registration;
 mod seal;
 mod secret;
 #[cfg(any(test, feature = "test-util"))]

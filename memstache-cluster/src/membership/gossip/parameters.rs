@@ -53,10 +53,16 @@ pub(super) const FORGET_DEAD: Duration = Duration::from_secs(3600);
 pub(super) const SEED_PERIOD: Duration = Duration::from_secs(15);
 /// The same while nobody else is there: seeds and the dead are knocked at, and discovery is asked anew.
 pub(super) const LONELY_PERIOD: Duration = Duration::from_secs(1);
-pub(super) const LONELY_DISCOVERY: Duration = Duration::from_secs(4);
+pub(super) const LONELY_DISCOVERY: Duration = Duration::from_secs(2);
 /// The most seeds that are knocked at in one go, and the most that are kept.
 pub(super) const KNOCKS: usize = 5;
 pub(super) const MAX_SEEDS: usize = 1024;
+/// How long an address is knocked at that discovery names no more, while it names others.
+pub(super) const SEED_MEMORY: Duration = Duration::from_secs(600);
+/// How long discovery may take to answer, or to take note of this node.
+pub(super) const DISCOVERY: Duration = Duration::from_secs(5);
+/// How long it may take to forget this node: whoever stops waits for it.
+pub(super) const DEREGISTER: Duration = Duration::from_secs(2);
 
 /// How often the whole list of members is compared with that of one other node, where there is a stream for it, and from how
 /// many members on: a datagram holds about so many.

@@ -36,6 +36,10 @@ pub struct GossipStats {
     pub rejoined: u64,
     /// How often timers were put off because this process had not run.
     pub pauses: u64,
+    /// How often discovery said where to ask who is there.
+    pub discoveries: u64,
+    /// How often it failed to, or to take note of this node.
+    pub discovery_failures: u64,
 }
 
 impl GossipStats {

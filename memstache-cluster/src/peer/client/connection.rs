@@ -220,7 +220,10 @@ fn is_small(call: &Call) -> bool {
             set.items.len() <= FEW && len < 64 << 10
         }
         Call::Run { request, .. } => request.len() <= FEW,
-        Call::Fetch { items, .. } | Call::Peek { items, .. } | Call::Revoke { items, .. } => items.len() <= FEW,
+        Call::Fetch { items, .. }
+        | Call::Peek { items, .. }
+        | Call::Copies { items, .. }
+        | Call::Revoke { items, .. } => items.len() <= FEW,
         Call::Ping | Call::TakeOver { .. } | Call::Flush { .. } => true,
         Call::Push { .. } | Call::Spread { .. } | Call::Sequences { .. } | Call::Registry { .. } | Call::Gossip(_) => {
             false

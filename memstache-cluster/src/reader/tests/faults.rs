@@ -2,8 +2,8 @@
 
 use memstache_core::{ErrorKind, SystemClock};
 
-use super::{Nodes, kit::*};
-use crate::KeySpace;
+use super::{Nodes, hub::member, kit::*};
+use crate::{KeySpace, Members, reader::adopt};
 
 #[tokio::test(start_paused = true)]
 async fn with_its_owner_gone_a_key_is_answered_from_the_source_and_others_see_nothing() {
@@ -97,7 +97,9 @@ async fn nodes_that_disagree_answer_in_time_and_load_once_for_each_view() {
             assert!(read(engine, &key).await.is_some());
         }
         let asked: Vec<u64> = nodes.sources.iter().map(|source| source.asked(&key)).collect();
-        assert!(asked.iter().sum::<u64>() <= 2, "{asked:?}");
+        // One with which nobody agrees for longer than the suspicion answers for nothing: who asks it asks its own source.
+        let most = if nodes.owner_seen_by(1, &key) == 0 { 3 } else { 2 };
+        assert!(asked.iter().sum::<u64>() <= most, "{asked:?}");
     }
     assert!(start.elapsed() < secs(30), "{:?}", start.elapsed());
     let key =
@@ -129,6 +131,38 @@ async fn a_node_that_was_paused_answers_for_nothing_until_somebody_agrees_with_i
         nodes.sees(node, [0, 1]);
     }
     nodes.all_see(0..3).await;
+    for engine in &nodes.engines {
+        assert_eq!(read(engine, &key).await.as_deref(), Some("new"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_back_in_the_eyes_of_others_before_its_own_answers_for_nothing() {
+    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
+    nodes.all_see(0..3).await;
+    let (key, others) = (nodes.key_of(2, "k"), nodes.key_of(0, "other"));
+    nodes.engines[2].put(KS, &key, "old").await.unwrap();
+    // Node 2 is paused, and taken for dead.
+    nodes.hub.kill(nodes.members[2].id);
+    nodes.sees(0, [0, 1]);
+    nodes.sees(1, [0, 1]);
+    tokio::time::sleep(secs(4)).await;
+    nodes.engines[0].put(KS, &key, "new").await.unwrap();
+    // It wakes up and is taken for one that came back, of which the others hear first: the owners are the same as before.
+    nodes.hub.revive(nodes.members[2].id);
+    let back = || [member(0), member(1), member(2).with_revision(1)].into_iter().collect::<Members>();
+    adopt(&nodes.engines[0].node, back());
+    adopt(&nodes.engines[1].node, back());
+    for _ in 0..2 {
+        // That others answer it, and ask it, does not mean that they agree with it.
+        assert_eq!(read(&nodes.engines[2], &others).await, None);
+        let error = try_read(&nodes.engines[2], &key).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
+        assert!(try_read(&nodes.engines[0], &key).await.is_err());
+    }
+    // When it has heard of it, it has missed what was written meanwhile, and asks for it.
+    adopt(&nodes.engines[2].node, back());
+    nodes.settle(0..3).await;
     for engine in &nodes.engines {
         assert_eq!(read(engine, &key).await.as_deref(), Some("new"));
     }

@@ -8,7 +8,9 @@ mod keyspaces;
 #[path = "../../../tests/engine/kit.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]
 mod kit;
+mod replicas;
 mod steady;
 mod tags;
+mod warming;
 
 use self::hub::Nodes;

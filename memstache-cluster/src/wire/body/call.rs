@@ -22,7 +22,7 @@ use crate::{
 //      1 run:       keyspace; request
 //      2 fetch:     keyspace; scope; addresses
 //      3 peek:      keyspace; addresses
-//      4 push:      keyspace; v number, each: address; entry
+//      4 push:      keyspace; v stamp; v number, each: address; 1 whether it is held; entry if it is
 //      5 revoke:    keyspace; addresses
 //      6 spread:    keyspace; v number, each: target; v sequence
 //      7 sequences: keyspace; v number, each: space
@@ -30,6 +30,7 @@ use crate::{
 //      9 registry:  1 zero, or 1 one and 8 digest; records
 //     10 gossip:    v length; n bytes
 //     11 flush:     keyspace; v sequence
+//     12 copies:    keyspace; addresses
 //
 // Keyspace:
 //   1  length, n name
@@ -52,13 +53,20 @@ pub(crate) fn put_call<'c>(w: &mut Writer<'_, 'c>, call: &'c Call) -> Result<()>
             w.keyspace(keyspace);
             return request::put_addresses(w, items);
         }
-        Call::Push { keyspace, items } => {
+        Call::Push { keyspace, stamp, items } => {
             w.out.byte(4);
             w.keyspace(keyspace);
+            w.out.number(*stamp);
             return w.many(items, |w, (address, entry)| {
                 address::put(w, address);
-                entry::put(w, entry)
+                w.out.byte(u8::from(entry.is_some()));
+                entry.as_ref().map_or(Ok(()), |entry| entry::put(w, entry))
             });
+        }
+        Call::Copies { keyspace, items } => {
+            w.out.byte(12);
+            w.keyspace(keyspace);
+            return request::put_addresses(w, items);
         }
         Call::Revoke { keyspace, items } => {
             w.out.byte(5);
@@ -121,8 +129,17 @@ pub(crate) fn get_call(r: &mut Reader<'_>) -> Result<Call> {
         }
         3 => Call::Peek { keyspace: r.keyspace()?, items: request::addresses(r)? },
         4 => {
-            let keyspace = r.keyspace()?;
-            Call::Push { keyspace, items: r.many(address::LEAST + 10, |r| Ok((address::get(r)?, entry::get(r)?)))? }
+            let (keyspace, stamp) = (r.keyspace()?, r.number()?);
+            let items = r.many(address::LEAST + 1, |r| {
+                let address = address::get(r)?;
+                let entry = match r.byte()? {
+                    0 => None,
+                    1 => Some(entry::get(r)?),
+                    _ => return Err(malformed("a push")),
+                };
+                Ok((address, entry))
+            })?;
+            Call::Push { keyspace, stamp, items }
         }
         5 => Call::Revoke { keyspace: r.keyspace()?, items: request::addresses(r)? },
         6 => {
@@ -142,6 +159,7 @@ pub(crate) fn get_call(r: &mut Reader<'_>) -> Result<Call> {
         }
         10 => Call::Gossip(r.value()?),
         11 => Call::Flush { keyspace: r.keyspace()?, at: address::get_sequence(r)? },
+        12 => Call::Copies { keyspace: r.keyspace()?, items: request::addresses(r)? },
         _ => return Err(malformed("a call")),
     };
     r.end()?;

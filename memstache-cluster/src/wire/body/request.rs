@@ -36,8 +36,8 @@ pub(super) fn put<'c>(w: &mut Writer<'_, 'c>, request: &'c Request) -> Result<()
         Request::Explain(_) => 6,
         _ => return Err(unsupported("a request of a new kind")),
     });
-    // A moment of this process says nothing to another.
-    let Scope { deadline: _, begun: _, consistency, max_staleness } = request.scope();
+    // A moment of this process says nothing to another, and an owner reports what it finds.
+    let Scope { deadline: _, begun: _, fresh_only: _, consistency, max_staleness } = request.scope();
     put_scope(w, *consistency, *max_staleness)?;
     match request {
         Request::Get(op) => {
@@ -60,7 +60,7 @@ pub(super) fn put<'c>(w: &mut Writer<'_, 'c>, request: &'c Request) -> Result<()
 pub(super) fn get(r: &mut Reader<'_>) -> Result<Request> {
     let kind = r.byte()?;
     let (consistency, max_staleness) = get_scope(r)?;
-    let scope = Scope { deadline: r.deadline(), consistency, max_staleness, begun: None };
+    let scope = Scope { deadline: r.deadline(), consistency, max_staleness, ..Scope::default() };
     Ok(match kind {
         1 => {
             let on_miss = match r.byte()? {

@@ -80,7 +80,14 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
             },
         ),
         ("peek", Call::Peek { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
-        ("push", Call::Push { keyspace: keyspace(), items: vec![(address("7"), entry())] }),
+        (
+            "push",
+            Call::Push {
+                keyspace: keyspace(),
+                stamp: 300,
+                items: vec![(address("7"), Some(entry())), (address("8"), None)],
+            },
+        ),
         ("revoke", Call::Revoke { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
         ("spread", Call::Spread { keyspace: keyspace(), items: vec![(tag, Sequence(1)), (tenant, Sequence(2))] }),
         ("sequences", Call::Sequences { keyspace: keyspace(), spaces: vec![space("acme"), space("acme"), space("")] }),
@@ -88,6 +95,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("registry", Call::Registry { digest: Some(0xfeed), records: vec![record, gone] }),
         ("flush", Call::Flush { keyspace: keyspace(), at: Sequence(300) }),
         ("gossip", Call::Gossip(Bytes::from_static(b"swim"))),
+        ("copies", Call::Copies { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
     ];
     let answers = [
         ("done", Answer::Done),

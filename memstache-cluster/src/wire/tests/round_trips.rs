@@ -182,7 +182,8 @@ fn what_is_too_much_for_one_frame_is_refused_by_the_sender() {
     // Tags count too.
     let tags = Tags::new((0..32).map(|n| Tag::new(format!("{n:02}")).unwrap())).unwrap();
     let entry = NewEntry::new("v", Lifetime::UNLIMITED).with_tags(tags).into_entry(NOW, Version(1), Sequence(0));
-    let push = Call::Push { keyspace: keyspace(), items: vec![(address("k"), entry); MAX_ITEMS / 33 + 1] };
+    let push =
+        Call::Push { keyspace: keyspace(), stamp: 1, items: vec![(address("k"), Some(entry)); MAX_ITEMS / 33 + 1] };
     assert!(put_call(&mut Writer::new(&mut out, NOW), &push).is_err());
 }
 

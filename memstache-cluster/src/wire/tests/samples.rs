@@ -160,7 +160,7 @@ fn scopes() -> impl Strategy<Value = Scope> {
         deadline: Some(DEADLINE),
         consistency,
         max_staleness,
-        begun: None,
+        ..Scope::default()
     })
 }
 
@@ -331,7 +331,7 @@ fn records() -> impl Strategy<Value = Vec<RegistryRecord>> {
 }
 
 pub(super) fn calls() -> impl Strategy<Value = Call> {
-    let entry = (addresses(), entries());
+    let entry = (addresses(), option::of(entries()));
     let target = (targets(), any::<u64>()).prop_map(|(target, sequence)| (target, Sequence(sequence)));
     prop_oneof![
         1 => Just(Call::Ping),
@@ -343,7 +343,9 @@ pub(super) fn calls() -> impl Strategy<Value = Call> {
             max_staleness: scope.max_staleness,
         }),
         1 => items(addresses()).prop_map(|items| Call::Peek { keyspace: keyspace(), items }),
-        1 => prop::collection::vec(entry, 0..4).prop_map(|items| Call::Push { keyspace: keyspace(), items }),
+        1 => (any::<u64>(), prop::collection::vec(entry, 0..4))
+            .prop_map(|(stamp, items)| Call::Push { keyspace: keyspace(), stamp, items }),
+        1 => items(addresses()).prop_map(|items| Call::Copies { keyspace: keyspace(), items }),
         1 => items(addresses()).prop_map(|items| Call::Revoke { keyspace: keyspace(), items }),
         1 => prop::collection::vec(target, 0..4).prop_map(|items| Call::Spread { keyspace: keyspace(), items }),
         1 => prop::collection::vec(spaces(), 0..4).prop_map(|spaces| Call::Sequences { keyspace: keyspace(), spaces }),

@@ -277,7 +277,7 @@ impl Claim {
             Err(error) => {
                 tracing::debug!(kind = error.kind().as_str(), "a loaded value could not be stored");
                 counters.filled(Fill::Failed);
-                if let Some(entry) = self.spare.take().filter(|_| error.is_out_of_reach()) {
+                if let Some(entry) = self.spare.take().filter(|_| error.is_store_out_of_reach()) {
                     // The fill itself has dropped what was there.
                     self.as_of = self.as_of.map(AsOf::after_own_write);
                     self.keep_here(entry);

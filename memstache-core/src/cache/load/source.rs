@@ -42,7 +42,8 @@ impl Source {
     /// Asks to load; the error says when to try again. A part of a load that was let through is let through with it.
     pub(super) fn enter(&self) -> Result<Pass> {
         let breaker = self.breaker.as_ref().filter(|breaker| !self.within.has(breaker));
-        let admitted = breaker.map(CircuitBreaker::try_call_or_probe).transpose().map_err(Error::from)?;
+        let enter = |breaker: &CircuitBreaker| breaker.try_call_or_probe().map_err(|refused| breaker.refusal(refused));
+        let admitted = breaker.map(enter).transpose()?;
         Ok(Pass { admitted })
     }
 

@@ -28,7 +28,8 @@ use crate::{
 /// Limits are exact: a tenant never holds more than its [`Allowance`], however many threads write. They may be changed
 /// at any time; a tenant that then holds more is brought back by its next write.
 ///
-/// Cheap to clone; clones are the same accounts. With several stores they hold for all of these together. A tenant that
+/// Cheap to clone; clones are the same accounts. With several stores they hold for all of these together; a store evicts what it holds itself,
+/// though, so that a tenant which is over its share by what it holds in another loses its entries here in vain: give each store its own. A tenant that
 /// holds nothing and has no allowance of its own takes no memory; any other about a hundred bytes.
 ///
 /// ```

@@ -25,6 +25,21 @@ async fn what_is_not_kept_goes_with_its_leases_and_is_told() {
 }
 
 #[tokio::test]
+async fn what_is_held_is_listed_as_far_as_it_is_wanted() {
+    let bed = bed();
+    for n in 0..2000 {
+        bed.set(&format!("{}{n}", if n % 2 == 0 { "mine" } else { "other" }), forever("v")).await;
+    }
+    let blind = Address::from_parts(&space("", "test"), b"a", Some(b"hidden"[..].into()));
+    bed.write(blind.clone(), forever("v"), When::Always).await.unwrap();
+    let mine = bed.store.addresses(|stored| stored.starts_with(b":test:mine"), usize::MAX);
+    assert_eq!(mine.len(), 1000);
+    assert!(mine.iter().all(|address| address.name().starts_with(b"mine")));
+    assert_eq!(bed.store.addresses(|_| true, 700).len(), 700);
+    assert_eq!(bed.store.addresses(|stored| stored == b"hidden", 10), [blind]);
+}
+
+#[tokio::test]
 async fn a_blind_key_is_judged_by_the_key_that_is_stored() {
     let bed = bed();
     let blind = Address::from_parts(&space("", "test"), b"a", Some(b"hidden"[..].into()));

@@ -40,7 +40,7 @@ impl<S: CacheService> Service<Request> for BreakerService<S> {
     fn call(&mut self, request: Request) -> Self::Future {
         let Some(breaker) = &self.layer.breaker else { return BreakerFuture::unguarded(self.inner.call(request)) };
         let admitted = breaker.try_call().or_else(|refused| {
-            let apart = breaker.config().probing == Probing::Apart;
+            let apart = breaker.probing() == Probing::Apart;
             if apart && !self.prober.run(breaker, &self.inner, self.layer.probe.as_deref()) {
                 // Nobody else can probe.
                 return breaker.try_probe().ok_or(refused);
@@ -54,7 +54,7 @@ impl<S: CacheService> Service<Request> for BreakerService<S> {
             }
             Err(refused) => {
                 unready(&mut self.inner);
-                BreakerFuture::refused(refused.into())
+                BreakerFuture::refused(breaker.refusal(refused))
             }
         }
     }

@@ -45,6 +45,8 @@ struct Shared {
     judge: Judge,
     probing: Probing,
     listener: Option<Listener>,
+    /// The last refusal and its error.
+    refusal: Mutex<Option<(Refused, Error)>>,
 }
 
 type Listener = Arc<dyn Fn(BreakerState) + Send + Sync>;
@@ -107,7 +109,8 @@ impl CircuitBreaker {
 
     fn of(machine: Breaker, clock: Arc<dyn Clock>, judge: Judge, listener: Option<Listener>) -> Self {
         let probing = machine.config().probing;
-        Self(Arc::new(Shared { machine: Mutex::new(machine), clock, judge, probing, listener }))
+        let refusal = Mutex::new(None);
+        Self(Arc::new(Shared { machine: Mutex::new(machine), clock, judge, probing, listener, refusal }))
     }
 
     fn closed(&self) -> Breaker {
@@ -128,6 +131,20 @@ impl CircuitBreaker {
     /// Asks to make a call that may be the probe, whoever is to probe.
     pub(crate) fn try_call_or_probe(&self) -> Result<Admitted, Refused> {
         self.try_call().or_else(|refused| self.try_probe().ok_or(refused))
+    }
+
+    /// Returns the error of a refused call: one for all that are refused in the same millisecond, so that refusing many
+    /// calls costs no more than answering them.
+    pub(crate) fn refusal(&self, refused: Refused) -> Error {
+        let mut last = self.0.refusal.lock();
+        if let Some((same, error)) = &*last
+            && *same == refused
+        {
+            return error.clone();
+        }
+        let error = Error::from(refused);
+        *last = Some((refused, error.clone()));
+        error
     }
 
     /// Returns who probes, without a lock.
@@ -159,7 +176,7 @@ impl CircuitBreaker {
         if Within::current().has(self) {
             return call.await;
         }
-        let admitted = self.try_call_or_probe()?;
+        let admitted = self.try_call_or_probe().map_err(|refused| self.refusal(refused))?;
         let result = Within::current().and(self).scope(call).await;
         admitted.ended(result.as_ref().err());
         result

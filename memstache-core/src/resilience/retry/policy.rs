@@ -121,12 +121,14 @@ impl Policy<Request, Response, Error> for RetryPolicy {
         }
         let reads = request.is_read();
         let before = self.partial.take();
-        let attempt = self.unsure(std::mem::replace(result, Err(taken())));
         let asked = before.as_ref().map(|partial| partial.places.clone());
-        *result = match before {
-            Some(partial) => Ok(partial.merge(attempt, reads)),
-            None => attempt,
-        };
+        if before.is_some() || self.unsure {
+            let attempt = self.unsure(std::mem::replace(result, Err(taken())));
+            *result = match before {
+                Some(partial) => Ok(partial.merge(attempt, reads)),
+                None => attempt,
+            };
+        }
         let pause = match result {
             Err(error) => {
                 let pause = shared.pause(self.made, error, request)?;

@@ -251,7 +251,7 @@ async fn several_connections_are_one_store() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_said_to_be_wrong() {
+async fn with_wrong_credentials_calls_fail_in_their_time_and_show_nothing() {
     let builder = kit::builder(&kit::single()).credentials("nobody", "wrong");
     let store =
         builder.read_timeout(Duration::from_millis(200)).call_timeout(Duration::from_millis(500)).build().unwrap();

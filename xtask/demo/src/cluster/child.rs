@@ -32,6 +32,8 @@ pub(super) struct Child {
     pub(super) gossip: SocketAddr,
     /// Known once it has started.
     pub(super) http: Option<SocketAddr>,
+    /// Known once it has started, if it has an admin page.
+    pub(super) admin: Option<SocketAddr>,
     process: Process,
     stdin: ChildStdin,
     /// Lent to the thread that reads.
@@ -48,7 +50,8 @@ impl Child {
         let stdin = process.stdin.take().context("a node has no input")?;
         let stdout = process.stdout.take().map(BufReader::new);
         let gossip = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut child = Self { number, name: setup.name.clone(), gossip, http: None, process, stdin, stdout };
+        let mut child =
+            Self { number, name: setup.name.clone(), gossip, http: None, admin: None, process, stdin, stdout };
         child.tell(setup)?;
         child.gossip = child.hear::<Hello>().await?.gossip;
         Ok(child)
@@ -61,7 +64,8 @@ impl Child {
 
     /// Waits until it serves.
     pub(super) async fn ready(&mut self) -> Result<()> {
-        self.http = Some(self.hear::<Ready>().await?.http);
+        let ready = self.hear::<Ready>().await?;
+        (self.http, self.admin) = (Some(ready.http), ready.admin);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod agreement;
 mod certificates;
 mod child;
+mod discovery;
 mod evidence;
 mod load;
 mod node;

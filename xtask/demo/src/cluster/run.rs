@@ -16,6 +16,7 @@ use super::{
     agreement::{agreed, reports, settled},
     certificates::Authority,
     child::Child,
+    discovery::Way,
     evidence::{Agreed, Evidence, Loaded, Row, Steady},
     load::{Load, Target},
     setup::{Setup, Start},
@@ -58,6 +59,9 @@ pub(crate) async fn run(args: &Args, count: usize, database: &Path, size: Size) 
         let seconds = started.elapsed().as_secs_f64();
         say(format_args!("{count} nodes gossip, speak TLS with each other, and answer after {seconds:.1} s."))?;
     }
+    for line in fleet.pages() {
+        say(line)?;
+    }
     let demand = Arc::new(Demand::new(size, args.zipf));
     let load = Load::start(demand, args.clients, fleet.targets()?);
     let time = Duration::from_secs(args.seconds);
@@ -74,17 +78,17 @@ pub(crate) async fn run(args: &Args, count: usize, database: &Path, size: Size) 
 impl Fleet {
     fn new(args: &Args, database: &Path, size: Size) -> Result<Self> {
         let folder = Temporary::new().context("no temporary folder could be made")?;
-        let mut secret = [0; 16];
-        SystemRandom::new().fill(&mut secret)?;
         let setup = Setup {
             name: String::new(),
-            secret: secret.iter().map(|byte| format!("{byte:02x}")).collect(),
+            secret: secret()?,
             folder: folder.path().to_owned(),
             database: std::path::absolute(database)?,
             shops: size.shops,
             products: size.products,
             seed: size.seed,
             distance: args.distance,
+            token: args.admin.then(secret).transpose()?,
+            way: Way::of(args, folder.path())?,
         };
         let authority = Authority::new(folder.path())?;
         Ok(Self { nodes: Vec::new(), setup, authority, made: 0, _folder: folder })
@@ -96,7 +100,9 @@ impl Fleet {
         for number in self.made..self.made + count {
             let name = format!("node-{}", number + 1);
             self.authority.sign(&self.setup.folder, &name)?;
-            new.push(Child::spawn(number, &Setup { name, ..self.setup.clone() }).await?);
+            let child = Child::spawn(number, &Setup { name, ..self.setup.clone() }).await?;
+            self.setup.way.announce(&child.name, child.gossip)?;
+            new.push(child);
         }
         self.made += count;
         let all = || self.nodes.iter().chain(&new);
@@ -113,6 +119,16 @@ impl Fleet {
         self.nodes.iter().map(|node| Ok((node.number, node.http()?))).collect()
     }
 
+    /// Lines that say where the admin pages are.
+    fn pages(&self) -> impl Iterator<Item = String> {
+        let token = self.setup.token.as_deref().unwrap_or_default();
+        let page = move |node: &Child| {
+            let at = node.admin?;
+            Some(format!("The page of {}: http://admin:{token}@{at}/_memstache/admin/", node.name))
+        };
+        self.nodes.iter().filter_map(page)
+    }
+
     async fn loads(&self) -> Result<u64> {
         Ok(reports(&self.nodes).await?.iter().map(|report| report.loads).sum())
     }
@@ -120,6 +136,13 @@ impl Fleet {
     async fn changes(&self) -> Result<u64> {
         Ok(reports(&self.nodes).await?.iter().map(|report| report.changes).sum())
     }
+}
+
+/// Returns 16 random bytes as text.
+fn secret() -> Result<String> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Nobody comes or goes.
@@ -219,6 +242,7 @@ pub(crate) fn try_it(fleet: &Fleet, quiet: bool) -> Result<String> {
         ));
         lines.push(format!("  curl -s http://{at}/node"));
     }
+    lines.extend(fleet.pages().map(|line| format!("  {line}")));
     lines.push(String::new());
     Ok(lines.join("\n"))
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::discovery::Way;
 use crate::database::Size;
 
 /// The cluster's name.
@@ -22,6 +23,10 @@ pub(super) struct Setup {
     pub(super) seed: u64,
     /// Milliseconds that a query of a product is under way.
     pub(super) distance: u64,
+    /// The token of those who may see names of keys on the admin page; none: there is no such page.
+    pub(super) token: Option<String>,
+    /// By what it finds the others.
+    pub(super) way: Way,
 }
 
 /// First line of a node: where it gossips.
@@ -41,6 +46,8 @@ pub(super) struct Start {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ready {
     pub(super) http: SocketAddr,
+    /// Where its admin page is.
+    pub(super) admin: Option<SocketAddr>,
 }
 
 /// What `GET /node` answers.

@@ -22,7 +22,7 @@ use crate::{place::Place, zipf::Zipf};
 const CONNECTIONS: u32 = 64;
 
 /// Requests a second, of all connections.
-pub(crate) const RATE: u32 = 400;
+pub(crate) const RATE: u32 = 500;
 
 /// Of so many requests, one is for a product that nobody has asked for yet.
 const NEW_EACH: usize = 20;

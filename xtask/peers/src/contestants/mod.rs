@@ -1,6 +1,7 @@
 //! Who takes part: caches as the benches call them, each peer in a file of its own.
 
 mod dashmap;
+mod decoded;
 mod foyer;
 mod lru;
 mod memstache;
@@ -97,6 +98,11 @@ pub(crate) fn entrants() -> Vec<Entrant> {
     all.extend(foyer::entrants());
     all.push(dashmap::entrant());
     all
+}
+
+/// Who keeps decoded values, under load.
+pub(crate) fn decoded() -> Vec<Entrant> {
+    decoded::entrants()
 }
 
 /// Everybody for hit ratios, in the order of the tables; Belady is not one of them, since he knows the future.

@@ -65,6 +65,8 @@ impl Scale {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Workload {
     Hits,
+    /// The same, of values that are kept decoded.
+    Decoded,
     /// Percent of writes.
     Mixed(u32),
 }
@@ -74,7 +76,7 @@ impl Workload {
 
     fn puts(self) -> u32 {
         match self {
-            Self::Hits => 0,
+            Self::Hits | Self::Decoded => 0,
             Self::Mixed(puts) => puts,
         }
     }
@@ -82,6 +84,7 @@ impl Workload {
     pub(super) fn name(self) -> String {
         match self {
             Self::Hits => "all hits".to_owned(),
+            Self::Decoded => "all hits, decoded".to_owned(),
             Self::Mixed(puts) => format!("{} % reads, {puts} % writes", 100 - puts),
         }
     }
@@ -111,6 +114,7 @@ impl Cell {
     pub(super) fn slug(&self) -> String {
         let workload = match self.workload {
             Workload::Hits => "hits".to_owned(),
+            Workload::Decoded => "decoded".to_owned(),
             Workload::Mixed(puts) => format!("{}-{puts}", 100 - puts),
         };
         format!("{workload}-{}", self.key_len)
@@ -134,21 +138,28 @@ impl Row {
 }
 
 /// Steps of the progress bar.
-pub(super) fn steps(scale: &Scale, entrants: &[Entrant]) -> usize {
+pub(super) fn steps(scale: &Scale, entrants: &[Entrant], decoded: &[Entrant]) -> usize {
     let bounded = entrants.iter().filter(|it| it.role != Role::Bound).count();
     let cell = (scale.rounds + 1) * scale.threads.len();
     let workload = |entrants: usize, workloads: usize| entrants * (1 + workloads * cell);
-    scale.key_lens.len() * (workload(entrants.len(), 1) + workload(bounded, Workload::MIXED.len()))
+    scale.key_lens.len()
+        * (workload(entrants.len(), 1) + workload(decoded.len(), 1) + workload(bounded, Workload::MIXED.len()))
 }
 
 /// Everything that is asked for is there.
-pub(super) fn hits(scale: &Scale, key_len: usize, entrants: &[Entrant], progress: &Progress) -> Vec<Cell> {
+pub(super) fn hits(
+    scale: &Scale,
+    workload: Workload,
+    key_len: usize,
+    entrants: &[Entrant],
+    progress: &Progress,
+) -> Vec<Cell> {
     let keys = Keys::new(key_len, scale.resident);
     let setup = Setup { keys: &keys, capacity: 2 * scale.resident, exact: false };
     let everything: Vec<_> = (0..scale.resident as u32).collect();
     let mut field = Field::new(scale, setup, entrants.iter().collect(), &everything, progress);
     let zipf = Zipf::new(scale.resident as u32, EXPONENT);
-    scale.threads.iter().map(|threads| field.cell(Workload::Hits, zipf, *threads)).collect()
+    scale.threads.iter().map(|threads| field.cell(workload, zipf, *threads)).collect()
 }
 
 /// A part of what is asked for fits. Says how the contestants were set up, too.

@@ -5,10 +5,10 @@ mod tables;
 
 use anyhow::Result;
 
-use self::cells::{Cell, Scale};
+use self::cells::{Cell, Scale, Workload};
 use crate::{
     Common,
-    contestants::{Entrant, Role, entrants},
+    contestants::{Entrant, Role, decoded, entrants},
     footprint::{self, Footprint},
     plot,
     report::Mark,
@@ -18,7 +18,8 @@ use crate::{
 /// Measures throughput, latency and bytes per entry.
 ///
 /// String keys of 16 and 40 bytes, values of 256 bytes; all hits, and reads mixed with writes over ten times as many keys
-/// as fit, by Zipf 0.99; 1, 2 and 8 threads. Contestants take turns within each round.
+/// as fit, by Zipf 0.99; 1, 2 and 8 threads. And hits of values that are kept decoded, through a typed handle over a near cache. Contestants take turns
+/// within each round.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -57,9 +58,10 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Mark>> {
     // Without the reference there is nothing to compare with.
     let chosen = |entrant: &Entrant| entrant.role == Role::Reference || args.common.wants(entrant.name);
     let entrants: Vec<_> = entrants().into_iter().filter(chosen).collect();
+    let decoded: Vec<_> = decoded().into_iter().filter(chosen).collect();
     // First, while this program is still the one that was built.
     let bytes = weigh(&scale, &entrants)?;
-    let (cells, notes) = measure(&scale, &entrants);
+    let (cells, notes) = measure(&scale, &entrants, &decoded);
     let marks = tables::marks(&cells, &bytes);
 
     say(tables::heading(&scale, args.common.quick));
@@ -74,12 +76,13 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Mark>> {
     Ok(marks)
 }
 
-fn measure(scale: &Scale, entrants: &[Entrant]) -> (Vec<Cell>, Vec<String>) {
-    let progress = Progress::new(cells::steps(scale, entrants));
+fn measure(scale: &Scale, entrants: &[Entrant], decoded: &[Entrant]) -> (Vec<Cell>, Vec<String>) {
+    let progress = Progress::new(cells::steps(scale, entrants, decoded));
     let mut cells = Vec::new();
     let mut notes = Vec::new();
     for key_len in scale.key_lens {
-        cells.extend(cells::hits(scale, *key_len, entrants, &progress));
+        cells.extend(cells::hits(scale, Workload::Hits, *key_len, entrants, &progress));
+        cells.extend(cells::hits(scale, Workload::Decoded, *key_len, decoded, &progress));
         let (mixed, told) = cells::mixed(scale, *key_len, entrants, &progress);
         cells.extend(mixed);
         notes.extend(told);

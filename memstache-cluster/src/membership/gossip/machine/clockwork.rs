@@ -63,9 +63,13 @@ impl Machine {
         self.next_knock = now.after(self.jittered(period));
         let known = |at| self.swim.iter_members().any(|member| member.id().key.gossip == at);
         let at_home = |at| at == self.me.gossip;
-        let mut doors: Vec<_> = self.seeds.iter().copied().filter(|at| !at_home(*at) && !known(*at)).collect();
-        self.rng.shuffle(&mut doors);
-        doors.truncate(KNOCKS);
+        let (mut doors, mut earlier) = self.seeds.doors();
+        for (doors, most) in [(&mut doors, KNOCKS), (&mut earlier, DEAD_FANOUT)] {
+            doors.retain(|at| !at_home(*at) && !known(*at));
+            self.rng.shuffle(doors);
+            doors.truncate(most);
+        }
+        doors.append(&mut earlier);
         if lonely {
             let mut dead: Vec<_> = self.swim.iter_membership_state().map(|member| member.id().key.gossip).collect();
             dead.retain(|at| !doors.contains(at) && !at_home(*at));

@@ -30,7 +30,10 @@ impl Runtime<Card> for &mut Effects {
             }
             Notification::MemberUp(_) | Notification::Rename(..) => self.changed = true,
             Notification::Idle => self.lonely = true,
-            Notification::Rejoin(_) => self.rejoined += 1,
+            Notification::Rejoin(_) => {
+                self.rejoined += 1;
+                self.changed = true;
+            }
             Notification::Active | Notification::Defunct => {}
         }
     }

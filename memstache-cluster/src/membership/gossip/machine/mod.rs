@@ -4,6 +4,7 @@ mod clockwork;
 mod effects;
 mod life;
 mod receive;
+mod seeds;
 mod timers;
 
 use std::{
@@ -19,12 +20,12 @@ use foca::{Config, Foca, NoCustomBroadcast, PeriodicParams};
 use memstache_core::{Result, Tick};
 use rand::{SeedableRng as _, rngs::SmallRng};
 
-use self::{effects::Effects, timers::Timers};
+use self::{effects::Effects, seeds::Seeds, timers::Timers};
 use super::{
     GossipStats,
     parameters::{
         ANNOUNCE_PERIOD, DEAD_FANOUT, DEAD_PERIOD, DEBOUNCE, FIRST_SYNC, FORGET_DEAD, GOSSIP_FANOUT, GOSSIP_PERIOD,
-        HEARTBEAT, INDIRECT_PROBES, JITTER, MAX_BODY, MAX_SEEDS, PROBE_PERIOD, PROBE_TIMEOUT, SUSPICION, TRANSMISSIONS,
+        HEARTBEAT, INDIRECT_PROBES, JITTER, MAX_BODY, PROBE_PERIOD, PROBE_TIMEOUT, SUSPICION, TRANSMISSIONS,
     },
     seal::{Envelope, Keys},
     wire::{Card, CardCodec, Kind, Own, PREFIX, decode_state, encode_member},
@@ -79,7 +80,7 @@ pub(super) struct Machine {
     envelope: Envelope,
     out: VecDeque<(SocketAddr, Bytes)>,
     wishes: VecDeque<Wish>,
-    seeds: Vec<SocketAddr>,
+    seeds: Seeds,
     max_members: usize,
     has_stream: bool,
     rng: fastrand::Rng,
@@ -93,8 +94,6 @@ pub(super) struct Machine {
     /// When members are told of a change, if there is one.
     settles: Option<Tick>,
     contact: Option<Tick>,
-    /// Discovery answered.
-    discovered: bool,
     phase: Phase,
     stats: GossipStats,
 }
@@ -110,7 +109,7 @@ impl Machine {
     pub(super) fn new(start: Start) -> Self {
         let Start { me, keys, max_members, has_stream, now, session, seed } = start;
         let incarnation = me.incarnation.0.into();
-        let own = Arc::new(Own { id: me.id, incarnation, rival: parking_lot::Mutex::default() });
+        let own = Arc::new(Own { id: me.id, incarnation, revision: 0.into(), rival: parking_lot::Mutex::default() });
         let codec = CardCodec(Arc::clone(&own));
         let swim = Foca::new(Card::of(&me, 0), config(), SmallRng::seed_from_u64(seed), codec);
         Self {
@@ -122,7 +121,7 @@ impl Machine {
             timers: Timers::default(),
             out: VecDeque::new(),
             wishes: VecDeque::new(),
-            seeds: Vec::new(),
+            seeds: Seeds::default(),
             max_members,
             has_stream,
             rng: fastrand::Rng::with_seed(!seed),
@@ -134,7 +133,6 @@ impl Machine {
             synced: false,
             settles: Some(now),
             contact: None,
-            discovered: false,
             phase: Phase::Running,
             stats: GossipStats::default(),
         }
@@ -160,8 +158,7 @@ impl Machine {
 
     /// Whether somebody else is there, or discovery knows of nobody else.
     pub(super) fn has_joined(&self) -> bool {
-        let alone = self.discovered && self.seeds.iter().all(|seed| *seed == self.me.gossip);
-        alone || self.swim.num_members() > 0
+        self.seeds.says_alone() || self.swim.num_members() > 0
     }
 
     /// Whether there is a secret.
@@ -197,24 +194,21 @@ impl Machine {
     }
 
     /// Says where to ask who is there.
-    pub(super) fn set_seeds(&mut self, mut seeds: Vec<SocketAddr>, now: Tick) {
-        seeds.sort_unstable();
-        seeds.dedup();
-        if seeds.len() > MAX_SEEDS {
-            self.rng.shuffle(&mut seeds);
-            seeds.truncate(MAX_SEEDS);
-        }
-        self.discovered = true;
-        let news = seeds.iter().any(|seed| !self.seeds.contains(seed));
-        self.seeds = seeds;
-        if news {
+    pub(super) fn set_seeds(&mut self, seeds: Vec<SocketAddr>, now: Tick) {
+        self.stats.discoveries += 1;
+        if self.seeds.take(seeds, self.me.gossip, now, &mut self.rng) {
             self.next_knock = now;
         }
     }
 
+    /// Takes note that discovery could not say.
+    pub(super) fn discovery_failed(&mut self) {
+        self.stats.discovery_failures += 1;
+    }
+
     /// Knocks and asks discovery at once.
     pub(super) fn hurry(&mut self, now: Tick) {
-        self.discovered = false;
+        self.seeds.ask_anew();
         (self.next_knock, self.next_discovery) = (now, now);
     }
 
@@ -280,7 +274,8 @@ impl Machine {
     }
 
     fn members(&self) -> Members {
-        let me = (self.phase != Phase::Replaced).then(|| self.me.clone());
+        let me = || self.me.clone().with_revision(self.swim.identity().key.revision);
+        let me = (self.phase != Phase::Replaced).then(me);
         me.into_iter().chain(self.swim.iter_members().filter_map(|member| member.id().to_member())).collect()
     }
 

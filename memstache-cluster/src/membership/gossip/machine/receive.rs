@@ -1,6 +1,6 @@
 //! What happens because a datagram came.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::atomic::Ordering};
 
 use bytes::BufMut as _;
 use memstache_core::Tick;
@@ -146,6 +146,7 @@ impl Machine {
             self.stats.overfull += 1;
             return Ok(());
         }
+        self.own.revision.store(self.swim.identity().key.revision, Ordering::Relaxed);
         let done = self.swim.handle_data(body, &mut self.effects);
         self.settle(now);
         done.map_err(|_| Dropped::Malformed)

@@ -148,6 +148,116 @@ async fn discovery_that_hangs_and_fails_is_asked_again() {
     assert_eq!(*registered.lock(), []);
 }
 
+/// Knows everybody at first; then nobody, a part, or nothing at all.
+#[derive(Debug, Default)]
+struct Failing {
+    asked: AtomicU32,
+    mood: Arc<AtomicU32>,
+    registering: AtomicU32,
+    registered: Arc<Mutex<Vec<NodeId>>>,
+}
+
+#[async_trait]
+impl Discovery for Failing {
+    async fn discover(&self) -> Result<Vec<SocketAddr>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        match self.mood.load(Ordering::Relaxed) {
+            0 => Ok(vec![at(1), at(2), at(3)]),
+            1 => Ok(vec![]),
+            2 => Ok(vec![at(9)]),
+            3 => Err(Error::new(ErrorKind::Unavailable, "down")),
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn register(&self, me: &Member) -> Result<()> {
+        match self.registering.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(Error::new(ErrorKind::Unavailable, "down")),
+            1 => std::future::pending().await,
+            _ => {
+                self.registered.lock().push(me.id);
+                Ok(())
+            }
+        }
+    }
+
+    async fn deregister(&self, me: &Member) -> Result<()> {
+        self.registered.lock().retain(|id| *id != me.id);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_forgets_fails_or_hangs_changes_nothing() {
+    let network = SimNetwork::new(10);
+    let mood = Arc::new(AtomicU32::new(0));
+    let failing = || Failing { mood: Arc::clone(&mood), ..Failing::default() };
+    let nodes: Vec<_> = (1..=3).map(|host| node(&network, host, failing())).collect();
+    for node in &nodes {
+        grows_to(node, 3).await;
+    }
+    for bad in 1..=4 {
+        mood.store(bad, Ordering::Relaxed);
+        let mut changes: Vec<_> = nodes.iter().map(|node| node.watch()).collect();
+        sleep(Duration::from_secs(60)).await;
+        assert!(changes.iter_mut().all(|members| !members.has_changed().unwrap()), "mood {bad}");
+    }
+    let stats = nodes[0].stats();
+    assert!(stats.discoveries > 8 && stats.discovery_failures > 4, "{stats:?}");
+    // Who is cut off finds the others again by what was named before, though nobody names them now.
+    network.isolate(ip(1));
+    grows_to(&nodes[0], 1).await;
+    network.heal_all();
+    for node in &nodes {
+        grows_to(node, 3).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn registration_is_tried_until_it_is_made_and_bounded_when_it_is_taken_back() {
+    let network = SimNetwork::new(11);
+    let registered = Arc::default();
+    let alone =
+        Failing { mood: Arc::new(AtomicU32::new(1)), registered: Arc::clone(&registered), ..Failing::default() };
+    let node = node(&network, 1, alone);
+    let registered_now = || registered.lock().clone();
+    node.join().await.unwrap();
+    assert_eq!(registered_now(), [], "joining does not wait for what can be done later");
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(registered_now(), [node.id()], "once");
+    let start = SystemClock::new().now();
+    let error = node.leave().await.unwrap_err();
+    assert_eq!(error.to_string(), "discovery did not forget this node in time");
+    assert!(SystemClock::new().now().since(start) < Duration::from_secs(4));
+    assert_eq!(registered_now(), []);
+    node.leave().await.unwrap();
+}
+
+/// Tells of addresses by streams that end.
+#[derive(Debug, Default)]
+struct Broken(AtomicU32);
+
+#[async_trait]
+impl Discovery for Broken {
+    async fn discover(&self) -> Result<Vec<SocketAddr>> {
+        Err(Error::new(ErrorKind::Unavailable, "watch"))
+    }
+
+    fn watch(&self) -> Option<SeedStream> {
+        let nth = self.0.fetch_add(1, Ordering::Relaxed);
+        Some(SeedStream::new(stream::iter((nth == 3).then(|| vec![at(1)]))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_is_asked_for_anew() {
+    let network = SimNetwork::new(12);
+    let first = node(&network, 1, StaticDiscovery::default());
+    let second = node(&network, 2, Broken::default());
+    grows_to(&second, 2).await;
+    grows_to(&first, 2).await;
+}
+
 /// Tells of addresses by a stream alone.
 #[derive(Debug)]
 struct Streamed;

@@ -54,6 +54,7 @@ impl Card {
         let details = self.details.as_ref()?;
         let mut member = Member::new(details.name.clone(), details.address)
             .with_incarnation(self.key.incarnation)
+            .with_revision(self.key.revision)
             .with_gossip(self.key.gossip)
             .with_weight(details.weight)
             .with_protocols(details.protocols)

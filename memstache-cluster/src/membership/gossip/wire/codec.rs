@@ -7,7 +7,11 @@
 //!
 //! The dead come without details.
 
-use std::{fmt, net::SocketAddr, sync::atomic::Ordering};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
 
 use bytes::{Buf, BufMut};
 use foca::{Codec, Header, Member, Message, State};
@@ -37,7 +41,9 @@ type Result<T> = std::result::Result<T, Malformed>;
 #[derive(Debug)]
 pub(in super::super) struct Own {
     pub(in super::super) id: NodeId,
-    pub(in super::super) incarnation: std::sync::atomic::AtomicU64,
+    pub(in super::super) incarnation: AtomicU64,
+    /// Which description of this life is the last one.
+    pub(in super::super) revision: AtomicU32,
     /// A later life of this node, of which others told.
     pub(in super::super) rival: Mutex<Option<Rival>>,
 }
@@ -81,11 +87,18 @@ impl Codec<Card> for CardCodec {
     }
 
     fn decode_header(&mut self, mut buf: impl Buf) -> Result<Header<Card>> {
-        let header = get_header(&mut buf)?;
+        let mut header = get_header(&mut buf)?;
         let own = &self.0;
         // Foca takes an announcement for any life of this node; a replayed one was for an earlier.
         if header.dst.key.id == own.id && header.dst.key.incarnation.0 != own.incarnation.load(Ordering::Relaxed) {
             return Err(Malformed("it is for another life of this node"));
+        }
+        // Who has not heard yet that this node describes itself anew speaks to it all the same. Foca would not listen, and nodes
+        // that change at once, as they do when they start together, would take each other for dead. What tells an earlier
+        // description that it is dead does not concern this one.
+        let now = own.revision.load(Ordering::Relaxed);
+        if header.dst.key.id == own.id && header.dst.key.revision < now && header.message != Message::TurnUndead {
+            header.dst.key.revision = now;
         }
         Ok(header)
     }

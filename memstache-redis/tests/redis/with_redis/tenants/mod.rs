@@ -61,36 +61,54 @@ const SHORT: Duration = Duration::from_millis(100);
 /// Longer than a run takes.
 const RUN: Duration = Duration::from_secs(600);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_operation_finds_nothing_and_changes_nothing() {
+/// Every operation finds nothing and changes nothing, in every kind of deployment.
+macro_rules! over {
+    ($($name:ident: $make:ident, $url:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            every_operation_finds_nothing_and_changes_nothing($make, $url).await;
+        }
+    )*};
+}
+
+over! {
+    over_one_server: plain, "MEMSTACHE_REDIS_URL";
+    over_one_server_guarded: guarded, "MEMSTACHE_REDIS_URL";
+    over_one_server_with_tls: plain, "MEMSTACHE_REDIS_TLS_URL";
+    over_sentinels_guarded: guarded, "MEMSTACHE_SENTINEL_URL";
+    over_a_cluster: plain, "MEMSTACHE_REDIS_CLUSTER_URL";
+    over_a_cluster_with_tls_guarded: guarded, "MEMSTACHE_REDIS_CLUSTER_TLS_URL";
+}
+
+type Make = fn(&RedisStore, &Recorder) -> Cache<Json, Tenanted>;
+
+async fn every_operation_finds_nothing_and_changes_nothing(make: Make, url: &str) {
     let mut kinds: BTreeSet<&str> = BTreeSet::new();
-    for make in [plain, guarded] {
-        let recorder = Recorder::new();
-        let tenants = make(&store().await, &recorder);
-        let acme = tenants.for_tenant(&tenant("acme"));
-        let held = furnish(&acme, SHORT, age).await;
-        let seen = async || {
-            let mut seen = see(&acme).await;
-            // Whether a copy is held near is for the stream of changes to say, which comes when it comes.
-            seen.iter_mut().for_each(|seen| seen.tiers.clear());
-            seen
-        };
-        let mut before = seen().await;
-        for (n, case) in CASES.iter().enumerate() {
-            let who = tenant(&format!("intruder-{n}"));
-            (case.run)(Intruder { tenants: tenants.clone(), tenant: who, names: NAMES, stolen: held }).await;
-            let after = seen().await;
-            assert_unchanged(&before, &after, RUN, case.name);
-            before = after;
-            let renew = Touch::one(acme.address("tea-leased").unwrap(), TouchKind::Renew(held.lease));
-            let stands = acme.run(renew).await.unwrap().into_one().unwrap().unwrap();
-            assert!(stands, "{} ended the lease of another tenant", case.name);
-            kinds.extend(case.kinds);
-        }
-        assert_lease_stands(&acme, held).await;
-        for request in samples(&acme.address("tea-plain").unwrap(), "v") {
-            assert!(kinds.contains(request.name()), "{} has no line in the table", request.name());
-        }
+    let recorder = Recorder::new();
+    let tenants = make(&kit::store(kit::builder(&kit::url(url))).await, &recorder);
+    let acme = tenants.for_tenant(&tenant("acme"));
+    let held = furnish(&acme, SHORT, age).await;
+    let seen = async || {
+        let mut seen = see(&acme).await;
+        // Whether a copy is held near is for the stream of changes to say, which comes when it comes.
+        seen.iter_mut().for_each(|seen| seen.tiers.clear());
+        seen
+    };
+    let mut before = seen().await;
+    for (n, case) in CASES.iter().enumerate() {
+        let who = tenant(&format!("intruder-{n}"));
+        (case.run)(Intruder { tenants: tenants.clone(), tenant: who, names: NAMES, stolen: held }).await;
+        let after = seen().await;
+        assert_unchanged(&before, &after, RUN, case.name);
+        before = after;
+        let renew = Touch::one(acme.address("tea-leased").unwrap(), TouchKind::Renew(held.lease));
+        let stands = acme.run(renew).await.unwrap().into_one().unwrap().unwrap();
+        assert!(stands, "{} ended the lease of another tenant", case.name);
+        kinds.extend(case.kinds);
+    }
+    assert_lease_stands(&acme, held).await;
+    for request in samples(&acme.address("tea-plain").unwrap(), "v") {
+        assert!(kinds.contains(request.name()), "{} has no line in the table", request.name());
     }
 }
 

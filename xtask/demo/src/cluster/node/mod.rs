@@ -16,7 +16,8 @@ use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
 use memstache_cluster::{
     ClusterConfig, Engine, KeySpace, Member, NodeName,
-    membership::{Gossip, GossipSecret, StaticDiscovery},
+    admin::{Admin, AdminServer},
+    membership::{Gossip, GossipSecret},
     net::{Datagrams as _, Tcp, Tls, Udp},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -61,10 +62,8 @@ async fn node(mut lines: Lines) -> Result<()> {
     // A port that was free a moment ago: others are told before the engine listens.
     let address = TcpListener::bind(LOOPBACK)?.local_addr()?;
     let me = Member::new(setup.name.parse::<NodeName>()?, address).with_gossip(gossips_at);
-    let gossip = Gossip::builder(CLUSTER, me.clone())
-        .secret(GossipSecret::new(&setup.secret)?)
-        .discovery(StaticDiscovery::new(start.seeds))
-        .start(Arc::new(socket))?;
+    let gossip = Gossip::builder(CLUSTER, me.clone()).secret(GossipSecret::new(&setup.secret)?);
+    let gossip = setup.way.begin(gossip, start.seeds)?.start(Arc::new(socket))?;
     let tls = Tls::over(Tcp::new(), certificates::tls(&setup.folder, &setup.name))?;
     let cluster = ClusterConfig::new(CLUSTER, me, gossip)
         .transport(tls)
@@ -75,9 +74,15 @@ async fn node(mut lines: Lines) -> Result<()> {
     let products = KeySpace::builder(KEYSPACE).max_bytes(MAX_BYTES).source(source).build()?;
     let engine = Engine::builder().keyspace(products).cluster(cluster).build()?;
     let view = view::follow(&engine);
+    // Kept until the node ends.
+    let admin = match setup.token {
+        Some(token) => Some(Admin::builder(&engine).read_token(token).bind(LOOPBACK).build()?.serve().await?),
+        None => None,
+    };
     engine.start().await?;
     let app = App { name: setup.name, shops: setup.shops, engine, database, view };
-    tell(&Ready { http: service::start(app).await? })?;
+    let admin = admin.as_ref();
+    tell(&Ready { http: service::start(app).await?, admin: admin.map(AdminServer::local_addr) })?;
     lines.end().await;
     Ok(())
 }

@@ -1,0 +1,139 @@
+//! The members.
+
+use memstache_core::resilience::BreakerState;
+use serde::Serialize;
+
+use super::{millis, part};
+use crate::{
+    Engine, Member,
+    placement::{PARTITIONS, Partition},
+    reader::View,
+};
+
+/// Who a member is.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::admin) struct Who {
+    /// The fields of DistCache.
+    bind_addr: String,
+    bind_port: u16,
+    discovery_port: u16,
+    pub(in crate::admin) name: String,
+    /// As text: 64 bits are more than numbers of JavaScript hold.
+    pub(in crate::admin) id: String,
+    incarnation: u64,
+    pub(in crate::admin) state: &'static str,
+    pub(in crate::admin) zone: Option<String>,
+    weight: u16,
+}
+
+impl From<&Member> for Who {
+    fn from(member: &Member) -> Self {
+        Self {
+            bind_addr: member.address.ip().to_string(),
+            bind_port: member.address.port(),
+            discovery_port: member.gossip.port(),
+            name: member.name.as_str().to_owned(),
+            id: member.id.to_string(),
+            incarnation: member.incarnation.0,
+            state: member.state.as_str(),
+            zone: member.zone.as_ref().map(|zone| zone.as_str().to_owned()),
+            weight: member.weight.get(),
+        }
+    }
+}
+
+impl Who {
+    pub(in crate::admin) fn address(&self) -> String {
+        format!("{}:{}", self.bind_addr, self.bind_port)
+    }
+}
+
+/// A member, what it owns, and how it is, as far as calls to it tell.
+#[derive(Debug, Serialize)]
+pub(in crate::admin) struct Peer {
+    #[serde(flatten)]
+    pub(in crate::admin) who: Who,
+    pub(in crate::admin) is_self: bool,
+    pub(in crate::admin) partitions: u64,
+    /// Of all partitions.
+    pub(in crate::admin) share: f64,
+    pub(in crate::admin) health: &'static str,
+    /// What calls to it tell; none of this node, and of one that was never called.
+    pub(in crate::admin) calls: Option<CallsTold>,
+}
+
+/// What calls to a peer tell.
+#[derive(Debug, Serialize)]
+pub(in crate::admin) struct CallsTold {
+    connected: bool,
+    pub(in crate::admin) breaker: &'static str,
+    in_flight: usize,
+    total: u64,
+    pub(in crate::admin) failures: u64,
+    consecutive_failures: u64,
+    pub(in crate::admin) latency_ms: f64,
+    pub(in crate::admin) p95_ms: f64,
+}
+
+/// Tells of all members that this node sees, itself first; of nobody where it stands alone.
+pub(in crate::admin) fn peers(engine: &Engine) -> Vec<Peer> {
+    let Some(cluster) = engine.node.cluster() else { return Vec::new() };
+    let view = cluster.view();
+    let owned = owned(&view);
+    let mut peers: Vec<Peer> = view
+        .members
+        .iter()
+        .map(|member| {
+            let place = view.table.nodes().iter().position(|(id, _)| *id == member.id);
+            let partitions = place.map_or(0, |place| owned[place]);
+            let is_self = member.id == cluster.me;
+            let (health, calls) = if is_self { ("self", None) } else { health(engine, member) };
+            Peer {
+                who: member.into(),
+                is_self,
+                partitions,
+                share: part(partitions as f64, PARTITIONS as f64).unwrap_or_default(),
+                health,
+                calls,
+            }
+        })
+        .collect();
+    peers.sort_by(|a, b| b.is_self.cmp(&a.is_self).then_with(|| a.who.name.cmp(&b.who.name)));
+    peers
+}
+
+fn health(engine: &Engine, member: &Member) -> (&'static str, Option<CallsTold>) {
+    let Some(health) = engine.node.peer_health(member.id) else { return ("unknown", None) };
+    let word = match health.breaker {
+        BreakerState::Closed if health.consecutive_failures > 0 => "degraded",
+        BreakerState::Closed if health.connected => "healthy",
+        // Its connection is gone, or there never was one.
+        BreakerState::Closed if health.connects > 0 => "disconnected",
+        BreakerState::Closed => "unknown",
+        BreakerState::HalfOpen => "degraded",
+        _ => "down",
+    };
+    let calls = CallsTold {
+        connected: health.connected,
+        breaker: health.breaker.as_str(),
+        in_flight: health.in_flight,
+        total: health.calls,
+        failures: health.failures,
+        consecutive_failures: health.consecutive_failures,
+        latency_ms: millis(health.latency),
+        p95_ms: millis(health.p95),
+    };
+    (word, Some(calls))
+}
+
+/// Returns how many partitions each member of the table owns, in its order.
+pub(super) fn owned(view: &View) -> Vec<u64> {
+    let nodes = view.table.nodes();
+    let mut owned = vec![0; nodes.len()];
+    for owner in Partition::all().filter_map(|partition| view.table.owner(partition)) {
+        if let Ok(place) = nodes.binary_search_by_key(&owner, |(id, _)| *id) {
+            owned[place] += 1;
+        }
+    }
+    owned
+}

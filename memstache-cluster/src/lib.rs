@@ -25,6 +25,7 @@ mod peer;
 #[cfg(any(test, feature = "test-util"))]
 #[doc(hidden)]
 pub use self::owner::Faults;
+pub use self::peer::ServerStats;
 #[cfg(any(test, feature = "test-util"))]
 #[doc(hidden)]
 pub use self::peer::testing as peer_testing;
@@ -39,7 +40,7 @@ mod wire;
 pub use self::{
     engine::{
         ClusterConfig, Engine, EngineBuilder, EngineError, EngineEvent, EngineFuture, EngineService, Events, HotKey,
-        KeySpaceChange, Partial, Put,
+        KeySpaceChange, Partial, PeerStatus, Put,
     },
     keyspace::{
         DataSource, Expiry, HotCopies, Key, KeySpace, KeySpaceBuilder, RateLimit, SourceFn, Sourced, source_fn,

@@ -108,5 +108,12 @@ fn told(event: &EngineEvent) -> (&'static str, Told<'_>) {
             });
             ("keyspace", Told { keyspace: Some(keyspace.as_str()), change, ..Told::default() })
         }
+        EngineEvent::PeerBreaker { state, .. } => {
+            ("peer_breaker", Told { change: Some(state.as_str()), ..Told::default() })
+        }
+        EngineEvent::SourceBreaker { keyspace, state } => {
+            let (keyspace, change) = (Some(keyspace.as_str()), Some(state.as_str()));
+            ("source_breaker", Told { keyspace, change, ..Told::default() })
+        }
     }
 }

@@ -6,14 +6,15 @@ use memstache_core::{Error, ErrorKind, Result, Tick};
 use tokio::sync::watch;
 
 use super::{
-    EngineError,
+    EngineError, EngineEvent,
     clustered::ClusterConfig,
+    contact::{OverPeers, watch_over},
     node::{Node, until},
 };
 use crate::{
-    member::{MemberState, Members},
+    member::{MemberState, Members, NodeId},
     owner::Served,
-    peer::{Peers, Server},
+    peer::{PeerHealth, Peers, Server, ServerStats},
     reader::{drain, follow, keep_in_touch},
     registry,
 };
@@ -24,11 +25,15 @@ pub(super) struct Joined {
     peers: Peers,
 }
 
-#[cfg(feature = "admin")]
 impl Joined {
     /// Returns how a peer is; `None` if it was never called.
-    pub(super) fn health(&self, id: crate::member::NodeId) -> Option<crate::peer::PeerHealth> {
+    pub(super) fn health(&self, id: NodeId) -> Option<PeerHealth> {
         self.peers.health(id)
+    }
+
+    /// Returns what became of the connections that others made.
+    pub(super) fn connections(&self) -> ServerStats {
+        self.server.stats()
     }
 }
 
@@ -47,6 +52,7 @@ impl ClusterConfig {
         match until(clock, give_up, ready).await {
             Some(Ok(())) => {
                 node.spawn(follow(Arc::downgrade(node), self.membership.watch()));
+                node.spawn(watch_over(Arc::downgrade(node), Arc::clone(&self.membership)));
                 node.spawn(registry::keep_agreeing(Arc::downgrade(node)));
                 node.spawn(keep_in_touch(Arc::downgrade(node)));
                 node.spawn(forget_gone(joined.peers.clone(), self.membership.watch()));
@@ -63,12 +69,16 @@ impl ClusterConfig {
         let bound = until(&clock, give_up, self.transport.bind(self.bind)).await;
         let listener = bound.ok_or_else(|| Error::new(ErrorKind::Timeout, "no listener in time"))??;
         let local = self.local()?;
-        let peers = Peers::new(Arc::clone(&self.transport), local.clone(), Self::peers(), Arc::clone(&clock))?;
+        let events = Arc::clone(&node.events);
+        let told = move |peer, state| events.tell(&EngineEvent::PeerBreaker { peer, state });
+        let transport = Arc::clone(&self.transport);
+        let peers = Peers::new(transport, local.clone(), Self::peers(), Arc::clone(&clock), Arc::new(told))?;
         if let Some(cluster) = node.cluster() {
             cluster.connect(Arc::new(peers.clone()));
         }
         let served = Arc::new(Served(Arc::downgrade(node)));
         let server = Server::start(listener, local, served, Self::peers(), clock)?;
+        self.membership.connect(Arc::new(OverPeers(Arc::downgrade(node))));
         Ok(Joined { server, peers })
     }
 

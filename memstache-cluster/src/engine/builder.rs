@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
-use memstache_core::{Clock, Error, KeyspaceName, Result, SystemClock, observe::Recorder, resilience::BreakerConfig};
+use memstache_core::{
+    Clock, Error, KeyspaceName, Result, SystemClock,
+    observe::{Propagator, Recorder},
+    resilience::BreakerConfig,
+};
 
 use super::{
     ClusterConfig, Engine,
@@ -29,6 +33,7 @@ pub struct EngineBuilder {
     cluster: Option<ClusterConfig>,
     warm_up: Option<WarmUp>,
     timing: Timing,
+    propagator: Option<Arc<dyn Propagator>>,
 }
 
 impl EngineBuilder {
@@ -45,10 +50,12 @@ impl EngineBuilder {
                 loads_per_partition: WarmUp::new().loads_per_partition,
                 hot_copies: Some(HotCopies::default()),
                 recorder: None,
+                events: Arc::default(),
             },
             cluster: None,
             warm_up: Some(WarmUp::new()),
             timing: Timing::default(),
+            propagator: None,
         }
     }
 
@@ -138,9 +145,37 @@ impl EngineBuilder {
         self
     }
 
-    /// Says who is told what each keyspace loads, by the keyspace's name. Default: nobody.
+    /// Says who is told what this node's callers do with each keyspace, and what it loads, by the keyspace's name: calls with
+    /// their durations and errors; and, of keyspaces with a source, each key that this node is asked for as its owner, and each
+    /// load. Default: nobody, which costs nothing.
+    ///
+    /// ```
+    /// use memstache_cluster::{Engine, KeySpace};
+    /// use memstache_core::observe::Registry;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> memstache_core::Result<()> {
+    /// let registry = Registry::new();
+    /// let metrics = registry.clone();
+    /// let engine = Engine::builder()
+    ///     .keyspace(KeySpace::builder("users").build()?)
+    ///     .recorder(move |keyspace| metrics.recorder(keyspace.as_str()).expect("a name that metrics can have"))
+    ///     .build()?;
+    /// engine.start().await?;
+    /// engine.put("users", "7", "Ada").await?;
+    /// assert!(registry.prometheus_text().contains("memstache_operation_duration_seconds_count"));
+    /// # Ok(()) }
+    /// ```
     pub fn recorder<R: Recorder>(mut self, of: impl Fn(&KeyspaceName) -> R + Send + Sync + 'static) -> Self {
         self.around.recorder = Some(Arc::new(move |name| Arc::new(of(name))));
+        self
+    }
+
+    /// Says which span calls to other nodes belong to, so that a trace goes on there. Default: nobody, and traces end here.
+    ///
+    /// The layer of the core's telemetry is one (`Telemetry::layer`, feature `otlp` of the core), and takes up the traces that
+    /// come from other nodes by itself.
+    pub fn propagator(mut self, propagator: impl Propagator) -> Self {
+        self.propagator = Some(Arc::new(propagator));
         self
     }
 
@@ -155,7 +190,9 @@ impl EngineBuilder {
     /// Builds the engine, which is to be [started](Engine::start). The error names everything that is wrong.
     pub fn build(self) -> Result<Engine> {
         let clock = &self.around.clock;
-        let me = |config: &ClusterConfig| Cluster::new(config.me.id, Arc::clone(clock), self.timing);
+        let me = |config: &ClusterConfig| {
+            Cluster::new(config.me.id, Arc::clone(clock), self.timing).with_propagator(self.propagator.clone())
+        };
         let cluster = self.cluster.as_ref().map(me).map(Arc::new);
         self.build_with(cluster)
     }

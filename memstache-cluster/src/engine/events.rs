@@ -11,11 +11,11 @@ use std::{
 };
 
 use futures_core::Stream;
-use memstache_core::KeyspaceName;
+use memstache_core::{KeyspaceName, resilience::BreakerState};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::member::Member;
+use crate::member::{Member, NodeId};
 
 /// Events that one listener may be behind.
 const CAPACITY: usize = 1024;
@@ -30,6 +30,20 @@ pub enum EngineEvent {
     PeerLeft(Member),
     /// A member changed its state, its address or its life.
     PeerUpdated(Member),
+    /// The breaker of a peer has changed: what calls to it do from now on.
+    PeerBreaker {
+        /// Whose.
+        peer: NodeId,
+        /// To what.
+        state: BreakerState,
+    },
+    /// The breaker of a keyspace's source on this node has changed.
+    SourceBreaker {
+        /// Whose.
+        keyspace: KeyspaceName,
+        /// To what.
+        state: BreakerState,
+    },
     /// A keyspace changed, by this node or another; its `Debug` form does not show the name.
     KeySpace {
         /// Which.

@@ -3,6 +3,7 @@
 mod bootstrap;
 mod builder;
 mod clustered;
+mod contact;
 mod data;
 mod delete_fast;
 mod error;
@@ -11,6 +12,8 @@ mod hot_keys;
 mod keyspaces;
 mod lifecycle;
 mod node;
+mod observed;
+mod peers;
 mod put;
 mod registry;
 mod service;
@@ -27,11 +30,14 @@ pub use self::{
     error::EngineError,
     events::{EngineEvent, Events, KeySpaceChange},
     hot_keys::HotKey,
+    peers::PeerStatus,
     put::Put,
     service::{EngineFuture, EngineService},
 };
 pub(crate) use self::{
+    events::EventBus,
     node::{Node, State, UnderWay, cut_off, until},
+    observed::OfLoads,
     slot::Slot,
 };
 

@@ -24,7 +24,9 @@ use crate::{
 /// What all handles of an engine share.
 pub(crate) struct Node {
     pub(crate) registry: Registry,
-    pub(crate) events: EventBus,
+    pub(crate) events: Arc<EventBus>,
+    /// Whether anybody is told of calls.
+    pub(super) records: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) times: Times,
     /// What is loaded ahead, if anything.
@@ -71,8 +73,9 @@ impl Node {
         config: Option<ClusterConfig>,
     ) -> Self {
         Self {
+            records: registry.records(),
+            events: registry.events(),
             registry,
-            events: EventBus::default(),
             clock,
             times,
             warm_up,
@@ -147,7 +150,7 @@ impl Node {
     }
 
     /// Runs a request of a caller of this node.
-    pub(crate) async fn run(self: &Arc<Self>, slot: &Arc<Slot>, mut request: Request) -> Result<Response> {
+    pub(super) async fn run_unobserved(self: &Arc<Self>, slot: &Arc<Slot>, mut request: Request) -> Result<Response> {
         let _under_way = self.under_way.begin();
         // After it was noted: whoever stops the engine either sees it or is seen here.
         self.ready()?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use memstache_core::{KeyspaceName, Result, Sequence};
 use parking_lot::{Mutex, RwLock};
 
-use super::{EngineError, KeySpaceChange, slot::Slot};
+use super::{EngineError, EventBus, KeySpaceChange, slot::Slot};
 use crate::{
     keyspace::{Definition, KeySpace},
     member::{Incarnation, NodeId},
@@ -42,6 +42,16 @@ impl Registry {
     pub(crate) fn new(around: Surroundings, me: NodeId, life: Incarnation) -> Self {
         let law = Law { ledger: Ledger::new(me, life), own: BTreeMap::new() };
         Self { slots: RwLock::default(), law: Mutex::new(law), around }
+    }
+
+    /// Returns who is told of what happens.
+    pub(crate) fn events(&self) -> Arc<EventBus> {
+        Arc::clone(&self.around.events)
+    }
+
+    /// Returns whether anybody is told of calls.
+    pub(crate) fn records(&self) -> bool {
+        self.around.recorder.is_some()
     }
 
     /// Finds a keyspace.

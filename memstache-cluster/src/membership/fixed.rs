@@ -9,8 +9,9 @@ use crate::member::{Member, MemberState, Members, NodeId};
 
 /// A fixed list of members, for clusters that never change and for tests.
 ///
-/// Nobody is asked whether they are there: what finds out that a member cannot be reached says so by
-/// [`mark`](Self::mark). The states of others are what the list says; this node's own is seen by itself alone.
+/// The engine asks each member every second whether it is there. One that has not answered for three seconds is not among the
+/// members until it answers again; [`mark`](Self::mark) says the same by hand. The states of others are what the list says; this
+/// node's own is seen by itself alone.
 ///
 /// ```
 /// use memstache_cluster::{Member, MemberState, membership::{Membership, StaticMembership}};
@@ -28,6 +29,7 @@ pub struct StaticMembership {
     id: NodeId,
     lists: watch::Sender<Lists>,
     members: watch::Sender<Members>,
+    watches: bool,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,14 @@ impl StaticMembership {
         let id = me.id;
         let lists = Lists { me: Some(me), others: others.into_iter().collect(), unreachable: Vec::new() };
         let members = watch::Sender::new(lists.members());
-        Self { id, lists: watch::Sender::new(lists), members }
+        Self { id, lists: watch::Sender::new(lists), members, watches: true }
+    }
+
+    /// Has nobody asked whether they are there: only [`mark`](Self::mark) says so. Default: the engine asks.
+    #[must_use]
+    pub fn without_liveness(mut self) -> Self {
+        self.watches = false;
+        self
     }
 
     /// Takes another list of the others.
@@ -118,5 +127,16 @@ impl Membership for StaticMembership {
     async fn leave(&self) -> Result<()> {
         self.change(|lists| lists.me = None);
         Ok(())
+    }
+
+    fn watched(&self) -> Vec<Member> {
+        if !self.watches {
+            return Vec::new();
+        }
+        self.lists.borrow().others.iter().filter(|member| member.id != self.id).cloned().collect()
+    }
+
+    fn report(&self, id: NodeId, there: bool) {
+        self.mark(id, there);
     }
 }

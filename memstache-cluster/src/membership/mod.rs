@@ -8,11 +8,14 @@ mod discovery;
 mod fixed;
 #[cfg(feature = "gossip")]
 mod gossip;
+mod liveness;
+mod stream;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use memstache_core::{Result, Tick};
+use bytes::Bytes;
+use memstache_core::{Error, ErrorKind, Result, Tick};
 use tokio::sync::watch;
 
 #[cfg(all(feature = "gossip", any(test, fuzzing, feature = "test-util")))]
@@ -22,12 +25,14 @@ pub use self::gossip::fuzzing;
 #[doc(hidden)]
 pub use self::gossip::simulation;
 #[cfg(feature = "gossip")]
-pub use self::gossip::{Gossip, GossipBuilder, GossipSecret, GossipStats, StateStream};
+pub use self::gossip::{Gossip, GossipBuilder, GossipSecret, GossipStats};
+pub(crate) use self::liveness::Liveness;
 pub use self::{
     discovery::{Discovery, SeedStream, StaticDiscovery},
     fixed::StaticMembership,
+    stream::StateStream,
 };
-use crate::member::{MemberState, Members, NodeId};
+use crate::member::{Member, MemberState, Members, NodeId};
 
 /// Knows who is there, and tells the others of this node.
 #[async_trait]
@@ -64,6 +69,30 @@ pub trait Membership: fmt::Debug + Send + Sync + 'static {
     ///
     /// Errors: `Unavailable` if that could not be sent in time; the others will find out.
     async fn leave(&self) -> Result<()>;
+
+    /// Is given the way to other nodes' [`receive_state`](Self::receive_state), once the engine has one. Default: it needs none.
+    fn connect(&self, stream: Arc<dyn StateStream>) {
+        let _ = stream;
+    }
+
+    /// Takes the list of members that another node's stream brought, and returns this node's.
+    ///
+    /// Errors: `Protocol` if it is no list of members; `Unsupported`, the default, if lists are not exchanged.
+    fn receive_state(&self, state: &[u8]) -> Result<Bytes> {
+        let _ = state;
+        Err(Error::new(ErrorKind::Unsupported, "this membership takes no lists of members").without_effect())
+    }
+
+    /// Returns the members that the engine is to ask whether they are there. Default: none, the membership knows by itself.
+    fn watched(&self) -> Vec<Member> {
+        Vec::new()
+    }
+
+    /// Is told that a [watched](Self::watched) member has not answered for the suspicion time, or answers again. Default: does
+    /// nothing.
+    fn report(&self, id: NodeId, there: bool) {
+        let _ = (id, there);
+    }
 }
 
 /// The same membership: for who wants to ask it beside the engine.
@@ -95,5 +124,21 @@ impl<M: Membership + ?Sized> Membership for Arc<M> {
 
     async fn leave(&self) -> Result<()> {
         M::leave(self).await
+    }
+
+    fn connect(&self, stream: Arc<dyn StateStream>) {
+        M::connect(self, stream);
+    }
+
+    fn receive_state(&self, state: &[u8]) -> Result<Bytes> {
+        M::receive_state(self, state)
+    }
+
+    fn watched(&self) -> Vec<Member> {
+        M::watched(self)
+    }
+
+    fn report(&self, id: NodeId, there: bool) {
+        M::report(self, id, there);
     }
 }

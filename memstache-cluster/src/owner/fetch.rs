@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use memstache_core::{
     Address, Entry, Error, ErrorKind, Found, Get, GetItem, Lifetime, Lookup, Meta, NewEntry, OnMiss, OneOrMany,
-    Operation, Outcome, Result, Scope, Sequence, Space, Tick, Version, expiry, resilience::Refused,
+    Operation, Outcome, Result, Scope, Sequence, Space, Tick, Version, expiry, observe::Ending, resilience::Refused,
 };
 
 use super::{
@@ -55,6 +55,7 @@ impl Local {
         }
         count(&self.counters.cache_hits, items.len() - missing.len());
         count(&self.counters.loads, missing.len());
+        self.tell_held(&answers);
         match missing.as_slice() {
             [] => {}
             [(place, address)] => answers[*place] = Some(self.load(loads, address, scope, None).await),
@@ -66,6 +67,23 @@ impl Local {
         }
         let answer = |answer: Option<Result<Fetched>>| answer.unwrap_or_else(|| Err(unanswered()));
         answers.into_iter().map(answer).collect()
+    }
+
+    /// Tells what was answered without a load; the handle tells the rest.
+    fn tell_held(&self, answers: &[Option<Result<Fetched>>]) {
+        let Some(recorder) = &self.recorder else { return };
+        let (mut hits, mut negative) = (0, 0);
+        for fetched in answers.iter().flatten().flatten() {
+            match fetched.lookup {
+                Lookup::Negative(_) => negative += 1,
+                _ => hits += 1,
+            }
+        }
+        for (ending, count) in [(Ending::Hit, hits), (Ending::Negative, negative)] {
+            if count > 0 {
+                recorder.request(ending, count);
+            }
+        }
     }
 
     /// Looks at what is held, changing nothing but what a read changes.

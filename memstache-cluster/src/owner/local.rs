@@ -21,6 +21,7 @@ use tower_service::Service as _;
 
 use super::{changes::Changes, guard::Guard, herd::Herd, hot::Hot, octets::Plain, replicas};
 use crate::{
+    engine::{EngineEvent, EventBus, OfLoads},
     keyspace::{HotCopies, Key, KeySpace, RateLimit},
     reader::Copies,
     stats::{Counters, KeySpaceStats},
@@ -39,6 +40,7 @@ pub(crate) struct Surroundings {
     pub(crate) loads_per_partition: usize,
     pub(crate) hot_copies: Option<HotCopies>,
     pub(crate) recorder: Option<Arc<dyn Fn(&KeyspaceName) -> Arc<dyn Recorder> + Send + Sync>>,
+    pub(crate) events: Arc<EventBus>,
 }
 
 /// One keyspace on one node.
@@ -59,6 +61,8 @@ pub(crate) struct Local {
     pub(crate) clock: Arc<dyn Clock>,
     /// The same for keyspaces that share their store, one after the other.
     pub(crate) generation: u64,
+    /// Who is told of calls and loads.
+    pub(crate) recorder: Option<Arc<dyn Recorder>>,
     pub(super) loads: Option<Loads>,
     /// What this node keeps for other owners, if the keyspace has replicas.
     pub(crate) replica: Option<Arc<replicas::Copies>>,
@@ -112,7 +116,11 @@ impl Local {
         let generation = kept.map_or_else(|| GENERATIONS.fetch_add(1, Relaxed), |old| old.generation);
         let new_herd = || Arc::new(Herd::new(around.loads_per_partition, Arc::clone(&around.clock)));
         let herd = old.map_or_else(new_herd, |old| Arc::clone(&old.herd));
-        let loads = Loads::new(&spec, &store, &counters, &herd, around)?;
+        let recorder = match old {
+            Some(old) => old.recorder.clone(),
+            None => around.recorder.as_ref().map(|of| of(spec.name())),
+        };
+        let loads = Loads::new(&spec, &store, &counters, &herd, around, recorder.clone())?;
         let (changes, clock) = (Changes::new(around.event_capacity), Arc::clone(&around.clock));
         let loaded = Mutex::default();
         Ok(Self {
@@ -125,6 +133,7 @@ impl Local {
             changes,
             clock,
             generation,
+            recorder,
             loads,
             replica,
             herd,
@@ -245,6 +254,7 @@ impl Loads {
         counters: &Arc<Counters>,
         herd: &Arc<Herd>,
         around: &Surroundings,
+        recorder: Option<Arc<dyn Recorder>>,
     ) -> Result<Option<Self>> {
         let settings = &spec.0;
         let Some(source) = &settings.source else { return Ok(None) };
@@ -263,7 +273,9 @@ impl Loads {
             Arc::clone(&clock),
         )?;
         let breaker = settings.breaker.or(around.breaker).map(CircuitBreaker::new).transpose()?;
-        let breaker = breaker.map(|breaker| breaker.with_clock(Arc::clone(&clock)));
+        let (events, name) = (Arc::clone(&around.events), settings.name.clone());
+        let told = move |state| events.tell(&EngineEvent::SourceBreaker { keyspace: name.clone(), state });
+        let breaker = breaker.map(|breaker| breaker.with_clock(Arc::clone(&clock)).with_listener(told));
         let mut builder = Cache::builder(service.clone())
             .keyspace(settings.name.as_str())
             .format(Plain(settings.format))
@@ -286,8 +298,8 @@ impl Loads {
         if let Some(breaker) = &breaker {
             builder = builder.source_breaker(breaker);
         }
-        if let Some(recorder) = &around.recorder {
-            builder = builder.recorder(recorder(&settings.name));
+        if let Some(recorder) = recorder {
+            builder = builder.recorder(OfLoads(recorder));
         }
         let cache = builder.build_tenanted()?;
         Ok(Some(Self { service, cache, guard: Arc::new(guard), breaker, apart: Coalesce::new() }))

@@ -7,6 +7,8 @@ use std::{
 
 use memstache_core::{BoxFuture, Get, GetItem, Lookup, OnMiss, Request, Response, Result, Scope, Sequence, Tick};
 
+use tracing::Instrument as _;
+
 use super::{Local, Refused, changes::Told, forget_owned, run_owned};
 use crate::{
     engine::{EngineError, Node, Slot, State, until},
@@ -29,7 +31,13 @@ pub(crate) struct Served(pub(crate) Weak<Node>);
 impl Handler for Served {
     fn handle(&self, from: &Arc<PeerInfo>, call: Call, context: CallContext) -> BoxFuture<'static, Answer> {
         let (node, from) = (self.0.upgrade(), Arc::clone(from));
-        Box::pin(async move {
+        let span = tracing::debug_span!(
+            "memstache.serve",
+            otel.kind = "server",
+            memstache.call = call.name(),
+            memstache.parent = context.trace.map(tracing::field::display),
+        );
+        let served = async move {
             let Some(node) = node else { return Answer::Failed(EngineError::Stopped.into()) };
             match node.serve(&from, call, context).await {
                 Ok(answer) => answer,
@@ -40,7 +48,8 @@ impl Handler for Served {
                 Err(Refused::Failed(error)) if is_no_keyspace(&error) => Answer::NoKeyspace,
                 Err(Refused::Failed(error)) => Answer::Failed(error),
             }
-        })
+        };
+        if span.is_disabled() { Box::pin(served) } else { Box::pin(served.instrument(span)) }
     }
 }
 
@@ -56,7 +65,7 @@ impl Node {
             // It has acknowledged nothing, and holds nothing.
             Call::TakeOver { .. } if self.state() == State::New => return Ok(Answer::Done),
             // What is known of keyspaces is asked for and told by nodes that start, too.
-            Call::Registry { .. } | Call::Ping if self.state() == State::New => {}
+            Call::Registry { .. } | Call::Gossip(_) | Call::Ping if self.state() == State::New => {}
             _ => self.ready()?,
         }
         let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
@@ -157,7 +166,7 @@ impl Node {
             }
             Call::Flush { keyspace, at } => self.flush_for_home(&*slot(&keyspace)?, at),
             Call::Registry { digest, records } => Ok(self.answer_of_keyspaces(digest, records)),
-            other => Ok(Answer::Failed(unsupported(&other))),
+            Call::Gossip(state) => Ok(Answer::Gossip(self.receive_members(&state)?)),
         }
     }
 
@@ -193,11 +202,4 @@ impl Node {
         let hot = promises.map_or_else(Vec::new, |promises| promises.of(&response, cluster));
         Ok((response, hot))
     }
-}
-
-fn unsupported(call: &Call) -> memstache_core::Error {
-    memstache_core::Error::new(
-        memstache_core::ErrorKind::Unsupported,
-        format!("this node does not answer {} calls", call.name()),
-    )
 }

@@ -14,10 +14,11 @@ pub mod testing;
 mod tests;
 pub(crate) mod until;
 
+pub use self::server::ServerStats;
 pub(crate) use self::{
-    client::{PeerHealth, Peers, Silent},
+    client::{OnBreaker, PeerHealth, Peers},
     config::PeerConfig,
     handshake::Refusal,
     local::Local,
-    server::{Server, ServerStats},
+    server::Server,
 };

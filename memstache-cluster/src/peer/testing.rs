@@ -61,7 +61,8 @@ impl EchoClient {
     /// Calls the node of this name.
     pub fn new(transport: Arc<dyn Transport>, name: &str, at: SocketAddr) -> Result<Self> {
         let clock = SystemClock::new();
-        let peers = Peers::new(transport, local(NodeId(1))?, PeerConfig::default(), Arc::new(clock))?;
+        let peers =
+            Peers::new(transport, local(NodeId(1))?, PeerConfig::default(), Arc::new(clock), Arc::new(|_, _| {}))?;
         Ok(Self { peers, to: Member::new(name.parse()?, at), clock })
     }
 

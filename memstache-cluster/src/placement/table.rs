@@ -96,6 +96,15 @@ impl Table {
         self.owner(partition) == Some(node)
     }
 
+    /// Returns how many partitions each member owns, in the order of their ids.
+    pub fn counts(&self) -> Vec<(NodeId, usize)> {
+        let mut counts: Vec<_> = self.nodes.iter().map(|(id, _)| (*id, 0)).collect();
+        if !counts.is_empty() {
+            self.owners.iter().for_each(|owner| counts[usize::from(*owner)].1 += 1);
+        }
+        counts
+    }
+
     /// Iterates over what a member owns.
     pub fn owned_by(&self, node: NodeId) -> impl Iterator<Item = Partition> + '_ {
         Partition::all().filter(move |partition| self.owns(node, *partition))

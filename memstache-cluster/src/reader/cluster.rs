@@ -10,8 +10,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use memstache_core::{Clock, Error, ErrorKind, Result, Tick};
+use memstache_core::{Clock, Error, ErrorKind, Result, Tick, observe::Propagator};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::{View, coherence::Feeds, hedge::Hedging};
 use crate::{
@@ -75,6 +76,8 @@ pub(crate) struct Cluster {
     heard: AtomicU64,
     /// Invalidations that this node is the home of.
     pub(crate) rounds: Rounds,
+    /// Says which span calls belong to.
+    propagator: Option<Arc<dyn Propagator>>,
     /// What waits to be pushed to replicas.
     pub(crate) replication: Replication,
     /// When reads are asked of a replica too.
@@ -94,10 +97,17 @@ impl Cluster {
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
+            propagator: None,
             replication: Replication::default(),
             hedging: Hedging::default(),
             feeds: Feeds::default(),
         }
+    }
+
+    /// Sets who says which span calls belong to.
+    pub(crate) fn with_propagator(mut self, propagator: Option<Arc<dyn Propagator>>) -> Self {
+        self.propagator = propagator;
+        self
     }
 
     /// Says how others are reached; the first who says so is heard.
@@ -155,7 +165,23 @@ impl Cluster {
         let Some(calls) = self.calls.get() else {
             return Err(Error::new(ErrorKind::Unavailable, "the node has not started").without_effect());
         };
-        calls.call(to, call, CallContext::until(deadline).at_epoch(epoch)).await
+        let span = tracing::debug_span!(
+            "memstache.call",
+            otel.kind = "client",
+            memstache.call = call.name(),
+            memstache.peer = tracing::field::display(to.id),
+            "error.type" = tracing::field::Empty,
+        );
+        let trace = self.propagator.as_ref().and_then(|propagator| span.in_scope(|| propagator.current()));
+        let called = calls.call(to, call, CallContext::until(deadline).at_epoch(epoch).traced(trace));
+        if span.is_disabled() {
+            return called.await;
+        }
+        let answer = called.instrument(span.clone()).await;
+        if let Err(error) = &answer {
+            span.record("error.type", error.kind().as_str());
+        }
+        answer
     }
 
     /// Asks a member whether it sees what this node sees; takes note if it does.

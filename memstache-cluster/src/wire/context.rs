@@ -1,6 +1,7 @@
 //! What travels beside a call.
 
 use memstache_core::Tick;
+pub(crate) use memstache_core::observe::TraceContext;
 
 /// What travels beside a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,15 +35,4 @@ impl CallContext {
         self.trace = trace;
         self
     }
-}
-
-/// The identity of a span, as in W3C Trace Context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TraceContext {
-    /// Which trace.
-    pub(crate) trace_id: u128,
-    /// Which span of it.
-    pub(crate) span_id: u64,
-    /// Bit 0: sampled.
-    pub(crate) flags: u8,
 }

@@ -6,9 +6,11 @@
 #[path = "../engine/kit.rs"]
 #[allow(dead_code, reason = "shared with the tests of one node")]
 mod kit;
+mod lists;
 mod rolling;
 mod settling;
 mod simulated;
 mod skew;
 mod start;
 mod tcp;
+mod traces;

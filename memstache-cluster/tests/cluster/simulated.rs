@@ -1,19 +1,27 @@
 //! Three nodes on a network in memory that is cut and healed, in paused time.
 
 use memstache_cluster::{
-    ClusterConfig, Engine, KeySpace, Member, MemberState, membership::StaticMembership, net::SimNetwork,
+    ClusterConfig, Engine, EngineEvent, Events, KeySpace, Member, MemberState, membership::StaticMembership,
+    net::SimNetwork,
 };
-use memstache_core::ErrorKind;
+use memstache_core::{ErrorKind, resilience::BreakerState};
 
 use crate::kit::*;
 
 async fn three(network: &SimNetwork) -> (Vec<Engine>, Vec<Counting>) {
+    three_by(network, StaticMembership::without_liveness).await
+}
+
+async fn three_by(
+    network: &SimNetwork,
+    change: impl Fn(StaticMembership) -> StaticMembership,
+) -> (Vec<Engine>, Vec<Counting>) {
     let member = |n: u8| Member::at(([10, 0, 0, n + 1], 3320).into());
     let (mut engines, mut sources) = (Vec::new(), Vec::new());
     for n in 0..3 {
         let source = Counting::default();
         let others = (0..3).filter(|other| *other != n).map(|n| member(n).with_state(MemberState::Active));
-        let cluster = ClusterConfig::new("test", member(n), StaticMembership::new(member(n), others))
+        let cluster = ClusterConfig::new("test", member(n), change(StaticMembership::new(member(n), others)))
             .transport(network.host(member(n).address.ip()))
             .bind(member(n).address)
             .insecure();
@@ -30,6 +38,12 @@ async fn three(network: &SimNetwork) -> (Vec<Engine>, Vec<Counting>) {
     (engines, sources)
 }
 
+/// Returns what was told so far.
+fn told(events: &mut Events) -> Vec<EngineEvent> {
+    use futures_util::FutureExt as _;
+    std::iter::from_fn(|| events.next().now_or_never().flatten()).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cut_costs_one_peer_timeout_once_and_then_nothing() {
     let network = SimNetwork::new(7);
@@ -43,6 +57,7 @@ async fn a_cut_costs_one_peer_timeout_once_and_then_nothing() {
     }
     assert_eq!(sources.iter().map(Counting::total).sum::<u64>(), 100);
     let [a, b, c] = [1, 2, 3].map(|n| std::net::IpAddr::from([10, 0, 0, n]));
+    let mut events = engines[0].events();
     network.cut_both(a, c);
     network.cut_both(b, c);
     let mut slowest = secs(0);
@@ -70,6 +85,14 @@ async fn a_cut_costs_one_peer_timeout_once_and_then_nothing() {
         engines[0].put(KS, format!("x{n}"), "again").await.unwrap();
         assert_eq!(read(&engines[2], &format!("x{n}")).await.as_deref(), Some("again"));
     }
+    let breakers: Vec<BreakerState> = told(&mut events)
+        .into_iter()
+        .filter_map(|event| match event {
+            EngineEvent::PeerBreaker { state, .. } => Some(state),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((breakers.first(), breakers.last()), (Some(&BreakerState::Open), Some(&BreakerState::Closed)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,4 +119,54 @@ async fn who_was_cut_off_hears_of_keyspaces_within_a_minute_and_who_starts_at_on
     assert!(has(&late, "carts"), "before it serves");
     let undefined = late.keyspaces().into_iter().find(|status| status.name().as_str() == KS).unwrap();
     assert!(!undefined.is_defined(), "it was given no source");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_member_that_does_not_answer_is_gone_until_it_does() {
+    let network = SimNetwork::new(9);
+    let (engines, _) = three_by(&network, |membership| membership).await;
+    let count = |engine: &Engine| engine.peers().len();
+    tokio::time::sleep(secs(6)).await;
+    assert_eq!(engines.iter().map(count).collect::<Vec<_>>(), [3, 3, 3]);
+    let mut events = engines[0].events();
+    let [a, b, c] = [1, 2, 3].map(|n| std::net::IpAddr::from([10, 0, 0, n]));
+    network.cut_both(a, c);
+    network.cut_both(b, c);
+    tokio::time::sleep(secs(2)).await;
+    assert_eq!(count(&engines[0]), 3, "not at once");
+    tokio::time::sleep(secs(6)).await;
+    assert_eq!(engines.iter().map(count).collect::<Vec<_>>(), [2, 2, 1]);
+    for n in 0..20 {
+        engines[0].put(KS, format!("k{n}"), "v").await.unwrap();
+        assert_eq!(read(&engines[1], &format!("k{n}")).await.as_deref(), Some("v"));
+    }
+    network.heal_all();
+    tokio::time::sleep(secs(10)).await;
+    assert_eq!(engines.iter().map(count).collect::<Vec<_>>(), [3, 3, 3]);
+    let told = told(&mut events);
+    let left = |event: &&EngineEvent| matches!(event, EngineEvent::PeerLeft(member) if member.address.ip() == c);
+    assert_eq!(told.iter().filter(left).count(), 1, "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_the_members_are_is_told() {
+    let network = SimNetwork::new(10);
+    network.set_delay(millis(1)..=millis(3));
+    let (engines, _) = three(&network).await;
+    tokio::time::sleep(secs(3)).await;
+    for n in 0..60 {
+        assert!(read(&engines[0], &format!("k{n}")).await.is_some());
+    }
+    let peers = engines[0].peers();
+    assert_eq!(peers.iter().filter(|peer| peer.is_self).count(), 1);
+    assert_eq!(peers.iter().map(|peer| peer.partitions).sum::<usize>(), 16_384);
+    assert!((peers.iter().map(|peer| peer.share).sum::<f64>() - 1.0).abs() < 1e-9);
+    for peer in peers.iter().filter(|peer| !peer.is_self) {
+        assert!(peer.connected && peer.calls > 0 && peer.consecutive_failures == 0, "{peer:?}");
+        assert_eq!((peer.breaker, peer.in_flight), (BreakerState::Closed, 0));
+        assert!(peer.latency > millis(0) && peer.heard.is_some_and(|ago| ago < secs(60)), "{peer:?}");
+    }
+    assert!(engines[0].connections().is_some_and(|seen| seen.accepted >= 2 && seen.bad_frames == 0));
+    engines[0].stop().await.unwrap();
+    assert!(engines[0].connections().is_none());
 }

@@ -9,5 +9,6 @@ mod keyspaces;
 mod kit;
 mod lifecycle;
 mod loading;
+mod observed;
 mod protection;
 mod service;

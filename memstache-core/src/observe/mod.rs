@@ -11,6 +11,7 @@ mod registry;
 mod service;
 pub(crate) mod span;
 mod told;
+mod trace;
 
 #[cfg(feature = "metrics")]
 mod facade;
@@ -27,6 +28,7 @@ pub use self::{
         TierUse,
     },
     service::Observed,
+    trace::{Propagator, TraceContext},
 };
 #[cfg(feature = "otlp")]
 pub(crate) use self::{

@@ -8,6 +8,7 @@ use std::{
 use tracing::field::{Field, Visit};
 
 use super::wire::Any;
+use crate::observe::TraceContext;
 
 /// Most attributes of a span or event.
 const MOST_ATTRIBUTES: usize = 32;
@@ -68,6 +69,8 @@ pub(super) struct Noted {
     /// What an event says.
     pub(super) message: Option<String>,
     pub(super) kind: Option<Kind>,
+    /// The span of another process that it belongs to.
+    pub(super) parent: Option<TraceContext>,
     /// Whether what the span stands for failed.
     pub(super) failed: bool,
 }
@@ -78,6 +81,7 @@ impl Noted {
         match (name, &value) {
             ("message", Any::Text(text)) => self.message = Some(text.clone()),
             ("otel.kind", Any::Text(text)) => self.kind = kind(text),
+            ("memstache.parent", Any::Text(text)) => self.parent = text.parse().ok(),
             ("otel.status_code", Any::Text(text)) => self.failed = text.eq_ignore_ascii_case("error"),
             _ => {
                 self.failed |= name == "error.type";

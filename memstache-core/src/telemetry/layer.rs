@@ -8,7 +8,7 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
-    Layer,
+    Layer, Registry,
     layer::Context,
     registry::{LookupSpan, SpanRef},
 };
@@ -17,7 +17,10 @@ use super::{
     drops::{Drops, Signal},
     finished::{Finished, Ids, Noted, unix_nanos},
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    observe::{Propagator, TraceContext},
+};
 
 /// The target of every span of memstache begins with this.
 const OWN: &str = "memstache";
@@ -28,7 +31,8 @@ const OWN: &str = "memstache";
 /// [`TelemetryBuilder::level`](super::TelemetryBuilder::level). A span that is not taken is passed over: its children
 /// belong to its parent. Handing over a span waits for nothing: if there is no room, the span is dropped and counted.
 ///
-/// The fields `otel.kind` (`server`, `client`, …) and `otel.status_code` (`error`) are understood, and a span with a field
+/// The fields `otel.kind` (`server`, `client`, …) and `otel.status_code` (`error`) are understood, `memstache.parent` is the
+/// `traceparent` of the span of another process that a span belongs to, and a span with a field
 /// `error.type` has failed. A text is cut at 256 bytes; a span has at most 32 attributes and 32 events.
 #[derive(Clone)]
 pub struct SpanLayer(Arc<Intake>);
@@ -65,14 +69,20 @@ impl SpanLayer {
     /// A root is sampled by chance, and all below as it is.
     fn open(&self, attributes: &Attributes<'_>, parent: Option<Option<Ids>>) -> Open {
         let intake = &*self.0;
+        let mut noted = Noted::default();
+        attributes.record(&mut noted);
+        // That of another process, whatever was going on here when the span began.
+        let remote = noted.parent.map(|parent| {
+            let ids = Ids { trace: parent.trace_id, span: parent.span_id };
+            parent.is_sampled().then_some(ids)
+        });
+        let parent = remote.or(parent);
         let ids = match parent {
             Some(None) => return Open::Unsampled,
             Some(Some(parent)) => Ids { trace: parent.trace, span: intake.id() },
             None if !intake.draws() => return Open::Unsampled,
             None => Ids { trace: u128::from(intake.id()) << 64 | u128::from(intake.id()), span: intake.id() },
         };
-        let mut noted = Noted::default();
-        attributes.record(&mut noted);
         let start = unix_nanos(intake.clock.wall());
         let finished = Finished {
             ids,
@@ -163,6 +173,24 @@ where
             finished.end = finished.start.saturating_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
             self.0.hand_over(finished);
         }
+    }
+}
+
+/// Of the current span, where the subscriber is a `tracing_subscriber` registry with layers.
+impl Propagator for SpanLayer {
+    fn current(&self) -> Option<TraceContext> {
+        tracing::dispatcher::get_default(|dispatch| {
+            let registry = dispatch.downcast_ref::<Registry>()?;
+            let span = registry.span(dispatch.current_span().id()?);
+            with_open(span, |open| match open {
+                // The others are told that nobody keeps it, so that they do not begin traces of their own.
+                Open::Unsampled => TraceContext { trace_id: 1, span_id: 1, flags: 0 },
+                Open::Sampled(open) => {
+                    let Ids { trace, span } = open.0.ids;
+                    TraceContext { trace_id: trace, span_id: span, flags: 1 }
+                }
+            })
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use memstache_core::{
-    observe::{Attribute, INSTRUMENTS, InstrumentKind},
+    observe::{Attribute, INSTRUMENTS, InstrumentKind, Propagator as _, TraceContext},
     telemetry::Telemetry,
 };
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -177,4 +177,39 @@ async fn a_trace_is_sampled_as_a_whole() {
         }
     });
     assert_eq!(telemetry.shutdown().await.spans_delivered, 2);
+}
+
+#[tokio::test]
+async fn a_trace_goes_on_in_another_process() {
+    let mut collector = Collector::start(Answer::Accept).await;
+    let telemetry = Telemetry::builder("shop").collector(collector.url()).build().unwrap();
+    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(telemetry.layer()));
+    assert_eq!(telemetry.layer().current(), None, "outside of all spans");
+    let here = tracing::info_span!("here").in_scope(|| {
+        let passed_over = tracing::trace_span!("of no interest");
+        passed_over.in_scope(|| telemetry.layer().current()).unwrap()
+    });
+    assert!(here.is_sampled());
+    tracing::info_span!("unrelated").in_scope(|| {
+        tracing::info_span!("there", memstache.parent = %here)
+            .in_scope(|| tracing::info_span!("below").in_scope(|| ()));
+        let dropped = TraceContext { flags: 0, ..here };
+        tracing::info_span!("nobody keeps", memstache.parent = %dropped).in_scope(|| ());
+    });
+    drop(guard);
+    telemetry.shutdown().await;
+    let (_, spans) = scoped(&collector.posts(), "/v1/traces");
+    let named = |name: &str| spans.iter().find(|span| span.text(5) == name);
+    let ids = |name: &str| {
+        let span = named(name).unwrap_or_else(|| panic!("no {name}"));
+        [1, 2, 4].map(|field| span.bytes(field).first().cloned().unwrap_or_default())
+    };
+    let [[trace, span, _], there, below] = ["here", "there", "below"].map(ids);
+    assert_eq!(
+        (trace.clone(), span.clone()),
+        (here.trace_id.to_be_bytes().to_vec(), here.span_id.to_be_bytes().to_vec())
+    );
+    assert_eq!((&there[0], &there[2]), (&trace, &span));
+    assert_eq!((&below[0], &below[2]), (&trace, &there[1]));
+    assert!(named("nobody keeps").is_none());
 }

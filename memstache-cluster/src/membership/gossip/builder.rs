@@ -6,13 +6,13 @@ use memstache_core::{Clock, Error, ErrorKind, Result, SystemClock};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::{
-    Gossip, GossipSecret, StateStream,
+    Gossip, GossipSecret,
     machine::{Machine, Start},
     seal::Keys,
 };
 use crate::{
     member::{Incarnation, MAX_MEMBERS, Member},
-    membership::{Discovery, StaticDiscovery},
+    membership::{Discovery, StateStream, StaticDiscovery},
     net::Datagrams,
 };
 
@@ -78,7 +78,8 @@ impl GossipBuilder {
         self
     }
 
-    /// Sets how lists come to other nodes that no datagram holds. Default: not at all.
+    /// Sets how lists come to other nodes that no datagram holds. Default: over the connections of the peers, once an engine
+    /// has any; not at all without an engine.
     pub fn state_stream(mut self, stream: Arc<dyn StateStream>) -> Self {
         self.stream = Some(stream);
         self

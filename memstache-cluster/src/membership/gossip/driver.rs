@@ -11,14 +11,13 @@ use futures_util::{
 use memstache_core::{BoxFuture, Clock, Tick};
 
 use super::{
-    StateStream,
     handle::Shared,
     machine::{Phase, Wish},
     parameters::DISCOVERY,
 };
 use crate::{
     member::Member,
-    membership::{Discovery, SeedStream},
+    membership::{Discovery, SeedStream, StateStream},
     net::Datagrams,
 };
 
@@ -36,7 +35,6 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     datagrams: Arc<dyn Datagrams>,
     discovery: Arc<dyn Discovery>,
-    stream: Option<Arc<dyn StateStream>>,
     seeds: Option<SeedStream>,
     errands: FuturesUnordered<BoxFuture<'static, Errand>>,
     /// Discovery is being asked.
@@ -54,18 +52,12 @@ enum Errand {
 }
 
 impl Driver {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        datagrams: Arc<dyn Datagrams>,
-        discovery: Arc<dyn Discovery>,
-        stream: Option<Arc<dyn StateStream>>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, datagrams: Arc<dyn Datagrams>, discovery: Arc<dyn Discovery>) -> Self {
         let seeds = discovery.watch();
         Self {
             shared,
             datagrams,
             discovery,
-            stream,
             seeds,
             errands: FuturesUnordered::new(),
             asking: false,
@@ -150,8 +142,8 @@ impl Driver {
                 Some(Box::pin(ask(shared, Arc::clone(&self.discovery))))
             }
             Wish::Exchange(member) => {
-                let deadline = shared.clock.now().after(EXCHANGE);
-                Some(Box::pin(exchange(shared, self.stream.clone()?, member, state(), deadline)))
+                let (deadline, stream) = (shared.clock.now().after(EXCHANGE), shared.stream.lock().clone()?);
+                Some(Box::pin(exchange(shared, stream, member, state(), deadline)))
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    GossipBuilder, GossipSecret, GossipStats, StateStream, builder,
+    GossipBuilder, GossipSecret, GossipStats, builder,
     driver::{self, Driver},
     machine::{Machine, Phase},
     registration::Registration,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     member::{Member, MemberState, Members, NodeId},
-    membership::{Discovery, Membership},
+    membership::{Discovery, Membership, StateStream},
     net::Datagrams,
 };
 
@@ -71,6 +71,8 @@ pub(super) struct Shared {
     pub(super) machine: Mutex<Machine>,
     pub(super) members: watch::Sender<Members>,
     pub(super) clock: Arc<dyn Clock>,
+    /// The way of lists that no datagram holds.
+    pub(super) stream: Mutex<Option<Arc<dyn StateStream>>>,
     pub(super) registration: Registration,
     /// Something was asked of the machine: the driver must look.
     pub(super) asked: Notify,
@@ -101,10 +103,11 @@ impl Gossip {
             members: watch::Sender::new(Members::new([me.clone()])),
             registration: Registration::new(Arc::clone(&discovery), Arc::clone(&clock)),
             clock,
+            stream: Mutex::new(stream),
             asked: Notify::new(),
             looked: Notify::new(),
         });
-        let driver = Driver::new(Arc::clone(&shared), datagrams, discovery, stream);
+        let driver = Driver::new(Arc::clone(&shared), datagrams, discovery);
         let task = tokio::spawn(driver.run()).abort_handle();
         Self { id: me.id, cluster, shared, task }
     }
@@ -215,6 +218,23 @@ impl Membership for Gossip {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Unavailable, "leaving could not be told within 2 seconds"))
+    }
+
+    /// One that was given to the builder is kept.
+    fn connect(&self, stream: Arc<dyn StateStream>) {
+        {
+            let mut known = self.shared.stream.lock();
+            if known.is_some() {
+                return;
+            }
+            *known = Some(stream);
+        }
+        self.shared.machine.lock().has_stream(self.shared.clock.now());
+        self.shared.asked.notify_one();
+    }
+
+    fn receive_state(&self, state: &[u8]) -> Result<Bytes> {
+        Self::receive_state(self, state)
     }
 }
 

@@ -16,9 +16,8 @@ mod secret;
 #[cfg(any(test, feature = "test-util"))]
 pub mod simulation;
 mod stats;
-mod stream;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-pub use self::{builder::GossipBuilder, handle::Gossip, secret::GossipSecret, stats::GossipStats, stream::StateStream};
+pub use self::{builder::GossipBuilder, handle::Gossip, secret::GossipSecret, stats::GossipStats};

@@ -28,6 +28,8 @@ pub struct GossipStats {
     pub namesakes: u64,
     /// Dropped: of nodes that would be more than there may be.
     pub overfull: u64,
+    /// Lists of members that other nodes' streams brought.
+    pub lists: u64,
     /// Members that were declared dead.
     pub lost: u64,
     /// How often this node was taken for dead, and came back.

@@ -18,7 +18,7 @@ use std::{
 
 use memstache_core::{
     BoxFuture, Clock, Error, ErrorKind, Result,
-    resilience::{BreakerConfig, CircuitBreaker},
+    resilience::{BreakerConfig, BreakerState, CircuitBreaker},
 };
 use parking_lot::RwLock;
 
@@ -47,7 +47,12 @@ struct Inner {
     means: Arc<Means>,
     breaker: BreakerConfig,
     peers: RwLock<HashMap<NodeId, Arc<Peer>>>,
+    /// Told when a peer's breaker changes.
+    on_breaker: OnBreaker,
 }
+
+/// Is told that the breaker of a peer has changed.
+pub(crate) type OnBreaker = Arc<dyn Fn(NodeId, BreakerState) + Send + Sync>;
 
 struct Peer {
     lines: Box<[Arc<Line>]>,
@@ -65,19 +70,20 @@ impl Peers {
         local: Local,
         config: PeerConfig,
         clock: Arc<dyn Clock>,
+        on_breaker: OnBreaker,
     ) -> Result<Self> {
         config.check()?;
         let breaker = BreakerConfig::source().with_open_for(config.max_backoff);
         breaker.check()?;
         let means = Means { transport, local: Arc::new(local), config: Arc::new(config), clock };
-        Ok(Self(Arc::new(Inner { means: Arc::new(means), breaker, peers: RwLock::default() })))
+        Ok(Self(Arc::new(Inner { means: Arc::new(means), breaker, peers: RwLock::default(), on_breaker })))
     }
 
     /// Returns how a peer is; `None` if it was never called.
     pub(crate) fn health(&self, id: NodeId) -> Option<PeerHealth> {
         let peer = self.0.peers.read().get(&id).cloned()?;
         let in_flight = peer.lines.iter().filter_map(|line| line.in_flight()).reduce(|all, one| all + one);
-        Some(peer.counters.health(peer.breaker.state(), in_flight))
+        Some(peer.counters.health(peer.breaker.state(), in_flight, self.0.means.clock.now()))
     }
 
     /// Ends the connections to all peers but these: of those that left.
@@ -123,12 +129,13 @@ impl Inner {
         if let Some(peer) = self.peers.read().get(&id) {
             return Arc::clone(peer);
         }
-        Arc::clone(self.peers.write().entry(id).or_insert_with(|| Arc::new(self.new_peer())))
+        Arc::clone(self.peers.write().entry(id).or_insert_with(|| Arc::new(self.new_peer(id))))
     }
 
-    fn new_peer(&self) -> Peer {
-        let counters = Arc::new(Counters::default());
+    fn new_peer(&self, id: NodeId) -> Peer {
+        let (counters, told) = (Arc::new(Counters::default()), Arc::clone(&self.on_breaker));
         let breaker = CircuitBreaker::new(self.breaker).expect("the settings were checked");
+        let breaker = breaker.with_listener(move |state| told(id, state));
         let line = |_| Arc::new(Line::new(Arc::clone(&self.means), Arc::clone(&counters)));
         Peer {
             lines: (0..self.means.config.connections).map(line).collect(),
@@ -145,7 +152,7 @@ impl Inner {
         let started = clock.elapsed();
         let result = peer.call(whom, call, context, clock).await;
         match &result {
-            Ok(_) => peer.counters.answered(clock.elapsed().saturating_sub(started)),
+            Ok(_) => peer.counters.answered(clock.elapsed().saturating_sub(started), clock.lower_bound()),
             Err(error) if is_failure(error) => peer.counters.failed(),
             Err(_) => {}
         }

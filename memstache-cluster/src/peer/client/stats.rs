@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use memstache_core::resilience::BreakerState;
+use memstache_core::{Tick, resilience::BreakerState};
 use parking_lot::Mutex;
 
 /// How much the last call weighs in the mean.
@@ -21,6 +21,8 @@ pub(super) struct Counters {
     connect_failures: AtomicU64,
     silences: AtomicU64,
     bad_frames: AtomicU64,
+    /// When it answered for the last time, in milliseconds; zero for never.
+    heard: AtomicU64,
     recent: Mutex<Recent>,
 }
 
@@ -53,6 +55,8 @@ pub(crate) struct PeerHealth {
     pub(crate) latency: Duration,
     /// What 95 of a hundred recent answers took at most, about.
     pub(crate) p95: Duration,
+    /// How long ago it answered, if it ever did.
+    pub(crate) heard: Option<Duration>,
     /// Connections made.
     pub(crate) connects: u64,
     /// Failures to connect.
@@ -80,7 +84,8 @@ impl Counters {
         self.bad_frames.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn answered(&self, took: Duration) {
+    pub(super) fn answered(&self, took: Duration, now: Tick) {
+        self.heard.store(now.as_millis().max(1), Relaxed);
         self.recent.lock().answered(took.as_secs_f64());
     }
 
@@ -91,12 +96,14 @@ impl Counters {
         recent.consecutive_failures += 1;
     }
 
-    pub(super) fn health(&self, breaker: BreakerState, in_flight: Option<usize>) -> PeerHealth {
+    pub(super) fn health(&self, breaker: BreakerState, in_flight: Option<usize>, now: Tick) -> PeerHealth {
+        let heard = Some(self.heard.load(Relaxed)).filter(|at| *at > 0);
         let Recent { calls, failures, consecutive_failures, mean, p95 } = *self.recent.lock();
         PeerHealth {
             connected: in_flight.is_some(),
             breaker,
             in_flight: in_flight.unwrap_or(0),
+            heard: heard.map(|at| now.since(Tick::from_millis(at))),
             calls,
             failures,
             consecutive_failures,
@@ -107,6 +114,13 @@ impl Counters {
             silences: self.silences.load(Relaxed),
             bad_frames: self.bad_frames.load(Relaxed),
         }
+    }
+}
+
+impl PeerHealth {
+    /// That of a peer that was never called.
+    pub(crate) fn unknown() -> Self {
+        Counters::default().health(BreakerState::Closed, None, Tick::default())
     }
 }
 
@@ -137,20 +151,22 @@ mod tests {
         let micros = Duration::from_micros;
         let mut rng = fastrand::Rng::with_seed(1);
         for _ in 0..5000 {
-            counters.answered(micros(rng.u64(100..=200)));
+            counters.answered(micros(rng.u64(100..=200)), Tick::from_millis(5000));
         }
-        let health = counters.health(BreakerState::Closed, Some(3));
+        let health = counters.health(BreakerState::Closed, Some(3), Tick::from_millis(7000));
         assert!((micros(130)..micros(170)).contains(&health.latency), "{:?}", health.latency);
         assert!((micros(180)..micros(215)).contains(&health.p95), "{:?}", health.p95);
         counters.failed();
         counters.failed();
-        let health = counters.health(BreakerState::Open, None);
+        let health = counters.health(BreakerState::Open, None, Tick::from_millis(7000));
         assert_eq!((health.calls, health.failures, health.consecutive_failures), (5002, 2, 2));
         assert!(!health.connected);
+        assert_eq!(health.heard, Some(Duration::from_secs(2)));
+        assert_eq!(PeerHealth::unknown().heard, None);
         for _ in 0..100 {
-            counters.answered(micros(10_000));
+            counters.answered(micros(10_000), Tick::from_millis(5000));
         }
-        let health = counters.health(BreakerState::Closed, None);
+        let health = counters.health(BreakerState::Closed, None, Tick::from_millis(7000));
         assert!(health.latency > micros(9000) && health.consecutive_failures == 0);
     }
 }

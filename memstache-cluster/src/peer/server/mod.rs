@@ -27,7 +27,7 @@ use tokio::{
     task::{AbortHandle, JoinHandle},
 };
 
-pub(crate) use self::stats::ServerStats;
+pub use self::stats::ServerStats;
 use self::{
     admission::{NotReady, Waiting, admit},
     connection::{Common, Connection, End},
@@ -117,10 +117,13 @@ impl Server {
     ///
     /// # Cancellation
     /// Dropped, it closes everything at once.
-    pub(crate) async fn stop(self, deadline: Tick) {
+    pub(crate) async fn stop(mut self, deadline: Tick) {
+        self.accepting.abort();
+        let clock = Arc::clone(&self.shared.common.clock);
+        // Its error is that it was ended. Nobody listens from here on.
+        let _ = until(&clock, Some(deadline), &mut self.accepting).await;
         let shared = &self.shared;
         shared.stopping.store(true, SeqCst);
-        self.accepting.abort();
         for known in shared.connections.lock().values() {
             // Who is not ready yet has no call to lose.
             if !known.finished.stop() {

@@ -41,46 +41,46 @@ impl Counter {
     }
 }
 
-/// What a server has seen so far.
+/// What became of the connections that peers, and others, made to a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub(crate) struct ServerStats {
+pub struct ServerStats {
     /// Connections taken.
-    pub(crate) accepted: u64,
+    pub accepted: u64,
     /// Failures to take one.
-    pub(crate) accept_errors: u64,
+    pub accept_errors: u64,
     /// Connections that ended before they were ready: TLS that failed, bytes that are no handshake.
-    pub(crate) handshakes_failed: u64,
+    pub handshakes_failed: u64,
     /// Connections that were not ready in time.
-    pub(crate) handshakes_late: u64,
+    pub handshakes_late: u64,
     /// Connections that were not ready yet when too many others came.
-    pub(crate) handshakes_evicted: u64,
+    pub handshakes_evicted: u64,
     /// Diallers of another cluster.
-    pub(crate) wrong_cluster: u64,
+    pub wrong_cluster: u64,
     /// Diallers without a secret of ours, or without a proof.
-    pub(crate) wrong_secret: u64,
+    pub wrong_secret: u64,
     /// Diallers that speak another version.
-    pub(crate) wrong_protocol: u64,
+    pub wrong_protocol: u64,
     /// Connections of this node to itself.
-    pub(crate) from_self: u64,
+    pub from_self: u64,
     /// Diallers that were refused for another reason.
-    pub(crate) refused_otherwise: u64,
+    pub refused_otherwise: u64,
     /// Connections that are open.
-    pub(crate) open: u64,
+    pub open: u64,
     /// Connections that were closed for what came.
-    pub(crate) bad_frames: u64,
+    pub bad_frames: u64,
     /// Connections that were closed because a frame did not get on, in or out.
-    pub(crate) slow: u64,
+    pub slow: u64,
     /// Connections that were closed because nothing came.
-    pub(crate) idle: u64,
+    pub idle: u64,
     /// Calls taken.
-    pub(crate) calls: u64,
+    pub calls: u64,
     /// Calls that the caller gave up.
-    pub(crate) cancelled: u64,
+    pub cancelled: u64,
     /// Calls whose deadline passed here.
-    pub(crate) late: u64,
+    pub late: u64,
     /// Calls whose handler panicked.
-    pub(crate) panics: u64,
+    pub panics: u64,
 }
 
 impl Counters {

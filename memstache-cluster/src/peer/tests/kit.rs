@@ -118,7 +118,7 @@ pub(super) async fn serve(transport: &dyn Transport, bind: SocketAddr, local: Lo
 }
 
 pub(super) fn peers(transport: impl Transport, local: Local, config: PeerConfig) -> Peers {
-    Peers::new(Arc::new(transport), local, config, clock()).unwrap()
+    Peers::new(Arc::new(transport), local, config, clock(), Arc::new(|_, _| {})).unwrap()
 }
 
 /// Node 2 that answers, and node 1 that asks.

@@ -44,21 +44,24 @@ struct Shared {
     clock: Arc<dyn Clock>,
     judge: Judge,
     probing: Probing,
+    listener: Option<Listener>,
     /// The last refusal and its error.
     refusal: Mutex<Option<(Refused, Error)>>,
 }
+
+type Listener = Arc<dyn Fn(BreakerState) + Send + Sync>;
 
 impl CircuitBreaker {
     /// Creates a closed breaker by the system's clock; settings out of their limits are
     /// [`Invalid`](crate::ErrorKind::Invalid).
     pub fn new(config: BreakerConfig) -> Result<Self> {
-        Ok(Self::of(Breaker::new(config)?, Arc::new(SystemClock::new()), Arc::new(Verdict::of)))
+        Ok(Self::of(Breaker::new(config)?, Arc::new(SystemClock::new()), Arc::new(Verdict::of), None))
     }
 
     /// Returns a closed breaker of the same settings by another clock; it must be the stack's.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
-        Self::of(self.closed(), Arc::new(clock), Arc::clone(&self.0.judge))
+        Self::of(self.closed(), Arc::new(clock), Arc::clone(&self.0.judge), self.0.listener.clone())
     }
 
     /// Returns a closed breaker of the same settings that judges errors in another way. Default: [`Verdict::of`].
@@ -80,12 +83,34 @@ impl CircuitBreaker {
     /// ```
     #[must_use]
     pub fn with_judge(self, judge: impl Fn(&Error) -> Verdict + Send + Sync + 'static) -> Self {
-        Self::of(self.closed(), Arc::clone(&self.0.clock), Arc::new(judge))
+        Self::of(self.closed(), Arc::clone(&self.0.clock), Arc::new(judge), self.0.listener.clone())
     }
 
-    fn of(machine: Breaker, clock: Arc<dyn Clock>, judge: Judge) -> Self {
+    /// Returns a closed breaker of the same settings that tells when it opens, after whichever failure, and when it closes.
+    ///
+    /// It is told in the middle of calls, and must not wait.
+    ///
+    /// ```
+    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering::Relaxed}};
+    /// use memstache_core::resilience::{BreakerConfig, BreakerState, CircuitBreaker, Verdict};
+    ///
+    /// let open = Arc::new(AtomicBool::new(false));
+    /// let told = Arc::clone(&open);
+    /// let breaker = CircuitBreaker::new(BreakerConfig::source().with_consecutive_failures(1))?
+    ///     .with_listener(move |state| told.store(state == BreakerState::Open, Relaxed));
+    /// breaker.try_call().unwrap().record(Verdict::Failure);
+    /// assert!(open.load(Relaxed));
+    /// # Ok::<(), memstache_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_listener(self, told: impl Fn(BreakerState) + Send + Sync + 'static) -> Self {
+        Self::of(self.closed(), Arc::clone(&self.0.clock), Arc::clone(&self.0.judge), Some(Arc::new(told)))
+    }
+
+    fn of(machine: Breaker, clock: Arc<dyn Clock>, judge: Judge, listener: Option<Listener>) -> Self {
         let probing = machine.config().probing;
-        Self(Arc::new(Shared { machine: Mutex::new(machine), clock, judge, probing, refusal: Mutex::new(None) }))
+        let refusal = Mutex::new(None);
+        Self(Arc::new(Shared { machine: Mutex::new(machine), clock, judge, probing, listener, refusal }))
     }
 
     fn closed(&self) -> Breaker {
@@ -205,6 +230,9 @@ impl CircuitBreaker {
             Some(Transition { from: BreakerState::Closed, .. }) => tracing::warn!("a circuit breaker opened"),
             Some(_) => tracing::debug!("the probe of a circuit breaker failed"),
             None => {}
+        }
+        if let (Some(change), Some(told)) = (change, &self.0.listener) {
+            told(change.to);
         }
     }
 }

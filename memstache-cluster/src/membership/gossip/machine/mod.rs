@@ -248,6 +248,7 @@ impl Machine {
         let room = self.max_members.saturating_sub(self.swim.iter_membership_state().len());
         // Who is new to the cluster is told of; who joins tells nobody what all know.
         let spread = self.swim.num_members() > 0;
+        self.stats.lists += 1;
         let applied = self.swim.apply_many(members.into_iter().take(room), spread, &mut self.effects);
         self.note(&applied);
         self.settle(now);
@@ -299,15 +300,25 @@ impl Machine {
         if std::mem::take(&mut effects.changed) && self.settles.is_none() {
             self.settles = Some(now.after(DEBOUNCE));
         }
-        if self.has_stream && !self.synced && self.next_sync == Tick::NEVER && self.swim.num_members() > 0 {
-            self.next_sync = now.after(FIRST_SYNC);
-        }
+        self.begin_to_sync(now);
         if std::mem::take(&mut effects.lonely) && self.phase == Phase::Running {
             (self.next_sync, self.synced) = (Tick::NEVER, false);
             (self.next_knock, self.next_discovery) = (now, now);
         }
         // With its room for the next time.
         self.effects = effects;
+    }
+
+    /// There is a stream for lists from now on.
+    pub(super) fn has_stream(&mut self, now: Tick) {
+        self.has_stream = true;
+        self.begin_to_sync(now);
+    }
+
+    fn begin_to_sync(&mut self, now: Tick) {
+        if self.has_stream && !self.synced && self.next_sync == Tick::NEVER && self.swim.num_members() > 0 {
+            self.next_sync = now.after(FIRST_SYNC);
+        }
     }
 
     fn send(&mut self, kind: Kind, to: SocketAddr, id: Option<crate::member::NodeId>, body: &[u8], now: Tick) {

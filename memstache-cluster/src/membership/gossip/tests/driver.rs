@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 use crate::{
     member::{Member, MemberState, Members, NodeId},
     membership::{
-        Discovery, Membership, SeedStream, StaticDiscovery,
-        gossip::{Gossip, GossipSecret, StateStream},
+        Discovery, Membership, SeedStream, StateStream, StaticDiscovery,
+        gossip::{Gossip, GossipSecret},
     },
     net::{Datagrams, SimNetwork, Udp},
 };

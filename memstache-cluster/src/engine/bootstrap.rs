@@ -42,15 +42,20 @@ impl ClusterConfig {
     pub(super) async fn join(&self, node: &Arc<Node>) -> Result<Joined> {
         let clock = &node.clock;
         let give_up = self.give_up(clock);
-        let joined = self.open(node, give_up).await?;
-        let ready = async {
-            self.find(node).await;
-            self.wait_for_quorum(self.membership.watch()).await?;
-            node.learn_keyspaces(&self.membership.members()).await;
-            Ok(())
+        let joined = match self.open(node, give_up).await {
+            Ok(joined) => joined,
+            Err(error) => {
+                // The error that there was before says more.
+                let _ = self.membership.leave().await;
+                return Err(error);
+            }
         };
-        match until(clock, give_up, ready).await {
+        until(clock, give_up, self.find(node)).await;
+        // With enough members it starts, also if nobody answered in time.
+        match until(clock, give_up, self.wait_for_quorum(self.membership.watch())).await {
             Some(Ok(())) => {
+                // What it does not learn now it learns from those who see it come.
+                until(clock, give_up, node.learn_keyspaces(&self.membership.members())).await;
                 node.spawn(follow(Arc::downgrade(node), self.membership.watch()));
                 node.spawn(watch_over(Arc::downgrade(node), Arc::clone(&self.membership)));
                 node.spawn(registry::keep_agreeing(Arc::downgrade(node)));
@@ -119,16 +124,25 @@ impl ClusterConfig {
         }
     }
 
-    /// Gives up what the node owns, hands it over within half of the time, and leaves. Everything is closed, whatever fails.
-    pub(super) async fn leave(&self, node: &Arc<Node>, joined: Joined, deadline: Tick) {
+    /// Gives up what the node owns, hands it over within half of the time, and leaves.
+    ///
+    /// # Cancellation
+    /// It can be repeated.
+    pub(super) async fn leave(&self, node: &Arc<Node>, deadline: Tick) {
         let clock = &node.clock;
         let now = clock.now();
         self.hand_over(node, now.after(deadline.since(now) / 2)).await;
         if let Some(Err(error)) = until(clock, deadline, self.membership.leave()).await {
             tracing::debug!(kind = error.kind().as_str(), "not everybody was told that the node leaves");
         }
-        joined.server.stop(deadline).await;
-        joined.peers.close();
+    }
+}
+
+impl Joined {
+    /// Ends what peers still wait for, within the time, and then all connections.
+    pub(super) async fn close(self, deadline: Tick) {
+        self.server.stop(deadline).await;
+        self.peers.close();
     }
 }
 

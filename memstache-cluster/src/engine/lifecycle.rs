@@ -48,7 +48,8 @@ impl Engine {
     /// Errors: [`Timeout`](ErrorKind::Timeout) if calls were still under way.
     ///
     /// # Cancellation
-    /// A stop that is dropped has stopped taking calls; it can be repeated.
+    /// A stop that is dropped has stopped nothing for good: what it gave up is another's, and calls may still be taken. It is to be
+    /// repeated, and goes on where it was.
     pub async fn stop(&self) -> Result<()> {
         let node = &self.node;
         let _alone = node.lifecycle.lock().await;
@@ -56,13 +57,18 @@ impl Engine {
             return Ok(());
         }
         let deadline = node.clock.now().after(node.times.shutdown);
-        let joined = node.joined.lock().take();
-        if let (Some(config), Some(joined)) = (&node.config, joined) {
+        let has_joined = node.joined.lock().is_some();
+        if let Some(config) = node.config.as_ref().filter(|_| has_joined) {
             // Before it takes no more calls: new owners ask for what it holds.
-            config.leave(node, joined, deadline).await;
+            config.leave(node, deadline).await;
         }
         node.enter(State::Stopping);
+        // Before connections are closed: calls under way may need others.
         let drained = until(&node.clock, deadline, node.under_way.none()).await;
+        let joined = node.joined.lock().take();
+        if let Some(joined) = joined {
+            joined.close(deadline).await;
+        }
         node.events.close();
         node.enter(State::Stopped);
         node.end_tasks();

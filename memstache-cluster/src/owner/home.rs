@@ -20,8 +20,9 @@ use tokio::sync::oneshot;
 use super::Local;
 use crate::{
     engine::{Node, Slot, cut_off, until},
+    member::{Member, MemberState},
     reader::Cluster,
-    wire::{Answer, Call},
+    wire::{Answer, Call, MAX_SEQUENCE},
 };
 
 /// Most invalidations that wait for the next round of a keyspace.
@@ -104,8 +105,26 @@ impl fmt::Debug for Rounds {
     }
 }
 
+/// Has the next invalidation begin rounds anew, should they end by a panic: who waits is told that nobody knows.
+struct Ends {
+    node: Weak<Node>,
+    slot: Arc<Slot>,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(node) = self.node.upgrade()
+            && let Some(cluster) = node.cluster()
+        {
+            cluster.rounds.0.lock().remove(&self.slot.name);
+        }
+    }
+}
+
 /// Runs rounds until nothing waits.
 async fn run(node: Weak<Node>, slot: Arc<Slot>) {
+    let _ends = Ends { node: Weak::clone(&node), slot: Arc::clone(&slot) };
     while let Some(node) = node.upgrade() {
         let Some(cluster) = node.cluster() else { return };
         let Some(waiting) = cluster.rounds.next(&slot.name) else { return };
@@ -145,15 +164,21 @@ pub(super) async fn numbered(
     let give_up = cluster.clock.now().after(node.times.write);
     let (mut highest, mut tries) = (local.sequence(), 0);
     loop {
-        let first = Sequence(highest.max(local.sequence()).0 + 1);
-        highest = Sequence(first.0 + count - 1);
+        let before = highest.max(local.sequence()).0;
+        let first = Sequence(before.saturating_add(1));
+        highest = Sequence(before.checked_add(count).filter(|last| *last <= MAX_SEQUENCE).ok_or_else(exhausted)?);
         let call = match begin(first) {
             Ok(call) => call,
             Err(current) => {
                 highest = highest.max(current);
+                if cluster.clock.now() >= give_up {
+                    return Err(cut_off(false));
+                }
+                tokio::task::yield_now().await;
                 continue;
             }
         };
+        // After that: who takes something over has this node agree before it takes its sequence.
         let view = cluster.view();
         let limit = give_up.min(cluster.clock.now().after(PATIENCE));
         let tells = view.others().map(|member| {
@@ -174,11 +199,17 @@ pub(super) async fn numbered(
                     refused = true;
                     highest = sequences.into_iter().fold(highest, Ord::max);
                 }
-                // One that was declared dead meanwhile has forgotten all when it comes back.
-                _ => unheard |= cluster.view().members.get(member.id) == Some(member),
+                // One that was declared dead meanwhile forgets all when it comes back, and one that is starting holds nothing yet: both
+                // take the sequences of all before they answer for anything.
+                _ => {
+                    let now = cluster.view();
+                    let waits = |now: &Member| now.life().0 == member.life().0 && now.state != MemberState::Joining;
+                    unheard |= now.members.get(member.id).is_some_and(waits);
+                }
             }
         }
-        if !unheard && !refused {
+        // Who came meanwhile was not told.
+        if !unheard && !refused && cluster.sees(&view) {
             return Ok(first);
         }
         let now = cluster.clock.now();
@@ -196,6 +227,10 @@ pub(super) async fn numbered(
             cluster.clock.sleep_until(now.after(AGAIN).min(give_up)).await;
         }
     }
+}
+
+fn exhausted() -> Error {
+    Error::new(ErrorKind::Unsupported, "the keyspace has no higher sequence to give").without_effect()
 }
 
 impl Local {

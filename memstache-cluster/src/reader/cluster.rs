@@ -3,13 +3,13 @@
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use memstache_core::{Clock, Error, ErrorKind, Result, Tick, observe::Propagator};
 use tokio::sync::watch;
 use tracing::Instrument as _;
@@ -67,7 +67,7 @@ pub(crate) struct Cluster {
     pub(crate) timing: Timing,
     pub(crate) clock: Arc<dyn Clock>,
     /// How others are reached, once the node has started.
-    calls: OnceLock<Arc<dyn Calls>>,
+    calls: ArcSwapOption<Arc<dyn Calls>>,
     view: ArcSwap<View>,
     /// Told after every change of the view.
     changed: watch::Sender<()>,
@@ -93,7 +93,7 @@ impl Cluster {
             timing,
             heard: AtomicU64::new(clock.now().as_millis()),
             clock,
-            calls: OnceLock::new(),
+            calls: ArcSwapOption::empty(),
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
@@ -110,9 +110,9 @@ impl Cluster {
         self
     }
 
-    /// Says how others are reached; the first who says so is heard.
+    /// Says how others are reached from now on.
     pub(crate) fn connect(&self, calls: Arc<dyn Calls>) {
-        let _ = self.calls.set(calls);
+        self.calls.store(Some(Arc::new(calls)));
     }
 
     /// Returns who is there and who owns what, as it is seen now.
@@ -162,7 +162,7 @@ impl Cluster {
     /// Makes one call.
     pub(crate) async fn call(&self, to: &Member, call: Call, deadline: Tick) -> Result<Answer> {
         let epoch = self.view.load().epoch;
-        let Some(calls) = self.calls.get() else {
+        let Some(calls) = self.calls.load_full() else {
             return Err(Error::new(ErrorKind::Unavailable, "the node has not started").without_effect());
         };
         let span = tracing::debug_span!(

@@ -18,7 +18,7 @@ mod writer;
 pub use self::cause::DataSourceError;
 pub(crate) use self::{
     answer::{Answer, Fetched, Hot, Origin, Peeked, Promise},
-    body::{get_answer, get_call, put_answer, put_call},
+    body::{MAX_SEQUENCE, get_answer, get_call, put_answer, put_call},
     call::{Call, MAX_RECORDS, RegistryRecord},
     context::{CallContext, TraceContext},
     handler::{Calls, Handler, PeerInfo},

@@ -170,3 +170,26 @@ async fn how_the_members_are_is_told() {
     engines[0].stop().await.unwrap();
     assert!(engines[0].connections().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_calls_under_way_end_at_whomever_they_are() {
+    let network = SimNetwork::new(8);
+    network.set_delay(millis(1)..=millis(3));
+    let (engines, sources) = three(&network).await;
+    tokio::time::sleep(secs(4)).await;
+    let asks: Vec<_> = (0..30)
+        .map(|n| {
+            let engine = engines[0].clone();
+            tokio::spawn(async move { try_read(&engine, &format!("slow{n}")).await })
+        })
+        .collect();
+    tokio::time::sleep(millis(20)).await;
+    let asked = |node: usize| sources[node].total();
+    assert!(asked(1) > 0 && asked(2) > 0, "some are at the others");
+    let before = asked(0);
+    engines[0].stop().await.unwrap();
+    for (n, ask) in asks.into_iter().enumerate() {
+        assert_eq!(ask.await.unwrap().unwrap().as_deref(), Some(&*format!("slow{n}#1")));
+    }
+    assert_eq!((asked(0), asked(0) + asked(1) + asked(2)), (before, 30), "nothing was asked for twice");
+}

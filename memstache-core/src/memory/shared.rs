@@ -35,6 +35,9 @@ use crate::{
 /// Items that one write looks at in each wheel: more than one write can bring, so that the wheels keep up.
 const STEPS_PER_WRITE: usize = 8;
 
+/// Below which number a shard's versions begin: so far that no two begin near each other, and a quarter of what is kept of one.
+const FIRST_VERSIONS: u64 = 1 << 46;
+
 /// The store itself.
 pub(crate) struct Shared<P> {
     pub(super) shards: Box<[RwLock<Shard<P>>]>,
@@ -115,10 +118,12 @@ impl<P: EvictionPolicy> Shared<P> {
         let share = config.max_bytes / config.policies.len().max(1);
         let shard = |policy| {
             let (mut table, leases) = (Table::new(policy, share), Leases::new());
+            // A random start, as with leases: a version that another store gave, or an earlier process, is none of ours.
+            let version = fastrand::u64(..FIRST_VERSIONS);
             if config.accountant.is_some() {
                 table.keep_tenants();
             }
-            RwLock::new(Shard { table, leases, counters: Counters::default(), swept: 0, version: 0 })
+            RwLock::new(Shard { table, leases, counters: Counters::default(), swept: 0, version })
         };
         Self {
             shards: config.policies.into_iter().map(shard).collect(),

@@ -55,6 +55,18 @@ impl std::fmt::Display for Silent {
 
 impl std::error::Error for Silent {}
 
+/// Why a call ended, if its time passed on a connection that may be well: what it asks for may take longer than it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Late;
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the call was late")
+    }
+}
+
+impl std::error::Error for Late {}
+
 impl Driver {
     pub(super) fn new(connection: Arc<Connection>, config: Arc<PeerConfig>) -> Self {
         let now = connection.clock.now();
@@ -241,7 +253,7 @@ impl Driver {
 
 /// Returns when the next call is late.
 fn end_late_calls(shared: &mut Shared, now: Tick, woken: &mut Vec<Waker>) -> Tick {
-    let late = Error::new(ErrorKind::Timeout, "the peer did not answer before the deadline");
+    let late = Error::new(ErrorKind::Timeout, "the peer did not answer before the deadline").with_source(Late);
     let mut ended = Vec::new();
     let next = shared.slots.expire(now, &late, &mut ended);
     for (id, waker) in ended {

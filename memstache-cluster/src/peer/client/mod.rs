@@ -12,7 +12,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -25,6 +25,7 @@ use parking_lot::RwLock;
 pub(in crate::peer) use self::dial::nonce;
 use self::{
     dial::{Means, Whom},
+    driver::Late,
     line::Line,
     stats::Counters,
 };
@@ -49,6 +50,8 @@ struct Inner {
     peers: RwLock<HashMap<NodeId, Arc<Peer>>>,
     /// Told when a peer's breaker changes.
     on_breaker: OnBreaker,
+    /// No more calls are made. Set and asked for under the lock of the peers.
+    closed: AtomicBool,
 }
 
 /// Is told that the breaker of a peer has changed.
@@ -76,7 +79,13 @@ impl Peers {
         let breaker = BreakerConfig::source().with_open_for(config.max_backoff);
         breaker.check()?;
         let means = Means { transport, local: Arc::new(local), config: Arc::new(config), clock };
-        Ok(Self(Arc::new(Inner { means: Arc::new(means), breaker, peers: RwLock::default(), on_breaker })))
+        Ok(Self(Arc::new(Inner {
+            means: Arc::new(means),
+            breaker,
+            peers: RwLock::default(),
+            on_breaker,
+            closed: AtomicBool::new(false),
+        })))
     }
 
     /// Returns how a peer is; `None` if it was never called.
@@ -88,21 +97,21 @@ impl Peers {
 
     /// Ends the connections to all peers but these: of those that left.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
-        let mut gone = Vec::new();
-        self.0.peers.write().retain(|id, peer| {
-            let keeps = keep(*id);
-            if !keeps {
-                gone.push(Arc::clone(peer));
-            }
-            keeps
-        });
-        gone.iter().for_each(|peer| peer.close());
+        retain(&mut self.0.peers.write(), keep);
     }
 
-    /// Ends all connections.
+    /// Ends all connections, for good: no more calls are made.
     pub(crate) fn close(&self) {
-        self.retain(|_| false);
+        let mut peers = self.0.peers.write();
+        self.0.closed.store(true, Relaxed);
+        retain(&mut peers, |_| false);
     }
+}
+
+fn retain(peers: &mut HashMap<NodeId, Arc<Peer>>, keep: impl Fn(NodeId) -> bool) {
+    let (kept, gone): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(peers).into_iter().partition(|(id, _)| keep(*id));
+    *peers = kept;
+    gone.values().for_each(|peer| peer.close());
 }
 
 impl fmt::Debug for Peers {
@@ -125,11 +134,15 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    fn peer(&self, id: NodeId) -> Arc<Peer> {
+    fn peer(&self, id: NodeId) -> Result<Arc<Peer>> {
         if let Some(peer) = self.peers.read().get(&id) {
-            return Arc::clone(peer);
+            return Ok(Arc::clone(peer));
         }
-        Arc::clone(self.peers.write().entry(id).or_insert_with(|| Arc::new(self.new_peer(id))))
+        let mut peers = self.peers.write();
+        if self.closed.load(Relaxed) {
+            return Err(Error::new(ErrorKind::Unavailable, "this node is stopping").without_effect());
+        }
+        Ok(Arc::clone(peers.entry(id).or_insert_with(|| Arc::new(self.new_peer(id)))))
     }
 
     fn new_peer(&self, id: NodeId) -> Peer {
@@ -146,7 +159,7 @@ impl Inner {
     }
 
     async fn call(&self, whom: &Whom, call: &Call, context: &CallContext) -> Result<Answer> {
-        let peer = self.peer(whom.id);
+        let peer = self.peer(whom.id)?;
         let admitted = peer.breaker.try_call().map_err(|refused| Error::from(refused).without_effect())?;
         let clock = &self.means.clock;
         let started = clock.elapsed();
@@ -156,7 +169,10 @@ impl Inner {
             Err(error) if is_failure(error) => peer.counters.failed(),
             Err(_) => {}
         }
-        admitted.ended(result.as_ref().err());
+        // Whether the peer is silent is found out by the connection, which then ends.
+        if !result.as_ref().is_err_and(|error| error.find_source::<Late>().is_some()) {
+            admitted.ended(result.as_ref().err());
+        }
         result
     }
 }

@@ -192,3 +192,29 @@ async fn a_call_without_a_deadline_ends_when_the_peer_has_had_enough() {
     let value = Bytes::from_static(b"x");
     echo(&peers, &member(2), value).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn callers_in_a_hurry_and_slow_answers_say_nothing_about_a_peer() {
+    let (_network, _node, peers) = pair(11).await;
+    for _ in 0..60 {
+        let late = peers.call(&member(2), gossip("w"), within(ms(5))).await.unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(peers.health(member(2).id).unwrap().breaker, BreakerState::Closed);
+    echo(&peers, &member(2), "x").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_closed_makes_no_new_connections() {
+    let (network, node, peers) = pair(12).await;
+    echo(&peers, &member(2), "x").await.unwrap();
+    peers.close();
+    for _ in 0..2 {
+        let refused = echo(&peers, &member(2), "x").await.unwrap_err();
+        assert_eq!((refused.kind(), refused.may_have_effect()), (ErrorKind::Unavailable, false));
+    }
+    settle().await;
+    tokio::time::sleep(ms(100)).await;
+    assert_eq!((node.server.stats().accepted, node.server.stats().open), (1, 0));
+    drop(network);
+}

@@ -11,6 +11,9 @@ use super::super::{
 /// The fewest bytes that an address takes.
 pub(super) const LEAST: usize = 3;
 
+/// The greatest sequence that is believed: far above any that was counted up to, and far below where counting ends.
+pub(crate) const MAX_SEQUENCE: u64 = 1 << 62;
+
 // Address:
 //   space
 //   v  length of the name, doubled; odd if it is blind
@@ -99,5 +102,6 @@ pub(super) fn put_sequence(w: &mut Writer<'_, '_>, sequence: Sequence) {
 }
 
 pub(super) fn get_sequence(r: &mut Reader<'_>) -> Result<Sequence> {
-    r.number().map(Sequence)
+    let sequence = r.number()?;
+    if sequence > MAX_SEQUENCE { Err(malformed("a sequence")) } else { Ok(Sequence(sequence)) }
 }

@@ -1,6 +1,6 @@
 //! Answers.
 
-use memstache_core::{Result, Sequence};
+use memstache_core::Result;
 
 use super::{
     super::{
@@ -117,7 +117,7 @@ pub(crate) fn get_answer(r: &mut Reader<'_>) -> Result<Answer> {
             _ => Err(malformed("an entry")),
         })?),
         4 => Answer::Partial { unacked: small(r)? },
-        5 => Answer::Sequences(r.many(1, |r| r.number().map(Sequence))?),
+        5 => Answer::Sequences(r.many(1, get_sequence)?),
         6 => Answer::Registry(get_records(r)?),
         7 => Answer::Gossip(r.value()?),
         8 => Answer::WrongOwner { epoch: r.fixed()? },

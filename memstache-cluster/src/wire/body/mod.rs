@@ -14,6 +14,7 @@ mod request;
 mod response;
 
 pub(crate) use self::{
+    address::MAX_SEQUENCE,
     answer::{get_answer, put_answer},
     call::{get_call, put_call},
 };

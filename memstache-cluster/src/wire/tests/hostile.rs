@@ -1,4 +1,4 @@
-use memstache_core::ErrorKind;
+use memstache_core::{ErrorKind, KeyspaceName, Sequence, Target, TenantId};
 use proptest::prelude::*;
 
 use super::{
@@ -152,4 +152,22 @@ fn frames_of_other_versions_kinds_and_lengths() {
     assert!(announced(&[0, 0, 0, 28, 9], MAX_FRAME).is_err());
     assert_eq!(announced(&[0, 0, 1], MAX_FRAME).unwrap(), None);
     assert_eq!(announced(&[0, 0, 1, 0], MAX_FRAME).unwrap(), Some(260));
+}
+
+#[test]
+fn sequences_near_the_end_of_counting_are_refused() {
+    let (keyspace, target) = (KeyspaceName::new("k").unwrap(), Target::Tenant(TenantId::new("t").unwrap()));
+    for (sequence, good) in
+        [(MAX_SEQUENCE, true), (MAX_SEQUENCE + 1, false), (u64::MAX, false)].map(|(n, good)| (Sequence(n), good))
+    {
+        for call in [
+            Call::Spread { keyspace: keyspace.clone(), items: vec![(target.clone(), sequence)] },
+            Call::Flush { keyspace: keyspace.clone(), at: sequence },
+        ] {
+            let frame = split(&call_frame(&call, &context())).unwrap().unwrap();
+            assert_eq!(read_call(&frame.body, &context()).is_ok(), good, "{call:?}");
+        }
+        let frame = split(&answer_frame(&Answer::Sequences(vec![sequence]))).unwrap().unwrap();
+        assert_eq!(read_answer(&frame.body).is_ok(), good);
+    }
 }

@@ -14,7 +14,8 @@ use proptest::{option, prelude::*, sample::select};
 use super::NOW;
 use crate::member::{Incarnation, NodeId};
 use crate::wire::{
-    Answer, Call, CallContext, DataSourceError, Fetched, Hot, Origin, Promise, RegistryRecord, TraceContext,
+    Answer, Call, CallContext, DataSourceError, Fetched, Hot, MAX_SEQUENCE, Origin, Promise, RegistryRecord,
+    TraceContext,
 };
 
 pub(super) const DEADLINE: Tick = Tick::from_millis(NOW.as_millis() + 5000);
@@ -150,6 +151,10 @@ pub(super) fn new_entries() -> impl Strategy<Value = NewEntry> {
 /// One, none or some, as a frame tells them apart.
 fn items<T: Clone + std::fmt::Debug>(item: impl Strategy<Value = T>) -> impl Strategy<Value = OneOrMany<T>> {
     prop::collection::vec(item, 0..4).prop_map(OneOrMany::from_iter)
+}
+
+fn sequences() -> impl Strategy<Value = Sequence> {
+    (0..=MAX_SEQUENCE).prop_map(Sequence)
 }
 
 fn ids() -> impl Strategy<Value = LeaseId> {
@@ -326,7 +331,7 @@ fn records() -> impl Strategy<Value = Vec<RegistryRecord>> {
         life: Incarnation(numbers.1),
         by: NodeId(numbers.2),
         created_by: NodeId(numbers.3),
-        flushed: Sequence(numbers.4),
+        flushed: Sequence(numbers.4 % MAX_SEQUENCE),
         body: body.map(|body| body.slice(..body.len().min(4096))),
     });
     prop::collection::vec(record, 0..4)
@@ -334,7 +339,7 @@ fn records() -> impl Strategy<Value = Vec<RegistryRecord>> {
 
 pub(super) fn calls() -> impl Strategy<Value = Call> {
     let entry = (addresses(), option::of(entries()));
-    let target = (targets(), any::<u64>()).prop_map(|(target, sequence)| (target, Sequence(sequence)));
+    let target = (targets(), sequences());
     prop_oneof![
         1 => Just(Call::Ping),
         6 => requests().prop_map(|request| Call::Run { keyspace: keyspace(), request }),
@@ -354,7 +359,7 @@ pub(super) fn calls() -> impl Strategy<Value = Call> {
         1 => any::<u64>().prop_map(|epoch| Call::TakeOver { epoch }),
         1 => (option::of(any::<u64>()), records())
             .prop_map(|(digest, records)| Call::Registry { digest, records }),
-        1 => any::<u64>().prop_map(|at| Call::Flush { keyspace: keyspace(), at: Sequence(at) }),
+        1 => sequences().prop_map(|at| Call::Flush { keyspace: keyspace(), at }),
         1 => values().prop_map(Call::Gossip),
         1 => any::<(u64, u64)>().prop_map(|(log, after)| Call::Follow { keyspace: keyspace(), log, after }),
         1 => items(addresses()).prop_map(|items| Call::Forget { keyspace: keyspace(), items }),
@@ -380,7 +385,7 @@ pub(super) fn answers() -> impl Strategy<Value = Answer> {
         2 => results(fetched).prop_map(Answer::Fetched),
         1 => items(option::of(entries())).prop_map(Answer::Peeked),
         1 => any::<u32>().prop_map(|unacked| Answer::Partial { unacked }),
-        1 => prop::collection::vec(any::<u64>().prop_map(Sequence), 0..4).prop_map(Answer::Sequences),
+        1 => prop::collection::vec(sequences(), 0..4).prop_map(Answer::Sequences),
         1 => records().prop_map(Answer::Registry),
         1 => values().prop_map(Answer::Gossip),
         1 => any::<u64>().prop_map(|epoch| Answer::WrongOwner { epoch }),

@@ -110,6 +110,19 @@ async fn conditions_hold_or_refuse() {
 }
 
 #[tokio::test]
+async fn a_version_that_another_store_gave_is_never_one_of_this_store() {
+    let [before, after] = [bed(), bed()];
+    for n in 0..100 {
+        let key = format!("k{n}");
+        before.set(&key, forever("v")).await;
+        after.set(&key, forever("w")).await;
+        let Lookup::Hit(read) = before.get(&key).await else { panic!() };
+        let late = after.write(self::key(&key), forever("late"), When::IfVersion(read.meta.version)).await.unwrap();
+        assert_eq!(late, Written::Refused, "{key}");
+    }
+}
+
+#[tokio::test]
 async fn touch_looks_slides_and_prolongs() {
     let bed = bed();
     assert!(!bed.touch("a", TouchKind::Probe).await);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use memstache_core::{
     observe::{Attribute, INSTRUMENTS, InstrumentKind, Propagator as _, TraceContext},
     telemetry::Telemetry,
@@ -207,7 +208,7 @@ async fn a_trace_goes_on_in_another_process() {
     let [[trace, span, _], there, below] = ["here", "there", "below"].map(ids);
     assert_eq!(
         (trace.clone(), span.clone()),
-        (here.trace_id.to_be_bytes().to_vec(), here.span_id.to_be_bytes().to_vec())
+        (Bytes::copy_from_slice(&here.trace_id.to_be_bytes()), Bytes::copy_from_slice(&here.span_id.to_be_bytes()))
     );
     assert_eq!((&there[0], &there[2]), (&trace, &span));
     assert_eq!((&below[0], &below[2]), (&trace, &there[1]));

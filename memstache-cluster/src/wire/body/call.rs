@@ -116,24 +116,24 @@ pub(crate) fn put_call<'c>(w: &mut Writer<'_, 'c>, call: &'c Call) -> Result<()>
             put_bytes(w, bytes);
         }
         Call::Recall { keyspace, number, items } => {
-            w.out.byte(11);
+            w.out.byte(13);
             w.keyspace(keyspace);
             w.out.number(*number);
             return request::put_addresses(w, items);
         }
         Call::Follow { keyspace, log, after } => {
-            w.out.byte(14);
+            w.out.byte(16);
             w.keyspace(keyspace);
             w.out.put(&log.to_be_bytes());
             w.out.number(*after);
         }
         Call::Forget { keyspace, items } => {
-            w.out.byte(13);
+            w.out.byte(15);
             w.keyspace(keyspace);
             return request::put_addresses(w, items);
         }
         Call::Seen { keyspace, items } => {
-            w.out.byte(12);
+            w.out.byte(14);
             w.keyspace(keyspace);
             return w.many(items, |w, (address, reads)| {
                 address::put(w, address);

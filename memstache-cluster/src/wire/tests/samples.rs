@@ -318,7 +318,7 @@ pub(super) fn responses() -> impl Strategy<Value = Response> {
         1 => results(written).prop_map(Response::Stored),
         1 => results(any::<bool>()).prop_map(Response::Removed),
         1 => results(any::<bool>()).prop_map(Response::Touched),
-        1 => results(any::<u64>().prop_map(Sequence)).prop_map(Response::Invalidated),
+        1 => results(sequences()).prop_map(Response::Invalidated),
         1 => results(prop::collection::vec(reports(), 0..3)).prop_map(Response::Explained),
     ]
 }
@@ -371,7 +371,7 @@ pub(super) fn calls() -> impl Strategy<Value = Call> {
 }
 
 fn promises() -> impl Strategy<Value = Promise> {
-    (spans(), any::<u64>()).prop_map(|(lease, sequence)| Promise { lease, sequence: Sequence(sequence) })
+    (spans(), sequences()).prop_map(|(lease, sequence)| Promise { lease, sequence })
 }
 
 pub(super) fn answers() -> impl Strategy<Value = Answer> {

@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Leave out what takes long: builds of each crate and each feature alone, clippy of the comparisons with other caches
     #[arg(long)]
     brief: bool,
+    /// Leave out everything that compiles, clippy and docs too
+    #[arg(long, conflicts_with_all = ["packages", "brief"])]
+    no_compile: bool,
 }
 
 pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
@@ -44,6 +47,10 @@ pub(crate) fn run(ws: &Workspace, args: &Args) -> Result<()> {
     steps.check("tidy", || tidy::check(ws));
     tool(&mut steps, "spelling", tools::require(ws, "typos").map(|typos| ws.command(typos)));
     dependencies(ws, &mut steps);
+    if args.no_compile {
+        steps.skip("clippy, docs, each crate and feature alone", "--no-compile was given");
+        return steps.finish("lint");
+    }
     compile(ws, &args.packages, &packages, &mut steps);
     if args.packages.is_empty() && !args.brief {
         peers::lint(ws, &mut steps);

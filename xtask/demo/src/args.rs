@@ -65,7 +65,7 @@ pub(crate) struct Args {
         long,
         value_name = "SECONDS",
         default_value_t = 4,
-        default_value_if("chaos", ArgPredicate::IsPresent, CHAOS_SECONDS),
+        default_value_if("chaos", ArgPredicate::Equals("true".into()), CHAOS_SECONDS),
         value_parser = value_parser!(u64).range(1..=3600)
     )]
     pub(crate) seconds: u64,

@@ -36,6 +36,7 @@ pub(crate) enum Version {
     Nats2,
     /// NATS 2 as old as the system has it
     #[value(name = "nats-old")]
+    #[serde(rename = "nats-old")]
     NatsOld,
     /// BIND 9, from the system
     #[value(name = "bind9")]

@@ -145,6 +145,11 @@ impl Local {
         self.loads.is_some()
     }
 
+    /// Returns whether a request is answered from the source when its owner does not.
+    pub(crate) fn falls_back(&self, request: &Request) -> bool {
+        self.has_source() && matches!(request, Request::Get(_))
+    }
+
     /// How many nodes hold each key.
     pub(crate) fn replicas(&self) -> usize {
         self.spec.replicas()

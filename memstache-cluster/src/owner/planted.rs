@@ -29,6 +29,8 @@ pub enum Faults {
     JoinOldFlight,
     /// One of so many invalidations, of tags and of copies, is not told to a member.
     DropInvalidation(u32),
+    /// A node that was left out for a while goes on with what it held.
+    KeepAfterPause,
     /// A new owner answers before the previous one has agreed.
     AcknowledgeEarly,
     /// A delete is acknowledged before replicas have heard of it, and they never do.

@@ -7,7 +7,7 @@ use memstache_core::{Address, Error, OneOrMany, Remove, Request, Response, Resul
 use super::{Local, handover, hot, replicas};
 use crate::{
     engine::{EngineError, Node, Slot, cut_off, until},
-    reader::{Cluster, Held, Taking, View},
+    reader::{Cluster, Held, Taking, View, retake, time_of_peers},
 };
 
 /// Why an owner did not answer.
@@ -86,12 +86,23 @@ async fn apply(
     request: Request,
     deadline: Tick,
 ) -> Result<(Result<Response>, Option<Copies>), Refused> {
+    let ready = if slot.current()?.falls_back(&request) {
+        // There is time left for the source then, in case that this node cannot answer yet.
+        time_of_peers(cluster.clock.now(), deadline)
+    } else {
+        deadline
+    };
     loop {
         let view = cluster.view();
         let taken = claimed(&view, &request)?;
-        cluster.vouch(&view, deadline).await.map_err(|_| Refused::WrongOwner)?;
+        cluster.vouch(&view, ready).await.map_err(|_| Refused::WrongOwner)?;
+        // After that: what is contact now may have come after a gap.
+        if cluster.has_lapsed(&view) {
+            retake(node);
+            continue;
+        }
         if let Some((_, taking)) = taken.iter().find(|(_, taking)| !taking.is_confirmed()) {
-            let confirmed = until(&cluster.clock, deadline, taking.confirmed()).await;
+            let confirmed = until(&cluster.clock, ready, taking.confirmed()).await;
             confirmed.ok_or_else(|| Refused::Failed(cut_off(request.is_read())))?;
             continue;
         }

@@ -4,17 +4,21 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{AcqRel, Acquire},
+        },
     },
     time::Duration,
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use memstache_core::{Clock, Error, ErrorKind, Result, Tick, observe::Propagator};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
-use super::{View, coherence::Feeds, hedge::Hedging};
+use super::{View, coherence::Feeds, hedge::Hedging, lost::Lost};
 use crate::{
     engine::until,
     member::{Member, MemberState, NodeId},
@@ -27,10 +31,11 @@ use crate::{
 pub(crate) struct Timing {
     /// How long a new owner asks the previous one for what it held.
     pub(crate) window: Duration,
-    /// How long a new owner answers for nothing, if a previous one cannot be asked: what that one granted has ended by then.
+    /// How long a new owner answers for nothing, if a previous one cannot be asked: what that one granted has ended by then. And how
+    /// long a node answers for what it owns after somebody agreed with it.
     pub(crate) lease: Duration,
-    /// How long others may see the members differently before a new owner goes ahead, and how long a node that hears of nobody
-    /// answers for what it owns.
+    /// How long others may see the members differently before a new owner goes ahead. A node with which nobody agreed for so long may
+    /// have been left out meanwhile.
     pub(crate) suspicion: Duration,
     /// What a test has the node do wrong.
     #[cfg(any(test, feature = "test-util"))]
@@ -74,6 +79,10 @@ pub(crate) struct Cluster {
     /// When the last question began to which somebody answered that it sees the same, in milliseconds. Calls of others say
     /// nothing: they may have waited here while this process was paused.
     heard: AtomicU64,
+    /// How often that was too long ago.
+    lapses: AtomicU64,
+    /// Held while the node goes over to another view.
+    pub(super) lost: Mutex<Lost>,
     /// Invalidations that this node is the home of.
     pub(crate) rounds: Rounds,
     /// Says which span calls belong to.
@@ -94,6 +103,8 @@ impl Cluster {
             heard: AtomicU64::new(clock.now().as_millis()),
             clock,
             calls: ArcSwapOption::empty(),
+            lapses: AtomicU64::new(0),
+            lost: Mutex::default(),
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
@@ -126,6 +137,10 @@ impl Cluster {
     }
 
     pub(super) fn adopt(&self, view: Arc<View>) {
+        if self.view.load().other_owners().next().is_none() {
+            // There was nobody to lose touch with.
+            self.heard.fetch_max(self.clock.now().as_millis(), AcqRel);
+        }
         // Before anybody is told that this node sees it: from then on changes may come by lines that do not stand yet.
         self.feeds.lose();
         self.view.store(view);
@@ -191,26 +206,58 @@ impl Cluster {
             // One that starts agrees with everybody: it has nothing to say.
             Answer::Done if member.state == MemberState::Joining => Ok(true),
             Answer::Done => {
-                // Not when the answer is read: it may have lain here while this process was paused.
-                self.heard.fetch_max(began.as_millis(), Relaxed);
+                self.heard(began);
                 Ok(true)
             }
             _ => Ok(false),
         }
     }
 
-    /// Makes sure that this node may answer for what it owns by `view`: that it was not cut off, or paused, for longer than it
-    /// takes the others to declare it dead.
+    /// Takes note that somebody agreed who was asked then. Not when the answer is read: it may have lain here while this process was
+    /// paused.
+    fn heard(&self, asked: Tick) {
+        #[cfg(any(test, feature = "test-util"))]
+        if self.timing.faults == crate::Faults::KeepAfterPause {
+            self.heard.fetch_max(asked.as_millis(), AcqRel);
+        }
+        if asked.since(Tick::from_millis(self.heard.load(Acquire))) > self.timing.suspicion {
+            // Before it counts: whoever finds that somebody agrees finds this, too.
+            self.lapses.fetch_add(1, AcqRel);
+        }
+        self.heard.fetch_max(asked.as_millis(), AcqRel);
+    }
+
+    /// Counts how often this node was out of touch for so long that others may have left it out.
+    pub(super) fn lapses(&self) -> u64 {
+        self.lapses.load(Acquire)
+    }
+
+    /// Returns whether this node was out of touch since a view was made: what it holds may be outdated.
+    pub(crate) fn has_lapsed(&self, view: &View) -> bool {
+        view.lapses != self.lapses()
+    }
+
+    /// Makes sure that this node may answer for what it owns by `view`: that nobody can have taken it over unseen.
     ///
-    /// A node that has heard of nobody for so long asks; while nobody agrees to its view, others may own what it owned.
+    /// A new owner of what was a lost member's waits for one lease after all others have agreed with it. So who has not been agreed
+    /// with for so long asks; while nobody agrees to its view, others may own what it owned.
     pub(crate) async fn vouch(&self, view: &View, deadline: Tick) -> Result<()> {
-        let now = self.clock.now();
-        let heard = Tick::from_millis(self.heard.load(Relaxed));
-        let others = || view.others().filter(|member| member.state != MemberState::Joining);
-        if now.since(heard) <= self.timing.suspicion || others().next().is_none() {
+        let heard = Tick::from_millis(self.heard.load(Acquire));
+        if view.other_owners().next().is_none() || self.clock.now().since(heard) <= self.timing.lease {
             return Ok(());
         }
-        let ask = others().map(|member| {
+        let cut_off = || Error::new(ErrorKind::Unavailable, "the node is cut off from the others").without_effect();
+        self.one_agrees(view, view.other_owners(), deadline).await.ok_or_else(cut_off)
+    }
+
+    /// Asks some members, at least one, whether they see what this node sees; ends with the first who does.
+    pub(super) async fn one_agrees<'a>(
+        &self,
+        view: &View,
+        members: impl Iterator<Item = &'a Member>,
+        deadline: Tick,
+    ) -> Option<()> {
+        let ask = members.map(|member| {
             Box::pin(async move {
                 match self.agrees(view, member, deadline).await {
                     Ok(true) => Ok(()),
@@ -218,8 +265,7 @@ impl Cluster {
                 }
             })
         });
-        let cut_off = |_| Error::new(ErrorKind::Unavailable, "the node is cut off from the others").without_effect();
-        futures_util::future::select_ok(ask).await.map(drop).map_err(cut_off)
+        futures_util::future::select_ok(ask).await.ok().map(drop)
     }
 }
 

@@ -5,15 +5,15 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use memstache_core::Tick;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Cluster, View, view::Taking};
+use super::{Cluster, View, lost::Held, view::Taking};
 use crate::{
     engine::{EngineEvent, Node, until},
     member::{Member, MemberChange, Members, NodeId},
     owner::{Local, promote, push_anew},
-    placement::partition_of,
     registry,
     wire::{Answer, Call},
 };
@@ -22,6 +22,9 @@ use crate::{
 const AGAIN: Duration = Duration::from_millis(50);
 /// How long a member has to agree, if it can be reached at all.
 const PATIENCE: Duration = Duration::from_millis(400);
+
+/// Keyspaces of which a member is asked at once.
+const AT_ONCE: usize = 64;
 
 /// Follows the members until the engine or the membership is gone.
 pub(crate) async fn follow(node: Weak<Node>, mut members: watch::Receiver<Members>) {
@@ -40,21 +43,58 @@ pub(crate) async fn follow(node: Weak<Node>, mut members: watch::Receiver<Member
 /// Goes over to other members.
 pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
     let Some(cluster) = node.cluster() else { return };
+    let mut lost = cluster.lost.lock();
     let old = cluster.view();
     if old.members == members {
         return;
     }
+    let lapses = cluster.lapses();
     let changes = members.changes_since(&old.members);
-    let (view, new) = old.follow(members, &cluster.clock, cluster.timing.handover());
+    let mut held = lost.note(&old.members, &members, &changes, cluster.me);
+    if held == Held::Good && lapses != old.lapses {
+        held = lost.note_lapse();
+    }
+    go_over(node, cluster, &old, (members, changes), held, lapses);
+}
+
+/// Takes anew all that this node owns, if nobody agreed with it for so long that others may have owned it.
+pub(crate) fn retake(node: &Arc<Node>) {
+    let Some(cluster) = node.cluster() else { return };
+    if !cluster.has_lapsed(&cluster.view()) {
+        return;
+    }
+    let lost = cluster.lost.lock();
+    let (old, lapses) = (cluster.view(), cluster.lapses());
+    // Another request may have done it.
+    if old.lapses != lapses {
+        go_over(node, cluster, &old, (old.members.clone(), Vec::new()), lost.note_lapse(), lapses);
+    }
+}
+
+fn go_over(
+    node: &Arc<Node>,
+    cluster: &Arc<Cluster>,
+    old: &Arc<View>,
+    (members, changes): (Members, Vec<MemberChange>),
+    held: Held,
+    lapses: u64,
+) {
+    let (mut view, new) = old.follow(members, &cluster.clock, cluster.timing.handover(), held);
+    view.lapses = lapses;
     let view = Arc::new(view);
     let locals = node.registry.all();
-    if !new.is_empty() {
+    if held == Held::Split {
+        // Not even to be handed over.
+        for local in &locals {
+            local.store.retain(|_| false);
+        }
+    } else if !new.is_empty() {
         // Before it is served: what is left of an earlier time may be outdated.
         for local in &locals {
             local.store.retain(|stored| !view.gained(&new, stored));
         }
     }
-    adopt_with_copies(cluster, &locals, &old, &view);
+    adopt_with_copies(cluster, &locals, old, &view, held);
     let live = view.live();
     locals.iter().for_each(|local| local.shared_by(live));
     let joined = |change: &MemberChange| match change {
@@ -73,22 +113,26 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
         });
     }
     if !new.is_empty() || locals.iter().any(|local| local.replica.is_some()) {
-        node.spawn(take_over(Arc::downgrade(node), Arc::clone(&old), Arc::clone(&view), new));
+        node.spawn(take_over(Arc::downgrade(node), Arc::clone(old), Arc::clone(&view), new));
     }
     node.spawn(let_go(Arc::downgrade(node), Arc::clone(&view)));
     for local in &locals {
         local.herd.bound_until(cluster.clock.now().after(cluster.timing.window));
     }
-    super::warming::on_change(node, &old, &view);
+    super::warming::on_change(node, old, &view);
 }
 
 /// Goes over to a view; copies that others pushed by another are let in before or not at all.
-fn adopt_with_copies(cluster: &Cluster, locals: &[Arc<Local>], old: &View, view: &Arc<View>) {
+fn adopt_with_copies(cluster: &Cluster, locals: &[Arc<Local>], old: &View, view: &Arc<View>, held: Held) {
     let all = || locals.iter().filter_map(|local| local.replica.as_ref().map(|copies| (copies, local.replicas())));
     let mut locked = Vec::new();
     for (copies, replicas) in all() {
         let mut stamps = copies.lock();
         copies.follow(old, view, cluster.me, replicas, &mut stamps);
+        if held != Held::Good {
+            // What was pushed meanwhile was missed.
+            copies.store.retain(|_| false);
+        }
         locked.push(stamps);
     }
     cluster.adopt(Arc::clone(view));
@@ -110,31 +154,42 @@ async fn take_over(node: Weak<Node>, old: Arc<View>, view: Arc<View>, new: Vec<A
     for member in view.others() {
         asked.spawn(agreed(Arc::clone(&cluster), member.id, started));
     }
-    let mut all_agree = true;
+    let mut waited_out = Vec::new();
     while let Some(agreed) = asked.join_next().await {
         let Ok(agreed) = agreed else { return };
-        all_agree &= agreed;
+        waited_out.extend(agreed.err());
     }
-    let Some(node) = node.upgrade() else { return };
+    let locals = node.upgrade().map(|node| node.registry.all()).unwrap_or_default();
     if !new.is_empty() {
-        raise_sequences(&node, &cluster, &view).await;
-        for local in node.registry.all() {
-            promote(&local, &view, &new, all_agree).await;
+        raise_sequences(&locals, &cluster, &view).await;
+        for local in &locals {
+            promote(local, &view, &new, waited_out.is_empty()).await;
         }
     }
-    new.iter().for_each(|taking| taking.confirm());
+    let may_answer = |taking: &Arc<Taking>| match &taking.from {
+        Some(from) => waited_out.contains(&from.id),
+        None => taking.was_lost || !waited_out.is_empty(),
+    };
+    let (lost, there): (Vec<_>, Vec<_>) = new.into_iter().partition(may_answer);
+    there.iter().for_each(|taking| taking.confirm());
+    if !lost.is_empty() {
+        // One that does not know that it was left out answers for so long after somebody agreed with it.
+        cluster.clock.sleep_until(cluster.clock.now().after(cluster.timing.lease)).await;
+        lost.iter().for_each(|taking| taking.confirm());
+    }
+    let Some(node) = node.upgrade() else { return };
     push_anew(&node, &cluster, &old, &view).await;
 }
 
 /// Waits until a member sees the same members as this node, is gone from them, or is waited out: then it does not.
 ///
 /// What it is to agree to is what this node sees by then: members who start at once hear of each other one by one, and whoever
-/// waited for a view that has passed would be waited out each time.
-async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> bool {
+/// waited for a view that has passed would be waited out each time. The error is one that was waited out.
+async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> Result<(), NodeId> {
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
         let view = cluster.view();
-        let Some(member) = view.members.get(id) else { return true };
+        let Some(member) = view.members.get(id) else { return Ok(()) };
         let deadline = unheard.max(cluster.clock.now().after(PATIENCE));
         let give_up = tokio::select! {
             biased;
@@ -142,7 +197,7 @@ async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> bool {
             answer = cluster.agrees(&view, member, deadline) => match answer {
                 Ok(true) => {
                     view.agreed(id);
-                    return true;
+                    return Ok(());
                 }
                 Ok(false) => differing,
                 Err(_) => unheard,
@@ -150,7 +205,7 @@ async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> bool {
         };
         let now = cluster.clock.now();
         if now >= give_up {
-            return false;
+            return Err(id);
         }
         // It answers at once as long as it has not started, and fails at once as long as it does not listen.
         cluster.another_view(&view, AGAIN.min(give_up.since(now))).await;
@@ -158,17 +213,32 @@ async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> bool {
 }
 
 /// Goes on from the others' sequences: entries of this node are then not taken for older than they are.
-async fn raise_sequences(node: &Node, cluster: &Cluster, view: &View) {
+async fn raise_sequences(locals: &[Arc<Local>], cluster: &Cluster, view: &View) {
+    // One that hangs holds up nobody else.
+    let mut asked = Vec::new();
+    for member in view.others() {
+        asked.push(raise_to_those_of(member, locals, cluster));
+    }
+    join_all(asked).await;
+}
+
+async fn raise_to_those_of(member: &Member, locals: &[Arc<Local>], cluster: &Cluster) {
     let deadline = cluster.clock.now().after(cluster.timing.lease);
-    for local in node.registry.all() {
-        let space = memstache_core::Space::new(None, local.spec.name());
-        for member in view.others() {
-            let call = Call::Sequences { keyspace: local.spec.name().clone(), spaces: vec![space.clone()] };
-            let answer = until(&cluster.clock, deadline, cluster.call(member, call, deadline)).await;
-            if let Some(Ok(Answer::Sequences(sequences))) = answer {
-                sequences.into_iter().for_each(|sequence| local.store.raise_sequence(sequence));
-            }
+    for some in locals.chunks(AT_ONCE) {
+        let mut asked = Vec::new();
+        for local in some {
+            asked.push(raise_sequence(member, local, cluster, deadline));
         }
+        join_all(asked).await;
+    }
+}
+
+async fn raise_sequence(member: &Member, local: &Local, cluster: &Cluster, deadline: Tick) {
+    let space = memstache_core::Space::new(None, local.spec.name());
+    let call = Call::Sequences { keyspace: local.spec.name().clone(), spaces: vec![space] };
+    let answer = until(&cluster.clock, deadline, cluster.call(member, call, deadline)).await;
+    if let Some(Ok(Answer::Sequences(sequences))) = answer {
+        sequences.into_iter().for_each(|sequence| local.store.raise_sequence(sequence));
     }
 }
 
@@ -182,10 +252,11 @@ async fn let_go(node: Weak<Node>, view: Arc<View>) {
     };
     clock.sleep_until(clock.now().after(window)).await;
     let Some(node) = node.upgrade() else { return };
-    let Some(cluster) = node.cluster().filter(|cluster| cluster.sees(&view)) else { return };
-    let me = cluster.me;
+    let Some(cluster) = node.cluster() else { return };
     for local in node.registry.all() {
-        local.store.retain(|stored| view.table.owns(me, partition_of(stored)));
+        // What was lost later has time of its own.
+        let now = cluster.view();
+        local.store.retain(|stored| view.owns(stored) || now.owns(stored));
         tokio::task::yield_now().await;
     }
 }

@@ -8,6 +8,7 @@ mod fallback;
 mod follow;
 mod forget;
 mod hedge;
+mod lost;
 mod remote;
 mod replica;
 mod route;
@@ -21,17 +22,20 @@ pub(crate) mod tests;
 
 #[cfg(test)]
 pub(crate) use self::follow::adopt;
+#[cfg(feature = "admin")]
+pub(crate) use self::warming::begin as warm;
 pub use self::warming::{WarmUp, WarmedUp};
 pub(crate) use self::{
     cluster::{Cluster, Timing},
     coherence::subscribe,
     copies::Copies,
     drain::drain,
-    follow::follow,
+    follow::{follow, retake},
     forget::forget,
+    remote::time_of_peers,
     route::run,
     split::home_key,
     touch::keep_in_touch,
     view::{Held, Taking, View},
-    warming::{begin as warm, on_start as warm_on_start, on_update as warm_after_update, warm as warm_keyspace},
+    warming::{on_start as warm_on_start, on_update as warm_after_update, warm as warm_keyspace},
 };

@@ -20,6 +20,11 @@ use crate::{
 /// The tenths of the time left that a peer has, where there is a source to fall back to.
 const PEERS_TENTHS: u32 = 6;
 
+/// Returns until when an owner may take to answer, so that there is time left for the source.
+pub(crate) fn time_of_peers(now: Tick, deadline: Tick) -> Tick {
+    now.after(deadline.since(now) * PEERS_TENTHS / 10)
+}
+
 /// Asks the owner; one hop, and no further.
 pub(super) async fn run(
     cluster: &Cluster,
@@ -29,10 +34,9 @@ pub(super) async fn run(
     request: Request,
     deadline: Tick,
 ) -> Result<Response, Refused> {
-    let now = cluster.clock.now();
     let reads = request.is_read();
-    let falls_back = local.has_source() && matches!(request, Request::Get(_));
-    let until = if falls_back { now.after(deadline.since(now) * PEERS_TENTHS / 10) } else { deadline };
+    let now = cluster.clock.now();
+    let until = if local.falls_back(&request) { time_of_peers(now, deadline) } else { deadline };
     let asked = Asked::of(local, &request, owner.id, view.number, now);
     let call = call(local, request);
     let answer = async {

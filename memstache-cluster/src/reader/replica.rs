@@ -104,6 +104,9 @@ impl Cluster {
     ) -> Option<OneOrMany<Option<Entry>>> {
         let copies = local.replica.as_ref()?;
         self.vouch(view, deadline).await.ok()?;
+        if self.has_lapsed(view) {
+            return None;
+        }
         let held = copies.read(view, self.me, items, local.replicas()).await;
         self.sees(view).then_some(held)
     }

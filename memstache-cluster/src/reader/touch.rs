@@ -2,18 +2,27 @@
 
 use std::sync::Weak;
 
+use super::follow::retake;
 use crate::engine::{Node, until};
 
-/// Asks some other node now and then, so that no request has to wait for that.
+/// How many others are asked at once: one that does not answer is not missed.
+const ASKED: usize = 3;
+
+/// Asks some other nodes now and then, so that no request has to wait for that, and notices when nobody agreed for too long.
 pub(crate) async fn keep_in_touch(node: Weak<Node>) {
     loop {
         let Some(cluster) = node.upgrade().and_then(|node| node.cluster().cloned()) else { return };
-        let next = cluster.clock.now().after(cluster.timing.suspicion / 3);
+        let next = cluster.clock.now().after(cluster.timing.lease / 2);
         let view = cluster.view();
-        let others: Vec<_> = view.others().collect();
-        if let Some(member) = fastrand::choice(&others) {
-            // One who does not agree is asked again when a request depends on it, and all others with it.
-            let _ = until(&cluster.clock, next, cluster.agrees(&view, member, next)).await;
+        let mut others: Vec<_> = view.other_owners().collect();
+        fastrand::shuffle(&mut others);
+        others.truncate(ASKED);
+        if !others.is_empty() {
+            // If nobody agrees, all are asked when a request depends on it.
+            let _ = until(&cluster.clock, next, cluster.one_agrees(&view, others.into_iter(), next)).await;
+        }
+        if let Some(node) = node.upgrade() {
+            retake(&node);
         }
         cluster.clock.sleep_until(next).await;
     }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::lost;
 use crate::{
     engine::UnderWay,
     member::{Member, Members, NodeId},
@@ -29,6 +30,8 @@ pub(crate) struct View {
     /// For each partition of this node's, under which taking it came.
     taken: Box<[u8; PARTITIONS]>,
     takings: Vec<Arc<Taking>>,
+    /// How often the node had been out of touch when it was made.
+    pub(super) lapses: u64,
     /// Writes of this node's own that began by this view.
     pub(crate) writes: UnderWay,
     /// The view before it, until its writes have ended.
@@ -66,6 +69,8 @@ pub(crate) struct Taking {
     pub(crate) from: Option<Member>,
     /// Until when the previous owner is asked for what it held.
     pub(crate) until: Tick,
+    /// Whether there was a previous owner, and it is gone.
+    pub(crate) was_lost: bool,
     /// Whether this node answers for them yet.
     confirmed: watch::Sender<bool>,
     /// Whether the previous owner is not to be asked any more.
@@ -73,8 +78,9 @@ pub(crate) struct Taking {
 }
 
 impl Taking {
-    fn new(from: Option<Member>, until: Tick) -> Arc<Self> {
-        Arc::new(Self { from, until, confirmed: watch::Sender::new(false), closed: watch::Sender::new(false) })
+    fn new(from: Option<Member>, was_lost: bool, until: Tick) -> Arc<Self> {
+        let (confirmed, closed) = (watch::Sender::new(false), watch::Sender::new(false));
+        Arc::new(Self { from, until, was_lost, confirmed, closed })
     }
 
     /// Returns whether this node answers for what it took.
@@ -114,6 +120,7 @@ impl View {
             me,
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
+            lapses: 0,
             writes: UnderWay::default(),
             older: Mutex::new(None),
             left: Mutex::default(),
@@ -121,15 +128,18 @@ impl View {
     }
 
     /// The view that follows this one; returns which of this node's partitions are new, and under which takings they came.
-    pub(crate) fn follow(
+    ///
+    /// Unless what it held is good, all that it owns is new.
+    pub(super) fn follow(
         self: &Arc<Self>,
         members: Members,
         clock: &Arc<dyn Clock>,
         window: Duration,
+        held: lost::Held,
     ) -> (Self, Vec<Arc<Taking>>) {
         let (me, now) = (self.me, clock.now());
         let table = Table::of(&members);
-        let before = self.before(&members);
+        let before = self.before(&members, held);
         let change = Change::between(&before, &table);
         let mut view = Self {
             epoch: epoch(&table, &members),
@@ -139,17 +149,21 @@ impl View {
             me,
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
+            lapses: self.lapses,
             writes: UnderWay::default(),
             older: Mutex::new(Some(Arc::clone(self))),
             left: Mutex::new(self.left()),
         };
-        view.keep_takings(self, now);
+        if held == lost::Held::Good {
+            view.keep_takings(self, now);
+        }
         let mut new: Vec<(Option<NodeId>, u8)> = Vec::new();
         for moved in change.gained(me) {
             let known = new.iter().find(|(from, _)| *from == moved.from).map(|(_, at)| *at);
             let at = known.unwrap_or_else(|| {
                 let member = moved.from.and_then(|from| view.members.get(from)).cloned();
-                let at = view.add(Taking::new(member, now.after(window)));
+                let was_lost = moved.from.is_some() && member.is_none();
+                let at = view.add(Taking::new(member, was_lost, now.after(window)));
                 new.push((moved.from, at));
                 at
             });
@@ -162,12 +176,12 @@ impl View {
     /// The table before the one of these members.
     ///
     /// A node that is new owned nothing: before it came, the others did. So it is with one that came back: the others took it for
-    /// dead, and wrote what it owned.
-    fn before(&self, members: &Members) -> Table {
-        let life = |members: &Members| members.get(self.me).filter(|me| me.is_active()).map(Member::life);
-        let lives_on = life(&self.members) == life(members);
-        if lives_on && self.table.nodes().iter().any(|(id, _)| *id == self.me) {
-            return self.table.clone();
+    /// dead, and wrote what it owned. After a split, nobody did.
+    fn before(&self, members: &Members, held: lost::Held) -> Table {
+        match held {
+            lost::Held::Good if self.table.nodes().iter().any(|(id, _)| *id == self.me) => return self.table.clone(),
+            lost::Held::Good | lost::Held::Missed => {}
+            lost::Held::Split => return Table::default(),
         }
         let others: Members = members.iter().filter(|member| member.id != self.me).cloned().collect();
         Table::of(&others)
@@ -187,10 +201,12 @@ impl View {
         }
     }
 
-    /// Adds a taking. Where there are too many, the last one stands for all that come.
+    /// Adds a taking. Where there are too many, the last one stands for all that come, and nobody is asked for them.
     fn add(&mut self, taking: Arc<Taking>) -> u8 {
         if self.takings.len() < MOST_TAKINGS {
             self.takings.push(taking);
+        } else if let Some(last) = self.takings.last() {
+            last.close();
         }
         u8::try_from(self.takings.len() - 1).unwrap_or(SETTLED)
     }
@@ -282,6 +298,11 @@ impl View {
         for taking in &self.takings {
             taking.confirmed().await;
         }
+    }
+
+    /// Returns the other members that own keys.
+    pub(crate) fn other_owners(&self) -> impl Iterator<Item = &Member> {
+        self.members.active().filter(|member| member.id != self.me)
     }
 
     /// Returns how many members own keys, at least one.

@@ -12,6 +12,9 @@ const MOST_NODES: u8 = 5;
 /// How much later than the first the last node hears of a change.
 const LATEST_NEWS: u64 = 900;
 
+/// How soon after it was heard of a node is declared dead.
+const NOTICED: Duration = Duration::from_secs(3);
+
 /// What kind of things go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mix {
@@ -19,7 +22,7 @@ pub(crate) enum Mix {
     Delays,
     /// Links are cut one way and both ways, connections are reset and swallow what is sent.
     Links,
-    /// Nodes join, leave, crash and start again.
+    /// Nodes join, leave, crash and start again, or are paused.
     Nodes,
     /// All of it at once.
     All,
@@ -82,7 +85,7 @@ async fn fail_nodes(world: &Arc<World>, rng: &mut fastrand::Rng) {
     let places: Vec<u8> = nodes.iter().map(|node| place(&node.member)).collect();
     let free: Vec<u8> = (0..MOST_NODES).filter(|place| !places.contains(place)).collect();
     let victim = &nodes[rng.usize(..nodes.len())];
-    match rng.u8(..3) {
+    match rng.u8(..4) {
         0 if !free.is_empty() => join(world, free[rng.usize(..free.len())], rng).await,
         1 if nodes.len() > 2 => {
             let left = world.retire(victim.member.id).unwrap();
@@ -101,6 +104,20 @@ async fn fail_nodes(world: &Arc<World>, rng: &mut fastrand::Rng) {
             if rng.bool() {
                 join(world, place(&victim.member), rng).await;
             }
+        }
+        3 if nodes.len() > 2 => {
+            let paused = world.pause(victim.member.id).unwrap();
+            // Nobody is declared dead sooner after it was heard of.
+            sleep(NOTICED + millis(rng.u64(..1000))).await;
+            if rng.u8(..4) > 0 {
+                announce(world, world.members(), rng.fork()).await;
+                // What it owned is others', and they write it.
+                sleep(millis(rng.u64(1500..4000))).await;
+            }
+            world.resume(paused);
+            // It does not hear that it was gone: when it looks, it is there again.
+            sleep(millis(rng.u64(..1000))).await;
+            announce(world, world.members(), rng.fork()).await;
         }
         _ => {}
     }

@@ -39,6 +39,11 @@ fn an_invalidation_that_is_dropped() {
 }
 
 #[test]
+fn a_paused_node_that_keeps_what_it_held() {
+    is_caught(Faults::KeepAfterPause, Mix::Nodes);
+}
+
+#[test]
 fn a_replica_that_is_not_told_of_a_delete() {
     is_caught(Faults::ForgetReplicas, Mix::Nodes);
 }

@@ -3,18 +3,19 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use memstache_cluster::{
     ClusterConfig, DataSource, Engine, Faults, HotCopies, Incarnation, Key, KeySpace, Member, MemberState, NodeId,
     Sourced, membership::StaticMembership, net::SimNetwork,
 };
-use memstache_core::{BoxError, Clock as _, SystemClock, Tick, testing::History};
+use memstache_core::{BoxError, BoxFuture, Clock, SystemClock, Tick, testing::History};
 use tokio::sync::watch;
 
 /// Without a source.
@@ -74,7 +75,37 @@ pub(crate) struct Node {
     pub(crate) member: Member,
     pub(crate) engine: Engine,
     list: Arc<StaticMembership>,
+    /// When its last pause ended; long after the end of the world while one goes on.
+    last_pause: Arc<Mutex<Option<Duration>>>,
     dead: watch::Sender<bool>,
+    /// Its time stands still.
+    paused: watch::Sender<bool>,
+}
+
+/// A clock that goes on while its node is paused, but wakes nobody.
+#[derive(Clone, Debug)]
+struct Pausable {
+    clock: SystemClock,
+    paused: watch::Sender<bool>,
+}
+
+impl Clock for Pausable {
+    fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.clock.wall()
+    }
+
+    fn sleep_until(&self, tick: Tick) -> BoxFuture<'static, ()> {
+        let (sleep, mut paused) = (self.clock.sleep_until(tick), self.paused.subscribe());
+        Box::pin(async move {
+            sleep.await;
+            // Its sender is the world's as well: it is gone with all that could wait.
+            let _ = paused.wait_for(|paused| !*paused).await;
+        })
+    }
 }
 
 impl Node {
@@ -82,14 +113,28 @@ impl Node {
         self.member.address.ip()
     }
 
-    /// Runs a call as long as the node lives; `None` if it died, and the caller with it.
+    /// Runs a call as long as the node lives; `None` if it died, and the caller with it. While the node is paused, so is the caller.
     pub(crate) async fn call<T>(&self, call: impl Future<Output = T>) -> Option<T> {
-        let mut dead = self.dead.subscribe();
-        tokio::select! {
-            biased;
-            _ = dead.wait_for(|dead| *dead) => None,
-            answer = call => Some(answer),
+        let (mut dead, mut paused) = (self.dead.subscribe(), self.paused.subscribe());
+        let mut call = pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                _ = dead.wait_for(|dead| *dead) => return None,
+                _ = paused.wait_for(|paused| *paused) => {}
+                answer = &mut call => return Some(answer),
+            }
+            tokio::select! {
+                biased;
+                _ = dead.wait_for(|dead| *dead) => return None,
+                _ = paused.wait_for(|paused| !*paused) => {}
+            }
         }
+    }
+
+    /// Returns whether its time has stood still since then.
+    pub(crate) fn was_paused(&self, since: Duration) -> bool {
+        self.last_pause.lock().unwrap().is_some_and(|ended| ended >= since)
     }
 
     /// Tells the node who is there.
@@ -162,7 +207,9 @@ impl World {
             .transport(self.network.host(member.address.ip()))
             .bind(member.address)
             .insecure();
+        let paused = watch::Sender::new(false);
         let engine = Engine::builder()
+            .clock(Pausable { clock: self.clock, paused: paused.clone() })
             .keyspace(KeySpace::builder(PLAIN).max_bytes(4 << 20).replicas(self.replicas).build().unwrap())
             .keyspace(self.sourced())
             .without_breaker()
@@ -176,7 +223,27 @@ impl World {
             .unwrap();
         engine.start().await.unwrap();
         let member = member.with_state(MemberState::Active);
-        self.nodes.lock().unwrap().push(Node { member, engine, list, dead: watch::Sender::new(false) });
+        let (dead, last_pause) = (watch::Sender::new(false), Arc::default());
+        self.nodes.lock().unwrap().push(Node { member, engine, list, last_pause, dead, paused });
+    }
+
+    /// Stops a node as SIGSTOP does: its time, its callers, and what it sends and would read. New callers do not come to it.
+    pub(crate) fn pause(&self, id: NodeId) -> Option<Node> {
+        let node = self.retire(id)?;
+        *node.last_pause.lock().unwrap() = Some(Duration::MAX);
+        node.paused.send_replace(true);
+        self.network.isolate(node.ip());
+        Some(node)
+    }
+
+    /// Lets it go on, with what waits in its sockets.
+    pub(crate) fn resume(&self, node: Node) {
+        for other in self.nodes() {
+            self.network.heal(node.ip(), other.ip());
+        }
+        *node.last_pause.lock().unwrap() = Some(self.now());
+        node.paused.send_replace(false);
+        self.nodes.lock().unwrap().push(node);
     }
 
     fn sourced(&self) -> KeySpace {

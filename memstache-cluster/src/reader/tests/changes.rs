@@ -3,8 +3,8 @@
 use futures_util::FutureExt as _;
 use memstache_core::SystemClock;
 
-use super::{Nodes, kit::*};
-use crate::{EngineEvent, KeySpace, Put};
+use super::{Nodes, hub::member, kit::*};
+use crate::{EngineEvent, KeySpace, MemberState, Put, reader::adopt};
 
 async fn bare(count: usize) -> Nodes {
     Nodes::apart(count, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await
@@ -119,7 +119,8 @@ async fn a_new_owner_of_a_dead_ones_keys_takes_writes_after_one_lease() {
     nodes.sees(1, [0, 1]);
     let start = Stopwatch::start();
     nodes.engines[0].put(KS, &key, "v").await.unwrap();
-    assert!(start.elapsed() <= secs(2), "{:?}", start.elapsed());
+    // It may not know that it is dead, and have been agreed with just before.
+    assert!(start.elapsed() >= secs(1) && start.elapsed() <= secs(2), "{:?}", start.elapsed());
     assert_eq!(read(&nodes.engines[1], &key).await.as_deref(), Some("v"));
 }
 
@@ -178,6 +179,11 @@ async fn under_load_members_come_and_go_and_no_read_fails_or_is_outdated() {
     };
     for round in 0..4 {
         let with = if round % 2 == 0 { vec![0, 1, 2, 3] } else { vec![0, 1, 2] };
+        if round % 2 == 1 {
+            // It gives up what it owns before it goes.
+            let drains = || (0..3).map(member).chain([member(3).with_state(MemberState::Draining)]).collect();
+            nodes.engines.iter().for_each(|engine| adopt(&engine.node, drains()));
+        }
         for node in with.clone() {
             nodes.sees(node, with.clone());
             tokio::time::sleep(millis(30)).await;

@@ -13,7 +13,7 @@ use memstache_core::{
 use tower_service::Service;
 
 use super::{Nodes, kit::*};
-use crate::{EngineService, HotCopies, KeySpace};
+use crate::{EngineService, HotCopies, KeySpace, reader::Timing};
 
 const EVENTS: usize = 256;
 
@@ -62,7 +62,9 @@ async fn keeps_every_rule(near: bool) {
     let hour = |builder: crate::EngineBuilder| {
         builder.read_timeout(secs(3600)).write_timeout(secs(3600)).event_capacity(EVENTS)
     };
-    let nodes = Nodes::apart(3, clock.clone(), keyspace, hour).await;
+    // Time jumps, which to the nodes is as if all of them had been paused.
+    let timing = Timing { suspicion: secs(365 * 86_400), ..Timing::default() };
+    let nodes = Nodes::apart_by(timing, 3, clock.clone(), keyspace, hour).await;
     nodes.all_see(0..3).await;
     // Each handle is on another node.
     let services: Vec<_> = nodes.engines.iter().map(|engine| engine.service(KS).unwrap()).collect();

@@ -3,7 +3,7 @@
 use memstache_core::{ErrorKind, SystemClock};
 
 use super::{Nodes, hub::member, kit::*};
-use crate::{KeySpace, Members, reader::adopt};
+use crate::{KeySpace, Members, Put, reader::adopt};
 
 #[tokio::test(start_paused = true)]
 async fn with_its_owner_gone_a_key_is_answered_from_the_source_and_others_see_nothing() {
@@ -101,6 +101,7 @@ async fn nodes_that_disagree_answer_in_time_and_load_once_for_each_view() {
         let most = if nodes.owner_seen_by(1, &key) == 0 { 3 } else { 2 };
         assert!(asked.iter().sum::<u64>() <= most, "{asked:?}");
     }
+    // 180 reads, of which those that go through node 0 or to it wait twice until it is clear that nobody agrees.
     assert!(start.elapsed() < secs(40), "{:?}", start.elapsed());
     let key =
         (0..).map(|n| format!("x{n}")).find(|key| nodes.owner_seen_by(0, key) == 1 && nodes.owner_seen_by(1, key) == 2);
@@ -127,10 +128,11 @@ async fn a_node_that_was_paused_answers_for_nothing_until_somebody_agrees_with_i
     let error = nodes.engines[2].get(KS, &key).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "the others see it differently");
     // It is told, and comes back.
+    nodes.sees(2, [0, 1]);
     for node in 0..3 {
-        nodes.sees(node, [0, 1]);
+        nodes.sees_back(node, [(0, 0), (1, 0), (2, 1)]);
     }
-    nodes.all_see(0..3).await;
+    nodes.settle(0..3).await;
     for engine in &nodes.engines {
         assert_eq!(read(engine, &key).await.as_deref(), Some("new"));
     }
@@ -184,4 +186,101 @@ async fn before_it_knows_any_member_a_node_reads_from_its_source_and_keeps_nothi
     assert_eq!(read(&nodes.engines[0], "a").await.as_deref(), Some("a#2"));
     let error = nodes.engines[0].put(KS, "a", "v").await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_paused_and_left_out_unseen_has_forgotten_what_it_held() {
+    // Members that are listed by hand do not count how often they came back.
+    for revision in [0, 1] {
+        let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
+        nodes.all_see(0..3).await;
+        let (key, tagged) = (nodes.key_of(2, "k"), nodes.key_of(2, "t"));
+        nodes.engines[2].put(KS, &key, "old").await.unwrap();
+        nodes.engines[2].put(KS, &tagged, Put::new("old").tags(["red"])).await.unwrap();
+        nodes.hub.kill(nodes.members[2].id);
+        nodes.sees(0, [0, 1]);
+        nodes.sees(1, [0, 1]);
+        tokio::time::sleep(secs(4)).await;
+        nodes.engines[0].put(KS, &key, "new").await.unwrap();
+        nodes.engines[1].invalidate_tag(KS, "red").await.unwrap();
+        // The others see it again before it says a word, and it never hears that it was gone.
+        nodes.hub.revive(nodes.members[2].id);
+        for node in 0..3 {
+            nodes.sees_back(node, [(0, 0), (1, 0), (2, revision)]);
+        }
+        for engine in [2, 0, 1].map(|node| &nodes.engines[node]) {
+            assert_ne!(read(engine, &key).await.as_deref(), Some("old"));
+            assert_eq!(read(engine, &tagged).await, None);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_split_has_healed_nothing_is_left_of_what_two_sides_owned() {
+    for back in [0, 1] {
+        let nodes = Nodes::apart(4, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
+        nodes.all_see(0..4).await;
+        let keys: Vec<String> = (0..60).map(|n| format!("k{n}")).collect();
+        for key in &keys {
+            nodes.engines[0].put(KS, key, "before").await.unwrap();
+        }
+        for (a, b) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
+            nodes.hub.cut(nodes.members[a].id, nodes.members[b].id);
+        }
+        for side in [[0, 1], [2, 3]] {
+            side.iter().for_each(|node| nodes.sees(*node, side));
+            nodes.settle(side).await;
+        }
+        for (n, key) in keys.iter().enumerate() {
+            // The side that writes last is another each time.
+            for side in [n % 2 * 2, (1 - n % 2) * 2] {
+                nodes.engines[side].put(KS, key, format!("on {side}")).await.unwrap();
+            }
+        }
+        nodes.hub.heal();
+        // Each hears of it in an order of its own: first of one of the others, or first that it was left out itself.
+        nodes.sees_back(0, [(0, 0), (1, 0), (2, back), (3, back)]);
+        nodes.sees_back(1, [(0, back), (1, back)]);
+        nodes.sees_back(2, [(1, back), (2, 0), (3, 0)]);
+        for node in [3, 2, 1, 0] {
+            nodes.sees_back(node, (0..4).map(|node| (node, back)));
+        }
+        nodes.settle(0..4).await;
+        for (n, key) in keys.iter().enumerate() {
+            for engine in &nodes.engines {
+                assert_eq!(read(engine, key).await, None, "{key} of {n}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_proves_nothing_lets_no_paused_node_answer() {
+    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
+    nodes.all_see(0..3).await;
+    let (own, other) = (nodes.key_of(2, "k"), nodes.key_of(0, "o"));
+    nodes.engines[2].put(KS, &own, "old").await.unwrap();
+    nodes.hub.kill(nodes.members[2].id);
+    nodes.sees(0, [0, 1]);
+    nodes.sees(1, [0, 1]);
+    tokio::time::sleep(secs(4)).await;
+    assert!(nodes.engines[0].delete(KS, &own).await.is_ok());
+    nodes.hub.revive(nodes.members[2].id);
+    // Its owner is the same by both tables, and answers.
+    assert_eq!(read(&nodes.engines[2], &other).await, None);
+    assert_eq!(try_read(&nodes.engines[2], &own).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_cannot_answer_for_its_own_keys_yet_asks_the_source_in_time() {
+    let keyspace = |source: &Counting| sourced(source).read_timeout(secs(2));
+    let nodes = Nodes::apart(3, SystemClock::new(), keyspace, |builder| builder).await;
+    nodes.all_see(0..2).await;
+    // The others see it differently for longer than a read may take.
+    nodes.sees(0, [0, 1, 2]);
+    nodes.sees(2, [0, 1, 2]);
+    let key = nodes.key_of(2, "k");
+    let start = Stopwatch::start();
+    assert_eq!(read(&nodes.engines[2], &key).await, Some(format!("{key}#1")));
+    assert!(start.elapsed() < secs(2), "{:?}", start.elapsed());
 }

@@ -14,7 +14,7 @@ use crate::{
     Engine, EngineBuilder, Incarnation, KeySpaceBuilder, Member, MemberState, Members, NodeId,
     engine::Node,
     owner::Served,
-    reader::{Cluster, Timing, adopt},
+    reader::{Cluster, Timing, adopt, keep_in_touch},
     wire::{Answer, Call, CallContext, Calls, Handler, PeerInfo},
 };
 
@@ -131,18 +131,30 @@ impl Nodes {
         keyspace: impl Fn(&Counting) -> KeySpaceBuilder,
         change: impl Fn(EngineBuilder) -> EngineBuilder,
     ) -> Self {
+        Self::apart_by(Timing::default(), count, clock, keyspace, change).await
+    }
+
+    /// The same, with times of their own.
+    pub(super) async fn apart_by(
+        timing: Timing,
+        count: usize,
+        clock: impl Clock + Clone,
+        keyspace: impl Fn(&Counting) -> KeySpaceBuilder,
+        change: impl Fn(EngineBuilder) -> EngineBuilder,
+    ) -> Self {
         let hub = Hub::new(Arc::new(clock.clone()));
         let members: Vec<_> = (0..count).map(member).collect();
         let (mut engines, mut sources) = (Vec::new(), Vec::new());
         for member in &members {
             let source = Counting::default();
             let line = Arc::new(Line { hub: Arc::clone(&hub), from: member.id });
-            let cluster = Cluster::new(member.id, Arc::new(clock.clone()), Timing::default());
+            let cluster = Cluster::new(member.id, Arc::new(clock.clone()), timing);
             cluster.connect(line);
             let builder = Engine::builder().clock(clock.clone()).keyspace(keyspace(&source).build().expect("good"));
             let engine = change(builder).build_with(Some(Arc::new(cluster))).expect("good settings");
             hub.nodes.lock().insert(member.id, Arc::downgrade(&engine.node));
             engine.start().await.expect("it starts");
+            engine.node.spawn(keep_in_touch(Arc::downgrade(&engine.node)));
             engines.push(engine);
             sources.push(source);
         }
@@ -159,6 +171,12 @@ impl Nodes {
     /// Lets a node see these members.
     pub(super) fn sees(&self, node: usize, numbers: impl IntoIterator<Item = usize>) {
         adopt(&self.engines[node].node, members(numbers));
+    }
+
+    /// Lets a node see these members, each by how often it came back.
+    pub(super) fn sees_back(&self, node: usize, numbers: impl IntoIterator<Item = (usize, u32)>) {
+        let back = |(number, times)| member(number).with_revision(times);
+        adopt(&self.engines[node].node, numbers.into_iter().map(back).collect());
     }
 
     /// Lets all these see each other, and waits until they have taken over what is theirs.

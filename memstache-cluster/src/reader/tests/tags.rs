@@ -1,10 +1,10 @@
 //! Tags, clears and tenants over nodes.
 
 use futures_util::future::join_all;
-use memstache_core::{ErrorKind, Sequence, TenantId};
+use memstache_core::{ErrorKind, Sequence, SystemClock, TenantId};
 
-use super::{Nodes, kit::*};
-use crate::Put;
+use super::{Nodes, hub::member, kit::*};
+use crate::{MemberState, Members, Put, reader::adopt};
 
 #[tokio::test(start_paused = true)]
 async fn a_tag_hides_on_every_node_what_was_before() {
@@ -79,4 +79,45 @@ async fn an_invalidation_waits_for_every_member_that_is_not_declared_dead() {
     nodes.sees(caller, [home, caller]);
     clears.await.unwrap().unwrap();
     assert!(start.elapsed() < secs(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_waits_for_nobody_who_is_starting() {
+    let nodes = Nodes::apart(3, SystemClock::new(), sourced, |builder| builder).await;
+    let starting = || (0..2).map(member).chain([member(2).with_state(MemberState::Joining)]).collect::<Members>();
+    nodes.hub.kill(nodes.members[2].id);
+    (0..2).for_each(|node| adopt(&nodes.engines[node].node, starting()));
+    nodes.settle(0..2).await;
+    let start = Stopwatch::start();
+    nodes.engines[0].clear(KS).await.unwrap();
+    nodes.engines[1].invalidate_tag(KS, "red").await.unwrap();
+    assert!(start.elapsed() < millis(100), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_describes_itself_anew_is_still_waited_for() {
+    let nodes = Nodes::joined(3).await;
+    let home = nodes.home();
+    let [gone, caller] = [1, 2].map(|n| (home + n) % 3);
+    nodes.hub.kill(nodes.members[gone].id);
+    let (engine, drains) = (nodes.engines[caller].clone(), member(gone).with_state(MemberState::Draining));
+    let clears = tokio::spawn(async move { engine.clear(KS).await });
+    tokio::time::sleep(secs(1)).await;
+    let now = || [member(home), member(caller), drains.clone()].into_iter().collect::<Members>();
+    [home, caller].iter().for_each(|node| adopt(&nodes.engines[*node].node, now()));
+    assert_eq!(clears.await.unwrap().unwrap_err().kind(), ErrorKind::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_counting_ends_an_invalidation_fails_and_hangs_nobody() {
+    let nodes = Nodes::joined(2).await;
+    for engine in &nodes.engines {
+        engine.node.registry.all()[0].store.raise_sequence(Sequence(u64::MAX));
+    }
+    for _ in 0..2 {
+        let start = Stopwatch::start();
+        let error = nodes.engines[0].clear(KS).await.unwrap_err();
+        assert_eq!((error.kind(), error.may_have_effect()), (ErrorKind::Unsupported, false));
+        assert!(start.elapsed() < millis(100), "{:?}", start.elapsed());
+    }
 }

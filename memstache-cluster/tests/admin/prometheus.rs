@@ -42,7 +42,7 @@ async fn what_the_engine_counts_is_told() {
         "# TYPE memstache_cluster_keyspace_gets_total counter",
         "memstache_cluster_node_ready 1",
         "memstache_cluster_members{memstache_state=\"active\"} 0",
-        "memstache_cluster_keyspace_gets_total{memstache_keyspace=\"users\"} 0",
+        "memstache_cluster_keyspace_gets_total{memstache_keyspace=\"products\"} 5",
         "memstache_cluster_keyspace_hits_total{memstache_keyspace=\"products\"} 1",
         "memstache_cluster_keyspace_local_load_errors_total{memstache_keyspace=\"products\"} 1",
         "memstache_cluster_keyspace_entries{memstache_keyspace=\"users\",memstache_tier=\"main\"} 1",

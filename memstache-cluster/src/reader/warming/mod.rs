@@ -74,21 +74,33 @@ pub(crate) fn on_update(node: &Arc<Node>, keyspace: &KeyspaceName) {
 
 fn spawn(node: &Arc<Node>, config: WarmUp, old: Option<Arc<View>>) {
     let weak = Arc::downgrade(node);
+    // Now: what is asked for from here on is loaded by who asks.
+    let all = node.registry.all().into_iter().map(|local| (local.worth_warming(config), local));
+    let all: Vec<_> = all.collect();
     node.spawn(async move {
-        let Some(node) = weak.upgrade() else { return };
-        for local in node.registry.all() {
-            warm(&node, &local, config, old.as_deref()).await;
+        for (keys, local) in all {
+            let Some(node) = weak.upgrade() else { return };
+            warm_these(&node, &local, config, old.as_deref(), keys).await;
         }
     });
 }
 
 /// Loads ahead the keys of one keyspace that this node owns; those that it owned by `old` and does not own now are handed over.
 pub(crate) async fn warm(node: &Arc<Node>, local: &Local, config: WarmUp, old: Option<&View>) -> WarmedUp {
+    warm_these(node, local, config, old, local.worth_warming(config)).await
+}
+
+async fn warm_these(
+    node: &Arc<Node>,
+    local: &Local,
+    config: WarmUp,
+    old: Option<&View>,
+    keys: Vec<Address>,
+) -> WarmedUp {
     let Ok(slot) = node.registry.slot(local.spec.name().as_str()) else { return WarmedUp::default() };
     let view = node.cluster().map(|cluster| cluster.view());
     let owns = |view: Option<&View>, address: &Address| view.is_none_or(|view| view.owns(address.stored()));
     let mut done = WarmedUp::default();
-    let keys = local.worth_warming(config);
     let (own, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| owns(view.as_deref(), key));
     if local.has_source() {
         let loads = own.into_iter().map(|key| load(node, &slot, local, key, config));

@@ -35,7 +35,7 @@ use crate::{
 /// # let cache = Cache::builder(stack).keyspace("k").format(Json).build()?;
 /// use std::time::Duration;
 ///
-/// let reader = cache.read().authority().timeout(Duration::from_millis(50));
+/// let reader = cache.read().authority().timeout(Duration::from_secs(1));
 /// assert_eq!(reader.get::<u32>("answer").await?, None);
 /// # Ok(())
 /// # }

@@ -11,13 +11,14 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use memstache_core::{BoxFuture, Tick};
 
-use super::SimNetwork;
+use super::{SimNetwork, host::crashed};
 use crate::net::{Datagrams, MAX_DATAGRAM};
 
 /// A socket of a [`SimHost`](super::SimHost).
 pub struct SimDatagrams {
     network: SimNetwork,
     at: SocketAddr,
+    life: u64,
 }
 
 /// What is there to be received.
@@ -29,14 +30,15 @@ enum Next {
 }
 
 impl SimDatagrams {
-    pub(super) fn new(network: SimNetwork, at: SocketAddr) -> Self {
-        Self { network, at }
+    pub(super) fn new(network: SimNetwork, at: SocketAddr, life: u64) -> Self {
+        Self { network, at, life }
     }
 
     fn next(&self, cx: &Context<'_>) -> Next {
         let now = self.network.clock.now();
         self.network.change(|state, _| {
-            let Some(inbox) = state.inboxes.get_mut(&self.at) else { return Next::Closed };
+            let lives = state.lives(self.at.ip(), self.life);
+            let Some(inbox) = state.inboxes.get_mut(&self.at).filter(|_| lives) else { return Next::Closed };
             inbox.waker = Some(cx.waker().clone());
             match inbox.queue.first_key_value() {
                 None => Next::Nothing,
@@ -57,8 +59,13 @@ impl Datagrams for SimDatagrams {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "the datagram is too long"));
             }
             let now = self.network.clock.now();
-            self.network.change(|state, effects| state.send(self.at, to, datagram, now, effects));
-            Ok(())
+            self.network.change(|state, effects| {
+                if !state.lives(self.at.ip(), self.life) {
+                    return Err(crashed());
+                }
+                state.send(self.at, to, datagram, now, effects);
+                Ok(())
+            })
         })
     }
 
@@ -73,7 +80,7 @@ impl Datagrams for SimDatagrams {
                         return Poll::Ready(Ok(from));
                     }
                     Next::Nothing => return Poll::Pending,
-                    Next::Closed => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+                    Next::Closed => return Poll::Ready(Err(crashed())),
                     Next::Later(at) => {
                         if timer.as_ref().is_none_or(|(armed, _)| *armed != at) {
                             timer = Some((at, self.network.clock.sleep_until(at)));
@@ -95,7 +102,12 @@ impl Datagrams for SimDatagrams {
 
 impl Drop for SimDatagrams {
     fn drop(&mut self) {
-        self.network.change(|state, _| state.inboxes.remove(&self.at));
+        self.network.change(|state, _| {
+            // Of one that crashed nothing is left; the address may be another's by now.
+            if state.lives(self.at.ip(), self.life) {
+                state.inboxes.remove(&self.at);
+            }
+        });
     }
 }
 

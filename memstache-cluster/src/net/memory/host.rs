@@ -21,12 +21,13 @@ use crate::net::{Accepted, BoxStream, Listener, Transport};
 pub struct SimHost {
     network: SimNetwork,
     ip: IpAddr,
+    life: u64,
 }
 
 impl SimHost {
     pub(super) fn new(network: SimNetwork, ip: IpAddr) -> Self {
-        network.change(|state, _| state.add_host(ip));
-        Self { network, ip }
+        let life = network.change(|state, _| state.add_host(ip));
+        Self { network, ip, life }
     }
 
     /// Returns its address.
@@ -36,9 +37,12 @@ impl SimHost {
 
     /// Opens a socket for datagrams; port 0 is any free one.
     ///
-    /// Errors: the port is taken.
+    /// Errors: the port is taken; the host has crashed.
     pub fn datagrams(&self, port: u16) -> io::Result<SimDatagrams> {
         let at = self.network.change(|state, _| {
+            if !state.lives(self.ip, self.life) {
+                return Err(crashed());
+            }
             let port = if port == 0 { state.free_port(self.ip) } else { port };
             let at = SocketAddr::new(self.ip, port);
             if state.inboxes.contains_key(&at) {
@@ -47,12 +51,16 @@ impl SimHost {
             state.inboxes.insert(at, Inbox::default());
             Ok(at)
         })?;
-        Ok(SimDatagrams::new(self.network.clone(), at))
+        Ok(SimDatagrams::new(self.network.clone(), at, self.life))
     }
 }
 
 fn taken() -> io::Error {
     io::ErrorKind::AddrInUse.into()
+}
+
+pub(super) fn crashed() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }
 
 impl Transport for SimHost {
@@ -62,6 +70,9 @@ impl Transport for SimHost {
                 return Err(io::ErrorKind::AddrNotAvailable.into());
             }
             let at = self.network.change(|state, _| {
+                if !state.lives(self.ip, self.life) {
+                    return Err(crashed());
+                }
                 let port = if at.port() == 0 { state.free_port(self.ip) } else { at.port() };
                 let at = SocketAddr::new(self.ip, port);
                 if state.listeners.contains_key(&at) {
@@ -70,7 +81,7 @@ impl Transport for SimHost {
                 state.listeners.insert(at, Listening::default());
                 Ok(at)
             })?;
-            Ok(Box::new(SimListener { network: self.network.clone(), at }) as Box<dyn Listener>)
+            Ok(Box::new(SimListener { network: self.network.clone(), at, life: self.life }) as Box<dyn Listener>)
         })
     }
 
@@ -78,7 +89,10 @@ impl Transport for SimHost {
         Box::pin(async move {
             let (stream, at) = poll_fn(|cx| {
                 let now = self.network.clock.now();
-                match self.network.change(|state, effects| state.dial(self.ip, to, now, cx.waker(), effects)) {
+                let dialled = self.network.change(|state, effects| {
+                    state.lives(self.ip, self.life).then(|| state.dial(self.ip, to, now, cx.waker(), effects))
+                });
+                match dialled.ok_or_else(crashed)? {
                     Dialled::Connected { reads, writes, at } => {
                         Poll::Ready(Ok((SimStream::new(self.network.clone(), reads, writes), at)))
                     }
@@ -98,13 +112,15 @@ impl Transport for SimHost {
 struct SimListener {
     network: SimNetwork,
     at: SocketAddr,
+    life: u64,
 }
 
 impl Listener for SimListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Accepted>> {
         Box::pin(poll_fn(|cx| {
             let taken = self.network.change(|state, _| {
-                let listening = state.listeners.get_mut(&self.at).ok_or(io::ErrorKind::NotConnected)?;
+                let lives = state.lives(self.at.ip(), self.life);
+                let listening = state.listeners.get_mut(&self.at).filter(|_| lives).ok_or_else(crashed)?;
                 listening.waker = Some(cx.waker().clone());
                 io::Result::Ok(listening.waiting.pop_front())
             })?;
@@ -122,6 +138,11 @@ impl Listener for SimListener {
 
 impl Drop for SimListener {
     fn drop(&mut self) {
-        self.network.change(|state, effects| state.unlisten(&self.at, effects));
+        self.network.change(|state, effects| {
+            // Of one that crashed nothing is left; the address may be another's by now.
+            if state.lives(self.at.ip(), self.life) {
+                state.unlisten(&self.at, effects);
+            }
+        });
     }
 }

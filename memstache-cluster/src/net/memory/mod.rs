@@ -139,7 +139,8 @@ impl SimNetwork {
         self.change(|state, effects| state.reset(|x, y| (x, y) == (a, b) || (y, x) == (a, b), effects));
     }
 
-    /// Ends a host as by the operating system when a process is killed: its connections are reset, its sockets closed.
+    /// Ends a host as by the operating system when a process is killed: its connections are reset, its sockets closed. What is left
+    /// of it sends nothing any more; whoever starts there again takes a [`host`](Self::host) of his own.
     pub fn crash(&self, host: IpAddr) {
         self.change(|state, effects| state.crash(host, effects));
     }

@@ -42,7 +42,8 @@ pub(super) struct State {
     pub(super) pipes: BTreeMap<u64, Pipe>,
     pub(super) sent: BTreeMap<IpAddr, Traffic>,
     connecting: Vec<Waker>,
-    hosts: BTreeSet<IpAddr>,
+    /// How often each host has crashed.
+    hosts: BTreeMap<IpAddr, u64>,
     last_id: u64,
 }
 
@@ -104,7 +105,7 @@ impl State {
             pipes: BTreeMap::new(),
             sent: BTreeMap::new(),
             connecting: Vec::new(),
-            hosts: BTreeSet::new(),
+            hosts: BTreeMap::new(),
             last_id: 0,
         }
     }
@@ -113,8 +114,14 @@ impl State {
         self.cuts.contains(&(from, to))
     }
 
-    pub(super) fn add_host(&mut self, host: IpAddr) {
-        self.hosts.insert(host);
+    /// Returns which life of the host this is.
+    pub(super) fn add_host(&mut self, host: IpAddr) -> u64 {
+        *self.hosts.entry(host).or_default()
+    }
+
+    /// Returns whether a host has not crashed since that life of it began.
+    pub(super) fn lives(&self, host: IpAddr, life: u64) -> bool {
+        self.hosts.get(&host) == Some(&life)
     }
 
     pub(super) fn draw_delay(&mut self) -> Duration {
@@ -190,7 +197,7 @@ impl State {
     }
 
     pub(super) fn isolate(&mut self, host: IpAddr) {
-        for other in self.hosts.iter().filter(|other| **other != host) {
+        for other in self.hosts.keys().filter(|other| **other != host) {
             self.cuts.insert((host, *other));
             self.cuts.insert((*other, host));
         }
@@ -209,6 +216,7 @@ impl State {
     }
 
     pub(super) fn crash(&mut self, host: IpAddr, effects: &mut Effects) {
+        *self.hosts.entry(host).or_default() += 1;
         self.reset(|from, to| from == host || to == host, effects);
         let listening: Vec<_> = self.listeners.keys().filter(|at| at.ip() == host).copied().collect();
         for at in listening {

@@ -191,3 +191,33 @@ async fn an_isolated_host_hears_nobody() {
     assert!(network.host(ip(1)).connect(port(2), "b").await.is_ok());
     drop(near);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_crashed_host_reaches_nobody_and_takes_nothing_from_the_next_one() {
+    let network = SimNetwork::new(8);
+    let (living, dead) = (network.host(ip(1)), network.host(ip(2)));
+    let listener = living.bind(port(1)).await.unwrap();
+    let (inbox, outbox) = (living.datagrams(1).unwrap(), dead.datagrams(1).unwrap());
+    let zombie = dead.bind(port(2)).await.unwrap();
+    network.crash(ip(2));
+    let at = (ip(1), 1).into();
+    assert_eq!(outbox.send_to(b"x", at).await.unwrap_err().kind(), ErrorKind::NotConnected);
+    assert_eq!(dead.connect(port(1), "a").await.map(drop).unwrap_err().kind(), ErrorKind::NotConnected);
+    assert_eq!(dead.bind(port(2)).await.map(drop).unwrap_err().kind(), ErrorKind::NotConnected);
+    assert_eq!(dead.datagrams(2).map(drop).unwrap_err().kind(), ErrorKind::NotConnected);
+
+    let next = network.host(ip(2));
+    let (mut again, again_out) = (next.bind(port(2)).await.unwrap(), next.datagrams(1).unwrap());
+    assert_eq!(outbox.send_to(b"x", at).await.unwrap_err().kind(), ErrorKind::NotConnected);
+    drop((zombie, outbox));
+    again_out.send_to(b"y", at).await.unwrap();
+    let mut buffer = BytesMut::new();
+    assert_eq!(inbox.recv_from(&mut buffer).await.unwrap().ip(), ip(2));
+    assert_eq!(&buffer[..], b"y");
+    inbox.send_to(b"z", again_out.local_addr().unwrap()).await.unwrap();
+    again_out.recv_from(&mut buffer).await.unwrap();
+    assert_eq!(&buffer[..], b"z");
+    let _near = living.connect(port(2), "b").await.unwrap();
+    assert_eq!(again.accept().await.unwrap().remote.ip(), ip(1));
+    drop(listener);
+}

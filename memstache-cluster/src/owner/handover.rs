@@ -81,7 +81,12 @@ async fn bring(cluster: &Cluster, local: &Local, open: Open, deadline: Tick) {
         Ok(Lookup::Leased(lease) | Lookup::Stale(_, Some(lease))) => Some(((address, lease), taking)),
         _ => None,
     });
-    for group in by_owner(leased, cluster.clock.now()) {
+    // Another key may have found meanwhile that the previous owner does not answer: nobody is to wait for this lease then.
+    let now = cluster.clock.now();
+    let (open, closed): (Vec<_>, Vec<_>) = leased.partition(|(_, taking)| taking.source(now).is_some());
+    let unasked = closed.into_iter().map(|((address, lease), _)| (address, lease, None)).collect();
+    fill(local, unasked).await;
+    for group in by_owner(open, now) {
         bring_from(cluster, local, group, deadline).await;
     }
 }

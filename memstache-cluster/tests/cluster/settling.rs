@@ -117,7 +117,6 @@ async fn after_a_kill_each_lost_key_is_loaded_once_more_as_soon_as_it_is_noticed
             "seed {seed}: noticed after {noticed:?}, last load after {last:?}, {loads} loads of {} keys",
             keys.len()
         );
-        // One may notice it later than the other, and nobody owns what they do not agree on for as long as a suspicion lasts.
-        assert!(last < noticed.unwrap() + secs(5), "{last:?}");
+        assert!(last < noticed.unwrap() + millis(1000), "{last:?}");
     }
 }

@@ -284,3 +284,19 @@ async fn a_node_that_cannot_answer_for_its_own_keys_yet_asks_the_source_in_time(
     assert_eq!(read(&nodes.engines[2], &key).await, Some(format!("{key}#1")));
     assert!(start.elapsed() < secs(2), "{:?}", start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn keys_whose_previous_owner_is_gone_are_loaded_at_once_however_many_are_asked_for() {
+    let nodes = Nodes::apart(3, SystemClock::new(), sourced, |builder| builder).await;
+    nodes.all_see(0..2).await;
+    let was_of_0: Vec<String> = (0..400).map(|n| format!("k{n}")).filter(|key| nodes.owner(key) == 0).collect();
+    nodes.all_see(0..3).await;
+    let keys: Vec<&String> = was_of_0.iter().filter(|key| nodes.owner(key) == 2).take(12).collect();
+    assert_eq!(keys.len(), 12);
+    // It is dead, and nobody has noticed: who asks it is refused at once.
+    nodes.hub.kill(nodes.members[0].id);
+    let start = Stopwatch::start();
+    let answers = futures_util::future::join_all(keys.iter().map(|key| read(&nodes.engines[2], key))).await;
+    assert!(answers.iter().all(Option::is_some));
+    assert!(start.elapsed() < millis(500), "{:?}", start.elapsed());
+}

@@ -41,7 +41,7 @@ fn a_node_that_was_stopped_for_longer_than_the_suspicion_brings_nothing_back() {
     let began = now();
     let all: Vec<&Process> = nodes.iter().collect();
     let back = thread::scope(|scope| {
-        let agree = scope.spawn(|| agreed(&all, AGREED_WITHIN * 2));
+        let agree = scope.spawn(|| agreed(&all, AGREED_WITHIN));
         while !agree.is_finished() {
             nodes.iter().for_each(|node| assert_not_old(node, deleted, changed));
         }
@@ -50,7 +50,7 @@ fn a_node_that_was_stopped_for_longer_than_the_suspicion_brings_nothing_back() {
     println!("it was missed after {missed:?}; after it went on, all agreed within {back:?}");
     // All answer, as soon as those who own keys anew have asked those who did.
     while nodes.iter().any(|node| changed.iter().any(|key| node.ask(&format!("get {PLAIN} {key}")) != "value new")) {
-        assert!(since(began) < AGREED_WITHIN * 2, "what was written meanwhile is not answered by all");
+        assert!(since(began) < AGREED_WITHIN, "what was written meanwhile is not answered by all");
         nodes.iter().for_each(|node| assert_not_old(node, deleted, changed));
     }
     nodes.iter().for_each(|node| assert_not_old(node, deleted, changed));

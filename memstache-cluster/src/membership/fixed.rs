@@ -10,7 +10,7 @@ use crate::member::{Member, MemberState, Members, NodeId};
 /// A fixed list of members, for clusters that never change and for tests.
 ///
 /// The engine asks each member every second whether it is there. One that has not answered for three seconds is not among the
-/// members until it answers again; [`mark`](Self::mark) says the same by hand. The states of others are what the list says; this
+/// members until it answers again; [`mark`](Self::mark) leaves one out by hand. The states of others are what the list says; this
 /// node's own is seen by itself alone.
 ///
 /// ```
@@ -36,14 +36,18 @@ pub struct StaticMembership {
 struct Lists {
     me: Option<Member>,
     others: Members,
-    unreachable: Vec<NodeId>,
+    /// Said by hand to be out of reach.
+    marked: Vec<NodeId>,
+    /// Found to be silent by the engine.
+    silent: Vec<NodeId>,
 }
 
 impl StaticMembership {
     /// Takes this node and the others.
     pub fn new(me: Member, others: impl IntoIterator<Item = Member>) -> Self {
         let id = me.id;
-        let lists = Lists { me: Some(me), others: others.into_iter().collect(), unreachable: Vec::new() };
+        let lists =
+            Lists { me: Some(me), others: others.into_iter().collect(), marked: Vec::new(), silent: Vec::new() };
         let members = watch::Sender::new(lists.members());
         Self { id, lists: watch::Sender::new(lists), members, watches: true }
     }
@@ -55,18 +59,24 @@ impl StaticMembership {
         self
     }
 
-    /// Takes another list of the others.
+    /// Takes another list of the others. What was known of the reach of those that are not in it is forgotten.
     pub fn set_others(&self, others: impl IntoIterator<Item = Member>) {
         let others = others.into_iter().collect();
-        self.change(|lists| lists.others = others);
+        self.change(|lists| {
+            lists.others = others;
+            let listed = |id: &NodeId| lists.others.contains(*id);
+            lists.marked.retain(listed);
+            lists.silent.retain(listed);
+        });
     }
 
-    /// Says whether a member can be reached. Who cannot is not among the members until it can.
+    /// Says whether a member can be reached. Who cannot is not among the members until it is said that it can, even if it answers.
     pub fn mark(&self, id: NodeId, reachable: bool) {
         self.change(|lists| {
-            lists.unreachable.retain(|it| *it != id);
-            if !reachable && lists.others.contains(id) {
-                lists.unreachable.push(id);
+            let listed = lists.others.contains(id);
+            note(&mut lists.marked, id, !reachable && listed);
+            if reachable {
+                note(&mut lists.silent, id, false);
             }
         });
     }
@@ -85,9 +95,18 @@ impl StaticMembership {
     }
 }
 
+/// Has a list hold an id, or not.
+fn note(ids: &mut Vec<NodeId>, id: NodeId, holds: bool) {
+    ids.retain(|it| *it != id);
+    if holds {
+        ids.push(id);
+    }
+}
+
 impl Lists {
     fn members(&self) -> Members {
-        let there = self.others.iter().filter(|member| !self.unreachable.contains(&member.id));
+        let out_of_reach = |id| self.marked.contains(&id) || self.silent.contains(&id);
+        let there = self.others.iter().filter(|member| !out_of_reach(member.id));
         let others = there.filter(|member| self.me.as_ref().is_none_or(|me| me.id != member.id));
         self.me.iter().chain(others).cloned().collect()
     }
@@ -137,6 +156,9 @@ impl Membership for StaticMembership {
     }
 
     fn report(&self, id: NodeId, there: bool) {
-        self.mark(id, there);
+        self.change(|lists| {
+            let listed = lists.others.contains(id);
+            note(&mut lists.silent, id, !there && listed);
+        });
     }
 }

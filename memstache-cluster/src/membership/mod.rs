@@ -88,8 +88,8 @@ pub trait Membership: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Is told that a [watched](Self::watched) member has not answered for the suspicion time, or answers again. Default: does
-    /// nothing.
+    /// Is told that a [watched](Self::watched) member has not answered for the suspicion time, or that it answers: each time that it
+    /// was asked, for what was told before may be forgotten by now. Default: does nothing.
     fn report(&self, id: NodeId, there: bool) {
         let _ = (id, there);
     }

@@ -1,6 +1,6 @@
 //! A cluster in one process, on a network in memory and in paused time, with faults drawn from a seed.
 //!
-//! `MEMSTACHE_SEED=7` runs one seed; without it as many fresh ones as `MEMSTACHE_SEEDS` says (50), each in a process of its own.
+//! `SIMULATION_SEED=7` runs one seed; without it as many fresh ones as `SIMULATION_SEEDS` says (50), each in a process of its own.
 //! Writers and readers go on through all nodes while links and nodes fail. Judged are: every answer (no value older than the
 //! last acknowledged write before the read began; where links are cut, one through the source may be as much older as the
 //! source takes), every call's time (none takes longer than its deadline), one load for each key while nothing changes, and

@@ -19,8 +19,8 @@ fn number(name: &str) -> Option<u64> {
 
 fn holds(seed: u64, mix: Mix) {
     let end = run(seed, mix, Faults::None);
-    assert!(end.problems.is_empty(), "MEMSTACHE_SEED={seed} ({mix:?}): {:#?}", end.problems);
-    assert!(end.reads > 100 && end.writes > 100, "MEMSTACHE_SEED={seed}: nothing to judge: {end:?}");
+    assert!(end.problems.is_empty(), "SIMULATION_SEED={seed} ({mix:?}): {:#?}", end.problems);
+    assert!(end.reads > 100 && end.writes > 100, "SIMULATION_SEED={seed}: nothing to judge: {end:?}");
     println!(
         "seed {seed}: {mix:?}, {} writes, {} reads that found something, healed in {:?}",
         end.writes, end.reads, end.healed
@@ -29,17 +29,17 @@ fn holds(seed: u64, mix: Mix) {
 
 #[test]
 fn one_seed() {
-    let seed = number("MEMSTACHE_SEED").unwrap_or(1);
+    let seed = number("SIMULATION_SEED").unwrap_or(1);
     holds(seed, Mix::of(seed));
 }
 
 #[test]
 fn fresh_seeds_hold() {
-    if number("MEMSTACHE_SEED").is_some() {
+    if number("SIMULATION_SEED").is_some() {
         return one_seed();
     }
     let seeds: Vec<u64> = {
-        let count = number("MEMSTACHE_SEEDS").map_or(DEFAULT_SEEDS, |count| usize::try_from(count).unwrap());
+        let count = number("SIMULATION_SEEDS").map_or(DEFAULT_SEEDS, |count| usize::try_from(count).unwrap());
         let mut rng = fastrand::Rng::new();
         (0..count).map(|_| rng.u64(..1 << 32)).collect()
     };
@@ -49,7 +49,7 @@ fn fresh_seeds_hold() {
     for seeds in seeds.chunks(AT_ONCE) {
         let child = |seed: &u64| {
             let mut child = Command::new(env::current_exe().unwrap());
-            child.args(["seeds::one_seed", "--exact", "--nocapture"]).env("MEMSTACHE_SEED", seed.to_string());
+            child.args(["seeds::one_seed", "--exact", "--nocapture"]).env("SIMULATION_SEED", seed.to_string());
             child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
         };
         let children: Vec<_> = seeds.iter().map(|seed| (*seed, child(seed))).collect();
@@ -58,7 +58,7 @@ fn fresh_seeds_hold() {
             let said = String::from_utf8_lossy(&end.stdout).into_owned();
             // A filter that matches nothing is no success.
             if !end.status.success() || !said.contains(&format!("seed {seed}: ")) {
-                failed.push(format!("MEMSTACHE_SEED={seed}\n{said}{}", String::from_utf8_lossy(&end.stderr)));
+                failed.push(format!("SIMULATION_SEED={seed}\n{said}{}", String::from_utf8_lossy(&end.stderr)));
             }
         }
     }

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use memstache_core::{
-    Address, Entry, Get, GetItem, Lease, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Request, Result, Scope,
-    Sequence, Set, SetItem, Store as _, Tick, Touch, TouchItem, TouchKind, When,
+    Address, Entry, ErrorKind, Get, GetItem, Lease, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Request, Result,
+    Scope, Sequence, Set, SetItem, Store as _, Tick, Touch, TouchItem, TouchKind, When,
 };
 
 use super::{Local, serve::Open};
@@ -94,18 +94,12 @@ async fn bring(cluster: &Cluster, local: &Local, open: Open, deadline: Tick) {
 async fn bring_from(cluster: &Cluster, local: &Local, group: Group<(Address, Lease)>, deadline: Tick) {
     let Group { from, taking, keys } = group;
     let until_tick = deadline.min(cluster.clock.now().after(cluster.timing.lease));
-    let items = keys.iter().map(|(address, _)| address.clone()).collect();
-    let call = Call::Peek { keyspace: local.spec.name().clone(), items };
-    let answer = until(&cluster.clock, until_tick, cluster.call(&from, call, until_tick)).await;
-    let held: Vec<Option<Entry>> = match answer {
-        Some(Ok(Answer::Peeked(items))) if items.len() == keys.len() => items.into_iter().collect(),
-        Some(Ok(Answer::NoKeyspace)) => vec![None; keys.len()],
-        _ => {
-            // It is not asked for each key anew.
-            taking.close();
-            vec![None; keys.len()]
-        }
-    };
+    let mut held = peek(cluster, local, &from, &keys, until_tick).await.unwrap_or_else(|| {
+        // It is not asked for each key anew.
+        taking.close();
+        Vec::new()
+    });
+    held.resize(keys.len(), None);
     // One that does not know of all invalidations which this node knew when the lease was granted may be hidden by one.
     let knows_all = |lease: &Lease, entry: &Entry| entry.meta.sequence >= lease.sequence;
     let found = keys.into_iter().zip(held);
@@ -119,6 +113,36 @@ async fn bring_from(cluster: &Cluster, local: &Local, group: Group<(Address, Lea
             .collect(),
     )
     .await;
+}
+
+/// Asks a previous owner what it holds of keys: of all at once, and in pieces if that does not fit a frame. `None` if it cannot be
+/// asked.
+async fn peek(
+    cluster: &Cluster,
+    local: &Local,
+    from: &Member,
+    keys: &[(Address, Lease)],
+    until_tick: Tick,
+) -> Option<Vec<Option<Entry>>> {
+    let (mut open, mut held) = (vec![keys], Vec::with_capacity(keys.len()));
+    while let Some(keys) = open.pop() {
+        let items = keys.iter().map(|(address, _)| address.clone()).collect();
+        let call = Call::Peek { keyspace: local.spec.name().clone(), items };
+        match until(&cluster.clock, until_tick, cluster.call(from, call, until_tick)).await? {
+            Ok(Answer::Peeked(items)) if items.len() == keys.len() => held.extend(items),
+            Ok(Answer::NoKeyspace) => held.resize(held.len() + keys.len(), None),
+            Ok(Answer::Failed(error)) | Err(error) if error.kind() == ErrorKind::TooLarge => {
+                let (first, rest) = keys.split_at(keys.len() / 2);
+                if first.is_empty() {
+                    held.push(None);
+                } else {
+                    open.extend([rest, first]);
+                }
+            }
+            _ => return None,
+        }
+    }
+    Some(held)
 }
 
 /// Stores what was found of keys under their leases, and gives back the leases of what was not.

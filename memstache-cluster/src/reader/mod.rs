@@ -9,6 +9,7 @@ mod follow;
 mod forget;
 mod hedge;
 mod lost;
+mod pieces;
 mod remote;
 mod replica;
 mod route;

@@ -8,8 +8,8 @@ use memstache_core::{
 };
 
 use super::{
-    Cluster, View, copies,
-    split::{Answered, Kind, Part, join, split},
+    Cluster, View, copies, pieces,
+    split::{Answered, Kind, Part, join},
 };
 use crate::{
     engine::{Node, Slot},
@@ -38,13 +38,17 @@ pub(crate) async fn run(
             break;
         }
         let view = cluster.view();
-        let parts: Vec<Part> = open.drain(..).flat_map(|part| again(part, &view)).collect();
+        let parts: Vec<Part> = open.drain(..).flat_map(|part| part.again(&view)).collect();
         let runs = parts.into_iter().map(|part| async {
-            let answer = run_part(node, cluster, slot, &local, &view, &part, deadline).await;
-            (part, answer)
+            if part.owner == Some(cluster.me) {
+                local.note_reads(&part.request);
+                let answer = crate::owner::run_owned(node, cluster, slot, part.request.clone(), deadline).await;
+                return vec![(part, answer)];
+            }
+            pieces::run(cluster, &local, &view, part, deadline).await
         });
         let mut refused = Vec::new();
-        for (part, answer) in join_all(runs).await {
+        for (part, answer) in join_all(runs).await.into_iter().flatten() {
             match answer {
                 Ok(response) => answers.push((part.places, Ok(response))),
                 Err(Refused::WrongOwner) => refused.push(part),
@@ -67,47 +71,6 @@ pub(crate) async fn run(
         return answers.pop().map_or_else(|| Err(unknown()), |(_, answer)| answer);
     }
     Ok(join(kind, whole, answers))
-}
-
-/// Takes a part apart anew, by the view that is seen now.
-fn again(part: Part, view: &View) -> Vec<Part> {
-    let places = part.places;
-    let mut parts = split(part.request, view);
-    for part in &mut parts {
-        part.places.iter_mut().for_each(|place| *place = places[*place]);
-    }
-    parts
-}
-
-async fn run_part(
-    node: &Arc<Node>,
-    cluster: &Arc<Cluster>,
-    slot: &Arc<Slot>,
-    local: &Local,
-    view: &Arc<View>,
-    part: &Part,
-    deadline: Tick,
-) -> Result<Response, Refused> {
-    match part.owner {
-        None => Err(Refused::WrongOwner),
-        Some(owner) if owner == cluster.me => {
-            local.note_reads(&part.request);
-            crate::owner::run_owned(node, cluster, slot, part.request.clone(), deadline).await
-        }
-        Some(owner) => {
-            let member = view.members.get(owner).ok_or(Refused::WrongOwner)?;
-            let answer = super::remote::run_hedged(cluster, local, view, member, &part.request, deadline).await;
-            let counter = match &answer {
-                Ok(_) => &local.counters.peer_loads,
-                Err(_) => &local.counters.peer_errors,
-            };
-            if matches!(part.request, Request::Get(_)) {
-                count(&local.counters.gets, part.places.len());
-                count(counter, part.places.len());
-            }
-            answer
-        }
-    }
 }
 
 /// Answers a part whose owner does not, for what is read: from replicas, and what they do not have from the source if there is

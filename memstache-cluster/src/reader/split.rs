@@ -26,48 +26,80 @@ impl Part {
     pub(super) fn whole(request: Request) -> Self {
         Self { owner: None, places: (0..request.len()).collect(), request }
     }
+
+    /// Takes it apart anew, by the view that is seen now.
+    pub(super) fn again(self, view: &View) -> Vec<Self> {
+        let Self { places, request, .. } = self;
+        split(request, view).into_iter().map(|part| part.within(&places)).collect()
+    }
+
+    /// Takes it apart into its two halves.
+    pub(super) fn halves(self) -> Vec<Self> {
+        let half = self.places.len().div_ceil(2);
+        let (first, second) = self.sift(|item| item < half);
+        [first, second].into_iter().flatten().collect()
+    }
+
+    /// Takes it apart into the items that are told, by their numbers, and the others.
+    pub(super) fn sift(self, told: impl Fn(usize) -> bool) -> (Option<Self>, Option<Self>) {
+        let Self { owner, places, request } = self;
+        let mut items = 0..;
+        let (mut those, mut others) = (None, None);
+        for (is_told, of_them, request) in apart(request, |_| items.next().is_some_and(&told)) {
+            let part = Self { owner, places: of_them, request }.within(&places);
+            *(if is_told { &mut those } else { &mut others }) = Some(part);
+        }
+        (those, others)
+    }
+
+    /// The part of a whole, of which these are the places of what it was taken from.
+    fn within(mut self, places: &[usize]) -> Self {
+        self.places.iter_mut().for_each(|place| *place = places[*place]);
+        self
+    }
 }
 
 /// Takes a request apart by the owners of what it is about.
-///
-/// A batch of several owners waits for no load of others: its part at one owner would hold leases while that at another waits,
-/// and two such batches would wait for each other. It is told which keys are busy.
 pub(super) fn split(request: Request, view: &View) -> Vec<Part> {
+    // A kind that this version does not know is nobody's.
+    let parts = apart(request, |key| key.and_then(|key| view.table.owner_of(key)));
+    parts.into_iter().map(|(owner, places, request)| Part { owner, places, request }).collect()
+}
+
+/// Takes a request apart by what is said of the key of each item, in their order.
+///
+/// A batch in several parts waits for no load of others: one part would hold leases while another waits, and two such batches
+/// would wait for each other. It is told which keys are busy.
+fn apart<G: PartialEq>(request: Request, mut of: impl FnMut(Option<&[u8]>) -> G) -> Vec<(G, Vec<usize>, Request)> {
+    /// Takes the items of an operation apart; the rest of it is the same for each part.
+    macro_rules! parts {
+        ($op:ident, $kind:ident { $($rest:ident),* }, |$item:ident| $key:expr) => {{
+            let $kind { items, $($rest),* } = $op;
+            let part = |(group, places, items): (G, _, Vec<_>)| {
+                let op = $kind { items: items.into_iter().collect(), $($rest),* };
+                (group, places, Request::$kind(op))
+            };
+            group(items, |$item| of(Some($key))).into_iter().map(part).collect::<Vec<_>>()
+        }};
+    }
     let waits = request.waits();
-    let mut parts = by_owner(request, view);
+    let mut parts = match request {
+        Request::Get(op) => parts!(op, Get { on_miss, scope }, |item| item.address.stored()),
+        Request::Set(op) => parts!(op, Set { scope }, |item| item.address.stored()),
+        Request::Remove(op) => parts!(op, Remove { scope }, |item| item.stored()),
+        Request::Touch(op) => parts!(op, Touch { scope }, |item| item.address.stored()),
+        Request::Explain(op) => parts!(op, Explain { scope }, |item| item.stored()),
+        Request::Invalidate(op) => parts!(op, Invalidate { scope }, |item| &home_key(item)),
+        other => vec![(of(None), (0..other.len()).collect(), other)],
+    };
     if waits && parts.len() > 1 {
-        for part in &mut parts {
-            if let Request::Get(op) = &mut part.request {
+        for (_, _, request) in &mut parts {
+            if let Request::Get(op) = request {
                 op.on_miss = OnMiss::Lease;
             }
         }
     }
     parts
-}
-
-fn by_owner(request: Request, view: &View) -> Vec<Part> {
-    /// Takes the items of an operation apart; the rest of it is the same for each part.
-    macro_rules! parts {
-        ($op:ident, $kind:ident { $($rest:ident),* }, |$item:ident| $owner:expr) => {{
-            let $kind { items, $($rest),* } = $op;
-            let part = |(owner, places, items): (_, _, Vec<_>)| {
-                let op = $kind { items: items.into_iter().collect(), $($rest),* };
-                Part { owner, places, request: Request::$kind(op) }
-            };
-            group(items, |$item| $owner).into_iter().map(part).collect()
-        }};
-    }
-    let owner = |stored: &[u8]| view.table.owner_of(stored);
-    match request {
-        Request::Get(op) => parts!(op, Get { on_miss, scope }, |item| owner(item.address.stored())),
-        Request::Set(op) => parts!(op, Set { scope }, |item| owner(item.address.stored())),
-        Request::Remove(op) => parts!(op, Remove { scope }, |item| owner(item.stored())),
-        Request::Touch(op) => parts!(op, Touch { scope }, |item| owner(item.address.stored())),
-        Request::Explain(op) => parts!(op, Explain { scope }, |item| owner(item.stored())),
-        Request::Invalidate(op) => parts!(op, Invalidate { scope }, |item| owner(&home_key(item))),
-        // A kind that this version does not know is nobody's.
-        other => vec![Part { owner: None, places: (0..other.len()).collect(), request: other }],
-    }
 }
 
 /// Returns by what the home of an invalidation is found.
@@ -78,15 +110,13 @@ pub(crate) fn home_key(target: &Target) -> Vec<u8> {
     }
 }
 
-type Groups<T> = Vec<(Option<NodeId>, Vec<usize>, Vec<T>)>;
-
-fn group<T>(items: OneOrMany<T>, owner: impl Fn(&T) -> Option<NodeId>) -> Groups<T> {
-    let mut groups: Groups<T> = Vec::new();
+fn group<T, G: PartialEq>(items: OneOrMany<T>, mut of: impl FnMut(&T) -> G) -> Vec<(G, Vec<usize>, Vec<T>)> {
+    let mut groups: Vec<(G, Vec<usize>, Vec<T>)> = Vec::new();
     for (place, item) in items.into_iter().enumerate() {
-        let owner = owner(&item);
+        let of = of(&item);
         // A few owners: looked through, not hashed.
-        let at = groups.iter().position(|group| group.0 == owner).unwrap_or_else(|| {
-            groups.push((owner, Vec::new(), Vec::new()));
+        let at = groups.iter().position(|group| group.0 == of).unwrap_or_else(|| {
+            groups.push((of, Vec::new(), Vec::new()));
             groups.len() - 1
         });
         groups[at].1.push(place);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use memstache_core::{Address, Entry, Error, Lookup, OneOrMany, Response, Result, Sequence};
+use memstache_core::{Address, Entry, Error, ErrorKind, Lookup, OneOrMany, Response, Result, Sequence};
 
 use super::RegistryRecord;
 
@@ -55,6 +55,39 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Returns it without the values for which there is no room within so many bytes; in the place of each stands an error that
+    /// [says so](is_left_out). `None` if it is not about several keys, or would still be too large.
+    ///
+    /// For reads of several keys: each has a result of its own.
+    pub(crate) fn within(&self, max: usize) -> Option<Self> {
+        /// More than what surrounds a value takes, and than the error in its place.
+        const AROUND: usize = 320;
+        fn room(lookup: &Lookup) -> usize {
+            let (Lookup::Hit(entry) | Lookup::Stale(entry, _)) = lookup else { return 0 };
+            entry.value.len() + entry.meta.tags.iter().map(|tag| tag.as_str().len() + 1).sum::<usize>()
+        }
+        let mut left = max.checked_sub(AROUND)?;
+        let mut fits = |room: usize| left.checked_sub(room).inspect(|rest| left = *rest).is_some();
+        let left_out =
+            || Error::new(ErrorKind::TooLarge, "there was no room for it in the answer").with_retryable(true);
+        match self {
+            Self::Ran { response: Response::Found(items), hot } if items.len() > 1 && fits(items.len() * AROUND) => {
+                let item = |item: &Result<Lookup>| match item {
+                    Ok(lookup) if !fits(room(lookup)) => Err(left_out()),
+                    item => item.clone(),
+                };
+                Some(Self::Ran { response: Response::Found(items.map_ref(item)), hot: hot.clone() })
+            }
+            Self::Fetched(items) if items.len() > 1 && fits(items.len() * AROUND) => {
+                Some(Self::Fetched(items.map_ref(|item| match item {
+                    Ok(fetched) if !fits(room(&fetched.lookup)) => Err(left_out()),
+                    item => item.clone(),
+                })))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the answer's name, for spans and metrics.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
@@ -72,6 +105,11 @@ impl Answer {
             Self::Failed(_) => "failed",
         }
     }
+}
+
+/// Whether the item was left out [for want of room](Answer::within), and can be asked for once more.
+pub(crate) fn is_left_out(error: &Error) -> bool {
+    error.kind() == ErrorKind::TooLarge && error.is_retryable()
 }
 
 /// The entries that are held, in the order asked.

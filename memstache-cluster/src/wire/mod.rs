@@ -17,7 +17,7 @@ mod writer;
 
 pub use self::cause::DataSourceError;
 pub(crate) use self::{
-    answer::{Answer, Fetched, Hot, Origin, Peeked, Promise},
+    answer::{Answer, Fetched, Hot, Origin, Peeked, Promise, is_left_out},
     body::{MAX_SEQUENCE, get_answer, get_call, put_answer, put_call},
     call::{Call, MAX_RECORDS, RegistryRecord},
     context::{CallContext, TraceContext},

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use memstache_core::{BoxFuture, Error, ErrorKind, Tick};
+use memstache_core::{BoxFuture, Error, ErrorKind, Result, Tick};
 
 use crate::wire::{Answer, Call, CallContext, Handler, Header, Kind, Out, PeerInfo, Writer, begin, end, put_answer};
 
@@ -48,21 +48,23 @@ impl Future for Work {
     }
 }
 
-/// Writes the frame of an answer. One that fits no frame becomes an error that does.
+/// Writes the frame of an answer. Of one that fits no frame, as much as fits; if that is nothing, an error.
 pub(super) fn put_frame(out: &mut Out, id: u64, answer: &Answer, now: Tick, max_frame: usize) {
+    let Err(error) = try_put(out, id, answer, now, max_frame) else { return };
+    let less = if error.kind() == ErrorKind::TooLarge { answer.within(max_frame) } else { None };
+    if less.is_some_and(|less| try_put(out, id, &less, now, max_frame).is_ok()) {
+        return;
+    }
+    try_put(out, id, &Answer::Failed(error), now, max_frame).expect("an error is short");
+}
+
+/// Writes the frame of an answer, or nothing.
+fn try_put(out: &mut Out, id: u64, answer: &Answer, now: Tick, max_frame: usize) -> Result<()> {
     let mark = begin(out, &Header::new(Kind::Answer, id));
-    let written = put_answer(&mut Writer::new(out, now), answer);
-    let error = match written {
-        Ok(()) => match end(out, mark, max_frame) {
-            Some(_) => return,
-            None => Error::new(ErrorKind::TooLarge, format!("the answer does not fit a frame of {max_frame} bytes")),
-        },
-        Err(error) => {
-            out.roll_back(mark);
-            error
-        }
-    };
-    let mark = begin(out, &Header::new(Kind::Answer, id));
-    put_answer(&mut Writer::new(out, now), &Answer::Failed(error)).expect("an error is always written");
-    end(out, mark, max_frame).expect("an error is short");
+    if let Err(error) = put_answer(&mut Writer::new(out, now), answer) {
+        out.roll_back(mark);
+        return Err(error);
+    }
+    let too_large = || Error::new(ErrorKind::TooLarge, format!("the answer does not fit a frame of {max_frame} bytes"));
+    end(out, mark, max_frame).map(drop).ok_or_else(too_large)
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use memstache_core::{BoxFuture, Clock, Error, ErrorKind, Result, SystemClock};
+use memstache_core::{BoxFuture, Clock, Error, ErrorKind, Result, SystemClock, Tick};
 use parking_lot::Mutex;
 
 use super::kit::{Counting, KS, sourced};
@@ -15,7 +15,7 @@ use crate::{
     engine::Node,
     owner::Served,
     reader::{Cluster, Timing, adopt, keep_in_touch},
-    wire::{Answer, Call, CallContext, Calls, Handler, PeerInfo},
+    wire::{Answer, Call, CallContext, Calls, Handler, Out, PeerInfo, Writer, put_answer, put_call},
 };
 
 /// What is broken.
@@ -26,6 +26,8 @@ struct Broken {
     /// From whom to whom nothing arrives, and nobody is told.
     holes: HashSet<(NodeId, NodeId)>,
     delay: Duration,
+    /// What a call or an answer may take, if that is bounded.
+    frame: Option<usize>,
 }
 
 /// Carries calls between nodes.
@@ -66,6 +68,11 @@ impl Hub {
         self.broken.lock().delay = delay;
     }
 
+    /// Bounds what a call and an answer may take, as frames do.
+    pub(super) fn frames(&self, bytes: usize) {
+        self.broken.lock().frame = Some(bytes);
+    }
+
     /// How many calls of a kind were carried.
     pub(super) fn calls(&self, name: &str) -> usize {
         self.calls.lock().get(name).copied().unwrap_or(0)
@@ -77,11 +84,16 @@ impl Calls for Line {
         let (hub, from, to) = (Arc::clone(&self.hub), self.from, to.id);
         Box::pin(async move {
             *hub.calls.lock().entry(call.name()).or_default() += 1;
-            let (dead, hole, delay) = {
+            let (dead, hole, delay, frame) = {
                 let broken = hub.broken.lock();
                 let dead = broken.dead.contains(&to) || broken.dead.contains(&from);
-                (dead, broken.holes.contains(&(from, to)) || broken.holes.contains(&(to, from)), broken.delay)
+                let hole = broken.holes.contains(&(from, to)) || broken.holes.contains(&(to, from));
+                (dead, hole, broken.delay, broken.frame)
             };
+            let too_large = || Error::new(ErrorKind::TooLarge, "it does not fit a frame").without_effect();
+            if frame.is_some_and(|max| written(|w| put_call(w, &call)) > max) {
+                return Err(too_large());
+            }
             let gone = || Error::new(ErrorKind::Unavailable, "the peer cannot be reached").without_effect();
             if dead {
                 return Err(gone());
@@ -97,9 +109,20 @@ impl Calls for Line {
             }
             let node = hub.nodes.lock().get(&to).cloned().ok_or_else(gone)?;
             let peer = PeerInfo { id: from, incarnation: Incarnation(1), protocol: 1, remote: None };
-            Ok(Served(node).handle(&Arc::new(peer), call, context).await)
+            let answer = Served(node).handle(&Arc::new(peer), call, context).await;
+            Ok(match frame.filter(|max| written(|w| put_answer(w, &answer)) > *max) {
+                Some(max) => answer.within(max).unwrap_or_else(|| Answer::Failed(too_large())),
+                None => answer,
+            })
         })
     }
+}
+
+/// How many bytes something takes.
+fn written<'c>(put: impl FnOnce(&mut Writer<'_, 'c>) -> Result<()>) -> usize {
+    let mut out = Out::default();
+    put(&mut Writer::new(&mut out, Tick::default())).expect("it can be written");
+    out.len()
 }
 
 /// Nodes on one hub, each with a source of its own.

@@ -10,6 +10,7 @@ mod keyspaces;
 #[path = "../../../tests/engine/kit.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]
 mod kit;
+mod large;
 mod replicas;
 mod steady;
 mod tags;

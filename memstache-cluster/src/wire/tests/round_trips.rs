@@ -52,6 +52,31 @@ proptest! {
     }
 
     #[test]
+    fn an_answer_that_is_cut_fits_and_keeps_the_rest(answer in answers(), max in 300usize..6000) {
+        let items = |answer: &Answer| match answer {
+            Answer::Ran { response: Response::Found(items), .. } => {
+                items.iter().map(|item| item.as_ref().map(|lookup| format!("{lookup:?}")).map_err(Clone::clone)).collect()
+            }
+            Answer::Fetched(items) => {
+                items.iter().map(|item| item.as_ref().map(|item| format!("{item:?}")).map_err(Clone::clone)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if let Some(less) = answer.within(max) {
+            prop_assert!(answer_frame(&less).len() <= max + HEADER);
+            prop_assert_eq!(items(&less).len(), items(&answer).len());
+            for (less, whole) in items(&less).into_iter().zip(items(&answer)) {
+                match less {
+                    Err(error) if is_left_out(&error) => {}
+                    less => prop_assert_eq!(format!("{less:?}"), format!("{whole:?}")),
+                }
+            }
+        } else {
+            prop_assert!(items(&answer).len() < 2 || items(&answer).len() * 320 + 320 > max);
+        }
+    }
+
+    #[test]
     fn an_entry_keeps_all_it_has(entry in entries()) {
         let Lookup::Hit(read) = looked_up(Ok(Lookup::Hit(entry.clone()))).unwrap() else { panic!("no hit") };
         prop_assert_eq!((read.value, read.meta), (entry.value, entry.meta));

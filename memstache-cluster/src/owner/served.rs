@@ -9,7 +9,7 @@ use memstache_core::{BoxFuture, Get, GetItem, Lookup, OnMiss, Request, Response,
 
 use tracing::Instrument as _;
 
-use super::{Local, Refused, changes::Told, forget_owned, run_owned};
+use super::{Refused, changes::Told, forget_owned, run_owned};
 use crate::{
     engine::{EngineError, Node, Slot, State, until},
     member::NodeId,
@@ -143,10 +143,14 @@ impl Node {
                 items.iter().for_each(|(address, reads)| local.hot.reads.count_of_copies(address, *reads));
                 Ok(Answer::Done)
             }
-            Call::Spread { keyspace, items } => Ok(match slot(&keyspace)?.current()?.hide(&items) {
-                Ok(()) => Answer::Done,
-                Err(current) => Answer::Sequences(vec![current]),
-            }),
+            Call::Spread { keyspace, items } => {
+                let local = slot(&keyspace)?.current()?;
+                if let Err(current) = local.hide(&items) {
+                    return Ok(Answer::Sequences(vec![current]));
+                }
+                local.hot.end_of_others(&cluster.view()).await;
+                Ok(Answer::Done)
+            }
             Call::Sequences { keyspace, spaces } => {
                 let current = slot(&keyspace)?.current()?.sequence();
                 Ok(Answer::Sequences(vec![current; spaces.len()]))
@@ -164,7 +168,12 @@ impl Node {
                 let at = self.flush_as_home(cluster, &slot(&keyspace)?, deadline).await?;
                 Ok(Answer::Sequences(vec![at]))
             }
-            Call::Flush { keyspace, at } => self.flush_for_home(&*slot(&keyspace)?, at),
+            Call::Flush { keyspace, at } => {
+                let slot = slot(&keyspace)?;
+                let answer = self.flush_for_home(&slot, at)?;
+                slot.current()?.hot.end_of_others(&cluster.view()).await;
+                Ok(answer)
+            }
             Call::Registry { digest, records } => Ok(self.answer_of_keyspaces(digest, records)),
             Call::Gossip(state) => Ok(Answer::Gossip(self.receive_members(&state)?)),
         }
@@ -175,10 +184,9 @@ impl Node {
     async fn end_leases(&self, owner: NodeId, view: &View) {
         let locals = self.registry.all();
         locals.iter().for_each(|local| local.copies.drop_from(owner));
-        let until_of = |local: &Arc<Local>| local.hot.until_of_others(|id| view.members.contains(id));
-        let ends = locals.iter().map(until_of).max().filter(|ends| *ends > self.clock.now());
-        if let Some(ends) = ends {
-            self.clock.sleep_until(ends).await;
+        for local in &locals {
+            local.hot.forget_others(view);
+            local.hot.end_of_others(view).await;
         }
     }
 

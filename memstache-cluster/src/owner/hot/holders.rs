@@ -17,12 +17,16 @@ struct Known {
     keys: HashMap<Address, Vec<Holder>>,
     /// How many calls to drop copies each node was sent.
     numbers: HashMap<NodeId, u64>,
+    /// How many copies were given.
+    grants: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Holder {
     id: NodeId,
     until: Tick,
+    /// Which grant it was: several may be of the same tick.
+    grant: u64,
 }
 
 /// What one node may have copies of.
@@ -33,12 +37,14 @@ pub(in crate::owner) struct Held {
     pub(super) keys: Vec<(Address, Tick)>,
     /// Which call to drop copies it is that this node is sent.
     pub(super) number: u64,
+    /// How many copies had been given by then.
+    grants: u64,
 }
 
 impl Holders {
     /// Notes that a node may have a copy, unless as many others may have one.
     pub(super) fn grant(&self, address: &Address, to: NodeId, most: usize, until: Tick, now: Tick) -> bool {
-        let mut known = self.0.lock();
+        let known = &mut *self.0.lock();
         if known.keys.len() >= MOST_HOT_KEYS && !known.keys.contains_key(address) {
             known.forget_before(now);
             if known.keys.len() >= MOST_HOT_KEYS {
@@ -50,9 +56,11 @@ impl Holders {
         if holders.iter().filter(|holder| holder.id != to).count() >= most {
             return false;
         }
+        known.grants += 1;
+        let grant = known.grants;
         match holders.iter_mut().find(|holder| holder.id == to) {
-            Some(holder) => holder.until = holder.until.max(until),
-            None => holders.push(Holder { id: to, until }),
+            Some(holder) => (holder.until, holder.grant) = (holder.until.max(until), grant),
+            None => holders.push(Holder { id: to, until, grant }),
         }
         true
     }
@@ -68,7 +76,7 @@ impl Holders {
             let holders = known.keys.get(address).into_iter().flatten().filter(|holder| holder.until > now);
             for holder in holders {
                 let at = all.iter().position(|held| held.by == holder.id).unwrap_or_else(|| {
-                    all.push(Held { by: holder.id, keys: Vec::new(), number: 0 });
+                    all.push(Held { by: holder.id, keys: Vec::new(), number: 0, grants: known.grants });
                     all.len() - 1
                 });
                 all[at].keys.push((address.clone(), holder.until));
@@ -85,9 +93,9 @@ impl Holders {
     /// Forgets what a node has dropped, but for what it was given anew meanwhile.
     pub(super) fn dropped(&self, held: &Held) {
         let mut known = self.0.lock();
-        for (address, until) in &held.keys {
+        for (address, _) in &held.keys {
             let Some(holders) = known.keys.get_mut(address) else { continue };
-            holders.retain(|holder| holder.id != held.by || holder.until > *until);
+            holders.retain(|holder| holder.id != held.by || holder.grant > held.grants);
             if holders.is_empty() {
                 known.keys.remove(address);
             }
@@ -102,10 +110,14 @@ impl Holders {
 
     /// Returns until when somebody may have a copy of anything who is none of these.
     pub(super) fn until_of_others(&self, is_member: impl Fn(NodeId) -> bool) -> Tick {
-        let mut known = self.0.lock();
-        known.numbers.retain(|id, _| is_member(*id));
+        let known = self.0.lock();
         let others = known.keys.values().flatten().filter(|holder| !is_member(holder.id));
         others.map(|holder| holder.until).max().unwrap_or(Tick::from_millis(0))
+    }
+
+    /// Forgets how many calls those were sent who are none of these.
+    pub(super) fn forget_others(&self, is_member: impl Fn(NodeId) -> bool) {
+        self.0.lock().numbers.retain(|id, _| is_member(*id));
     }
 }
 
@@ -147,12 +159,12 @@ mod tests {
         assert!(holders.grant(&other, B, 1, at(20), at(5)));
         assert_eq!((holders.count(&key, at(11)), holders.count(&key, at(12)), holders.count(&key, at(15))), (2, 1, 0));
         let held = holders.of(&[key.clone(), other.clone(), address("third")], at(11));
-        let of_b = Held { by: B, keys: vec![(key.clone(), at(12)), (other, at(20))], number: 1 };
-        assert_eq!(held, [Held { by: A, keys: vec![(key.clone(), at(15))], number: 1 }, of_b]);
+        let of_b = Held { by: B, keys: vec![(key.clone(), at(12)), (other, at(20))], number: 1, grants: 4 };
+        assert_eq!(held, [Held { by: A, keys: vec![(key.clone(), at(15))], number: 1, grants: 4 }, of_b]);
         let again = holders.of(std::slice::from_ref(&key), at(13));
         assert_eq!(
             again,
-            [Held { by: A, keys: vec![(key, at(15))], number: 2 }],
+            [Held { by: A, keys: vec![(key, at(15))], number: 2, grants: 4 }],
             "until it confirms, or the lease ends"
         );
     }
@@ -162,7 +174,7 @@ mod tests {
         let (holders, key) = (Holders::default(), address("key"));
         holders.grant(&key, A, 1, at(10), at(0));
         let held = holders.of(std::slice::from_ref(&key), at(1)).remove(0);
-        assert!(holders.grant(&key, A, 1, at(11), at(1)));
+        assert!(holders.grant(&key, A, 1, at(10), at(1)), "in the same tick");
         holders.dropped(&held);
         assert_eq!(holders.count(&key, at(1)), 1);
         holders.dropped(&holders.of(std::slice::from_ref(&key), at(1))[0]);

@@ -8,7 +8,7 @@ mod sketch;
 
 use std::sync::Arc;
 
-use memstache_core::{Address, Clock, Tick};
+use memstache_core::{Address, Clock};
 
 use self::holders::Holders;
 use self::reads::Reads;
@@ -17,7 +17,7 @@ pub(super) use self::{
     holders::Held,
     recall::{changed, recall},
 };
-use crate::member::NodeId;
+use crate::reader::View;
 
 /// The hot keys of one keyspace that this node owns.
 #[derive(Debug)]
@@ -42,8 +42,16 @@ impl Hot {
         if changed.is_empty() { Vec::new() } else { self.holders.of(changed, self.clock.now()) }
     }
 
-    /// Returns until when nodes that are none of these may have copies.
-    pub(super) fn until_of_others(&self, is_member: impl Fn(NodeId) -> bool) -> Tick {
-        self.holders.until_of_others(is_member)
+    /// Waits until nobody but the members may have a copy: those are told of what changes, others are not.
+    pub(super) async fn end_of_others(&self, view: &View) {
+        let until = self.holders.until_of_others(|id| view.members.contains(id));
+        if until > self.clock.now() {
+            self.clock.sleep_until(until).await;
+        }
+    }
+
+    /// Forgets what is known of others than the members.
+    pub(super) fn forget_others(&self, view: &View) {
+        self.holders.forget_others(|id| view.members.contains(id));
     }
 }

@@ -40,6 +40,10 @@ impl Local {
         for (place, item) in op.items.iter().enumerate() {
             let Some(rate) = self.hot.reads.judge(&item.address) else { continue };
             let view = view.get_or_insert_with(|| cluster.view());
+            // One that this node has left out is told of no invalidation.
+            if !view.members.contains(to) {
+                continue;
+            }
             let most = settings.copies(rate).min(view.members.len().saturating_sub(1));
             if most > 0 && view.owns(item.address.stored()) && self.hot.grant(&settings, op, place, to, most) {
                 items.push(place);

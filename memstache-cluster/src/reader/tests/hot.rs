@@ -100,6 +100,33 @@ async fn a_copy_is_not_used_after_a_change_of_owner() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_left_out_answers_with_no_copy_of_what_was_hidden() {
+    let nodes = eager(3, |_| KeySpace::builder(KS)).await;
+    let home = nodes.home();
+    let (out, owner) = ((home + 1) % 3, (home + 2) % 3);
+    let key = nodes.key_of(owner, "k");
+    let put =
+        async |value: &'static str| nodes.engines[owner].put(KS, &key, Put::new(value).tags(["red"])).await.unwrap();
+    put("old").await;
+    copied(&nodes, out, &key).await;
+    // The others leave one out, who hears nothing of it and has a copy.
+    for node in [home, owner] {
+        nodes.sees(node, [home, owner]);
+    }
+    nodes.engines[home].invalidate_tag(KS, "red").await.unwrap();
+    let late = nodes.engines[out].get(KS, &key).now_or_never();
+    assert!(late.is_none_or(|late| !matches!(late, Ok(Some(_)))), "it had a copy");
+    // It goes on asking as before, and is given none any more.
+    put("newer").await;
+    for _ in 0..5 {
+        drop(nodes.engines[out].get(KS, &key).await);
+    }
+    nodes.engines[home].invalidate_tag(KS, "red").await.unwrap();
+    let late = nodes.engines[out].get(KS, &key).now_or_never();
+    assert!(late.is_none_or(|late| !matches!(late, Ok(Some(_)))), "it was given a copy");
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_reads_are_more_copies_and_as_they_get_fewer_so_do_the_copies() {
     let copies = HotCopies::above(200.0);
     let keyspace = |source: &Counting| sourced(source).hot_copies(copies);

@@ -109,6 +109,14 @@ async fn nodes_that_disagree_answer_in_time_and_load_once_for_each_view() {
     assert!(refused.kind() == ErrorKind::Unavailable && refused.is_retryable() && !refused.may_have_effect());
 }
 
+/// Pauses node 2 until the others have declared it dead.
+async fn pause(nodes: &Nodes) {
+    nodes.hub.kill(nodes.members[2].id);
+    nodes.sees(0, [0, 1]);
+    nodes.sees(1, [0, 1]);
+    tokio::time::sleep(secs(4)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_paused_answers_for_nothing_until_somebody_agrees_with_it() {
     let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
@@ -116,10 +124,7 @@ async fn a_node_that_was_paused_answers_for_nothing_until_somebody_agrees_with_i
     let key = nodes.key_of(2, "k");
     nodes.engines[2].put(KS, &key, "old").await.unwrap();
     // Node 2 is paused; the others declare it dead, and the key is another's.
-    nodes.hub.kill(nodes.members[2].id);
-    nodes.sees(0, [0, 1]);
-    nodes.sees(1, [0, 1]);
-    tokio::time::sleep(secs(4)).await;
+    pause(&nodes).await;
     nodes.engines[0].put(KS, &key, "new").await.unwrap();
     // It wakes up, and believes what it believed.
     let error = nodes.engines[2].get(KS, &key).await.unwrap_err();
@@ -145,10 +150,7 @@ async fn a_node_that_is_back_in_the_eyes_of_others_before_its_own_answers_for_no
     let (key, others) = (nodes.key_of(2, "k"), nodes.key_of(0, "other"));
     nodes.engines[2].put(KS, &key, "old").await.unwrap();
     // Node 2 is paused, and taken for dead.
-    nodes.hub.kill(nodes.members[2].id);
-    nodes.sees(0, [0, 1]);
-    nodes.sees(1, [0, 1]);
-    tokio::time::sleep(secs(4)).await;
+    pause(&nodes).await;
     nodes.engines[0].put(KS, &key, "new").await.unwrap();
     // It wakes up and is taken for one that came back, of which the others hear first: the owners are the same as before.
     nodes.hub.revive(nodes.members[2].id);
@@ -197,10 +199,7 @@ async fn a_node_that_was_paused_and_left_out_unseen_has_forgotten_what_it_held()
         let (key, tagged) = (nodes.key_of(2, "k"), nodes.key_of(2, "t"));
         nodes.engines[2].put(KS, &key, "old").await.unwrap();
         nodes.engines[2].put(KS, &tagged, Put::new("old").tags(["red"])).await.unwrap();
-        nodes.hub.kill(nodes.members[2].id);
-        nodes.sees(0, [0, 1]);
-        nodes.sees(1, [0, 1]);
-        tokio::time::sleep(secs(4)).await;
+        pause(&nodes).await;
         nodes.engines[0].put(KS, &key, "new").await.unwrap();
         nodes.engines[1].invalidate_tag(KS, "red").await.unwrap();
         // The others see it again before it says a word, and it never hears that it was gone.
@@ -260,10 +259,7 @@ async fn an_answer_that_proves_nothing_lets_no_paused_node_answer() {
     nodes.all_see(0..3).await;
     let (own, other) = (nodes.key_of(2, "k"), nodes.key_of(0, "o"));
     nodes.engines[2].put(KS, &own, "old").await.unwrap();
-    nodes.hub.kill(nodes.members[2].id);
-    nodes.sees(0, [0, 1]);
-    nodes.sees(1, [0, 1]);
-    tokio::time::sleep(secs(4)).await;
+    pause(&nodes).await;
     assert!(nodes.engines[0].delete(KS, &own).await.is_ok());
     nodes.hub.revive(nodes.members[2].id);
     // Its owner is the same by both tables, and answers.

@@ -14,8 +14,9 @@ use crate::reader::{Cluster, warm_on_start};
 impl Engine {
     /// Starts the engine; it takes calls once this returns. One that runs is left as it is.
     ///
-    /// In a cluster it listens for peers, asks who is there, waits for the quorum, and becomes active. A start that fails has undone
-    /// what it began, and has left the membership.
+    /// In a cluster it listens for peers, asks who is there, waits for the quorum, and becomes active. It owns its share a moment
+    /// later: until it [is ready](Self::is_ready), writes may be refused as [`Unavailable`](ErrorKind::Unavailable). A start that
+    /// fails has undone what it began, and has left the membership.
     ///
     /// Errors: [`EngineError::Stopped`] for an engine that was stopped; [`EngineError::ClusterQuorum`] if there were not enough
     /// members within the bootstrap timeout; [`Io`](ErrorKind::Io) if it cannot listen.

@@ -113,6 +113,10 @@ async fn run(setup: Setup) {
         .build()
         .unwrap();
     engine.start().await.unwrap();
+    // Active, it owns its share a moment later.
+    while !engine.is_ready() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let node = Arc::new(Node { engine, gossip, asked });
     println!("\n{MARK}0 ready");
     while let Some(line) = lines.recv().await {

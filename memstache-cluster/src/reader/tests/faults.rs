@@ -28,8 +28,7 @@ async fn with_its_owner_gone_a_key_is_answered_from_the_source_and_others_see_no
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_with_a_dead_owner_fails_for_its_keys_only() {
-    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
-    nodes.all_see(0..3).await;
+    let nodes = bare().await;
     let keys: Vec<String> = (0..90).map(|n| format!("k{n}")).collect();
     let put = nodes.engines[0].put_many(KS, keys.iter().map(|key| (key, "v"))).await.unwrap();
     assert!(put.iter().all(Result::is_ok));
@@ -109,6 +108,13 @@ async fn nodes_that_disagree_answer_in_time_and_load_once_for_each_view() {
     assert!(refused.kind() == ErrorKind::Unavailable && refused.is_retryable() && !refused.may_have_effect());
 }
 
+/// Three nodes without a source that know of each other.
+async fn bare() -> Nodes {
+    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
+    nodes.all_see(0..3).await;
+    nodes
+}
+
 /// Pauses node 2 until the others have declared it dead.
 async fn pause(nodes: &Nodes) {
     nodes.hub.kill(nodes.members[2].id);
@@ -119,8 +125,7 @@ async fn pause(nodes: &Nodes) {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_paused_answers_for_nothing_until_somebody_agrees_with_it() {
-    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
-    nodes.all_see(0..3).await;
+    let nodes = bare().await;
     let key = nodes.key_of(2, "k");
     nodes.engines[2].put(KS, &key, "old").await.unwrap();
     // Node 2 is paused; the others declare it dead, and the key is another's.
@@ -145,8 +150,7 @@ async fn a_node_that_was_paused_answers_for_nothing_until_somebody_agrees_with_i
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_back_in_the_eyes_of_others_before_its_own_answers_for_nothing() {
-    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
-    nodes.all_see(0..3).await;
+    let nodes = bare().await;
     let (key, others) = (nodes.key_of(2, "k"), nodes.key_of(0, "other"));
     nodes.engines[2].put(KS, &key, "old").await.unwrap();
     // Node 2 is paused, and taken for dead.
@@ -194,8 +198,7 @@ async fn before_it_knows_any_member_a_node_reads_from_its_source_and_keeps_nothi
 async fn a_node_that_was_paused_and_left_out_unseen_has_forgotten_what_it_held() {
     // Members that are listed by hand do not count how often they came back.
     for revision in [0, 1] {
-        let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
-        nodes.all_see(0..3).await;
+        let nodes = bare().await;
         let (key, tagged) = (nodes.key_of(2, "k"), nodes.key_of(2, "t"));
         nodes.engines[2].put(KS, &key, "old").await.unwrap();
         nodes.engines[2].put(KS, &tagged, Put::new("old").tags(["red"])).await.unwrap();
@@ -255,8 +258,7 @@ async fn after_a_split_has_healed_nothing_is_left_of_what_two_sides_owned() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_proves_nothing_lets_no_paused_node_answer() {
-    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
-    nodes.all_see(0..3).await;
+    let nodes = bare().await;
     let (own, other) = (nodes.key_of(2, "k"), nodes.key_of(0, "o"));
     nodes.engines[2].put(KS, &own, "old").await.unwrap();
     pause(&nodes).await;

@@ -217,12 +217,12 @@ impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<'_, V, 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, limits } = self;
         if BY_BYTES {
-            match inner.size_hint() {
-                Some(count) => limits.take(count)?,
-                None => return visit_counted(visitor, inner, limits),
-            }
+            let known = inner.size_hint();
+            limits.take(known.unwrap_or_default())?;
+            visitor.visit_seq(Listed { inner: Inside::<_> { inner, limits }, is_counted: known.is_none() })
+        } else {
+            visitor.visit_seq(Inside::<_> { inner, limits })
         }
-        visitor.visit_seq(Inside::<_> { inner, limits })
     }
 
     #[inline]
@@ -237,16 +237,6 @@ impl<'de, V: Visitor<'de>, const BY_BYTES: bool> Visitor<'de> for Inside<'_, V, 
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         self.inner.visit_enum(Inside::<_> { inner, limits: self.limits })
     }
-}
-
-#[cold]
-#[inline(never)]
-fn visit_counted<'de, V: Visitor<'de>, A: SeqAccess<'de>>(
-    visitor: V,
-    inner: A,
-    limits: &Limits,
-) -> Result<V::Value, A::Error> {
-    visitor.visit_seq(Counted(Inside { inner, limits }))
 }
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<'_, S> {
@@ -331,15 +321,27 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Inside<'_, A> {
     }
 }
 
-/// Elements whose number is not known before.
-struct Counted<'a, A>(Inside<'a, A>);
+/// As many elements as the bytes say. One type whether they are counted or not: with two, neither would be inlined.
+struct Listed<'a, A> {
+    inner: Inside<'a, A>,
+    /// Whether their number was not known before.
+    is_counted: bool,
+}
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Listed<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let value = self.0.next_element_seed(seed)?;
-        self.0.limits.take(value.is_some().into())?;
-        Ok(value)
+        if self.is_counted {
+            // The end counts as one, too: a value that is looked at on its way out is copied once more.
+            self.inner.limits.take(1)?;
+        }
+        self.inner.next_element_seed(seed)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
     }
 }

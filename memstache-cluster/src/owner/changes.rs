@@ -77,10 +77,17 @@ impl Changes {
             }
             // Every node is told of those by their home, and says so itself.
             (Invalidation::Tag(..) | Invalidation::Space(..) | Invalidation::Tenant(..), _) => return,
-            (_, log) => *log = Some(Log::new()),
+            // Nobody has asked yet.
+            (_, None) => return,
+            (_, Some(log)) => *log = Log::new(),
         }
         drop(log);
         self.changed.send_replace(());
+    }
+
+    /// Has whoever follows know that more changed than it will be told of.
+    pub(crate) fn begin_anew(&self) {
+        self.push(Invalidation::Gap);
     }
 
     /// Returns what came after a change, or where the log ends if that is not known any more.

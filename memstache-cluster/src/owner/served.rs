@@ -13,7 +13,7 @@ use super::{Refused, changes::Told, forget_owned, run_owned};
 use crate::{
     engine::{EngineError, Node, Slot, State, until},
     member::NodeId,
-    reader::{Cluster, View},
+    reader::{Cluster, View, hear_of_splits},
     stats::count,
     wire::{Answer, Call, CallContext, Fetched, Handler, Hot, Origin, PeerInfo},
 };
@@ -63,7 +63,10 @@ impl Node {
         let _under_way = self.under_way.begin();
         match call {
             // It has acknowledged nothing, and holds nothing.
-            Call::TakeOver { .. } if self.state() == State::New => return Ok(Answer::Done),
+            Call::TakeOver { splits, .. } if self.state() == State::New => {
+                hear_of_splits(self, from, splits);
+                return Ok(Answer::Done);
+            }
             // What is known of keyspaces is asked for and told by nodes that start, too.
             Call::Registry { .. } | Call::Gossip(_) | Call::Ping if self.state() == State::New => {}
             _ => self.ready()?,
@@ -155,7 +158,8 @@ impl Node {
                 let current = slot(&keyspace)?.current()?.sequence();
                 Ok(Answer::Sequences(vec![current; spaces.len()]))
             }
-            Call::TakeOver { epoch } => {
+            Call::TakeOver { epoch, splits } => {
+                hear_of_splits(self, from, splits);
                 // It may hear in a moment of what the caller knows.
                 let now = self.clock.now();
                 let soon = now.after((deadline.since(now) / 2).min(PATIENCE));

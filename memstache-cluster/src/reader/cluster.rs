@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
-use super::{View, coherence::Feeds, hedge::Hedging, lost::Lost};
+use super::{View, coherence::Feeds, hedge::Hedging, lost::Lost, splits::Splits};
 use crate::{
     engine::until,
     member::{Member, MemberState, NodeId},
@@ -83,6 +83,8 @@ pub(crate) struct Cluster {
     lapses: AtomicU64,
     /// Held while the node goes over to another view.
     pub(super) lost: Mutex<Lost>,
+    /// Splits that this node and others came back from.
+    pub(super) splits: Splits,
     /// Invalidations that this node is the home of.
     pub(crate) rounds: Rounds,
     /// Says which span calls belong to.
@@ -105,6 +107,7 @@ impl Cluster {
             calls: ArcSwapOption::empty(),
             lapses: AtomicU64::new(0),
             lost: Mutex::default(),
+            splits: Splits::default(),
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),
             rounds: Rounds::default(),
@@ -202,7 +205,7 @@ impl Cluster {
     /// Asks a member whether it sees what this node sees; takes note if it does.
     pub(crate) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<bool> {
         let began = self.clock.now();
-        match self.call(member, Call::TakeOver { epoch: view.epoch }, deadline).await? {
+        match self.call(member, Call::TakeOver { epoch: view.epoch, splits: self.splits.own() }, deadline).await? {
             // One that starts agrees with everybody: it has nothing to say.
             Answer::Done if member.state == MemberState::Joining => Ok(true),
             Answer::Done => {

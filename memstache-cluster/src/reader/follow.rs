@@ -15,7 +15,7 @@ use crate::{
     member::{Member, MemberChange, Members, NodeId},
     owner::{Local, promote, push_anew},
     registry,
-    wire::{Answer, Call},
+    wire::{Answer, Call, PeerInfo},
 };
 
 /// How long a new owner waits before it asks somebody again who did not agree.
@@ -71,6 +71,18 @@ pub(crate) fn retake(node: &Arc<Node>) {
     }
 }
 
+/// Takes anew all that this node owns, if a member came back from a split that it had not told of before.
+///
+/// This node may have noticed nothing; what the other acknowledged meanwhile may be newer than what this one holds.
+pub(crate) fn hear_of_splits(node: &Arc<Node>, from: &PeerInfo, splits: u64) {
+    let Some(cluster) = node.cluster() else { return };
+    let _lost = cluster.lost.lock();
+    let old = cluster.view();
+    if cluster.splits.is_told(from.id, from.incarnation, splits) && !old.answers_for_nothing() {
+        go_over(node, cluster, &old, (old.members.clone(), Vec::new()), Held::Told, old.lapses);
+    }
+}
+
 fn go_over(
     node: &Arc<Node>,
     cluster: &Arc<Cluster>,
@@ -83,10 +95,11 @@ fn go_over(
     view.lapses = lapses;
     let view = Arc::new(view);
     let locals = node.registry.all();
-    if held == Held::Split {
+    if held.is_void() {
         // Not even to be handed over.
         for local in &locals {
             local.store.retain(|_| false);
+            local.copies.clear();
         }
     } else if !new.is_empty() {
         // Before it is served: what is left of an earlier time may be outdated.
@@ -95,6 +108,10 @@ fn go_over(
         }
     }
     adopt_with_copies(cluster, &locals, old, &view, held);
+    cluster.splits.keep(&view.members);
+    if held.is_void() {
+        locals.iter().for_each(|local| local.changes.begin_anew());
+    }
     let live = view.live();
     locals.iter().for_each(|local| local.shared_by(live));
     let joined = |change: &MemberChange| match change {
@@ -112,8 +129,9 @@ fn go_over(
             MemberChange::Changed { now, .. } => EngineEvent::PeerUpdated(now),
         });
     }
-    if !new.is_empty() || locals.iter().any(|local| local.replica.is_some()) {
-        node.spawn(take_over(Arc::downgrade(node), Arc::clone(old), Arc::clone(&view), new));
+    let is_split = held == Held::Split;
+    if is_split || !new.is_empty() || locals.iter().any(|local| local.replica.is_some()) {
+        node.spawn(take_over(Arc::downgrade(node), Arc::clone(old), Arc::clone(&view), new, is_split));
     }
     node.spawn(let_go(Arc::downgrade(node), Arc::clone(&view)));
     for local in &locals {
@@ -141,10 +159,15 @@ fn adopt_with_copies(cluster: &Cluster, locals: &[Arc<Local>], old: &View, view:
 /// Tells the others that this node owns what it gained, before it answers for it.
 ///
 /// Who agrees acknowledges no more writes by an older view. Who cannot be asked is waited out.
-async fn take_over(node: Weak<Node>, old: Arc<View>, view: Arc<View>, new: Vec<Arc<Taking>>) {
+async fn take_over(node: Weak<Node>, old: Arc<View>, view: Arc<View>, new: Vec<Arc<Taking>>, is_split: bool) {
     let Some(strong) = node.upgrade() else { return };
     let Some(cluster) = strong.cluster().cloned() else { return };
     drop(strong);
+    if is_split {
+        // What others let go of then, nothing comes after that was acknowledged on this side.
+        view.settled().await;
+        cluster.splits.came_back();
+    }
     #[cfg(any(test, feature = "test-util"))]
     if cluster.timing.faults == crate::Faults::AcknowledgeEarly {
         new.iter().for_each(|taking| taking.confirm());
@@ -158,6 +181,9 @@ async fn take_over(node: Weak<Node>, old: Arc<View>, view: Arc<View>, new: Vec<A
     while let Some(agreed) = asked.join_next().await {
         let Ok(agreed) = agreed else { return };
         waited_out.extend(agreed.err());
+    }
+    if is_split && let Some(node) = node.upgrade() {
+        waited_out.iter().for_each(|id| node.spawn(tell_of_splits(Arc::downgrade(&node), *id)));
     }
     let locals = node.upgrade().map(|node| node.registry.all()).unwrap_or_default();
     if !new.is_empty() {
@@ -209,6 +235,21 @@ async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> Result<(), 
         }
         // It answers at once as long as it has not started, and fails at once as long as it does not listen.
         cluster.another_view(&view, AGAIN.min(give_up.since(now))).await;
+    }
+}
+
+/// Has a member that did not answer know of a split, as soon as it does.
+async fn tell_of_splits(node: Weak<Node>, id: NodeId) {
+    loop {
+        let Some(cluster) = node.upgrade().and_then(|node| node.cluster().cloned()) else { return };
+        let view = cluster.view();
+        // Should it come back, that is the end of another split.
+        let Some(member) = view.members.get(id) else { return };
+        let deadline = cluster.clock.now().after(PATIENCE);
+        if let Some(Ok(_)) = until(&cluster.clock, deadline, cluster.agrees(&view, member, deadline)).await {
+            return;
+        }
+        cluster.clock.sleep_until(cluster.clock.now().after(AGAIN)).await;
     }
 }
 

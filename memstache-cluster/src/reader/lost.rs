@@ -30,6 +30,15 @@ pub(super) enum Held {
     Missed,
     /// Two sides of a split may have owned it: nobody knows which was the last.
     Split,
+    /// Another node was on the other side of a split from this one, which did not notice: the same.
+    Told,
+}
+
+impl Held {
+    /// Whether nothing of it may be answered with, nor handed over.
+    pub(super) const fn is_void(self) -> bool {
+        matches!(self, Self::Split | Self::Told)
+    }
 }
 
 impl Lost {

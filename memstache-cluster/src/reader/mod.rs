@@ -14,6 +14,7 @@ mod remote;
 mod replica;
 mod route;
 mod split;
+mod splits;
 mod touch;
 mod view;
 mod warming;
@@ -31,7 +32,7 @@ pub(crate) use self::{
     coherence::subscribe,
     copies::Copies,
     drain::drain,
-    follow::{follow, retake},
+    follow::{follow, hear_of_splits, retake},
     forget::forget,
     remote::time_of_peers,
     route::run,

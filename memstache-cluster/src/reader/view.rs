@@ -32,6 +32,8 @@ pub(crate) struct View {
     takings: Vec<Arc<Taking>>,
     /// How often the node had been out of touch when it was made.
     pub(super) lapses: u64,
+    /// Whether all that was held before it was let go of.
+    is_void: bool,
     /// Writes of this node's own that began by this view.
     pub(crate) writes: UnderWay,
     /// The view before it, until its writes have ended.
@@ -121,6 +123,7 @@ impl View {
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
             lapses: 0,
+            is_void: true,
             writes: UnderWay::default(),
             older: Mutex::new(None),
             left: Mutex::default(),
@@ -150,6 +153,7 @@ impl View {
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
             lapses: self.lapses,
+            is_void: held.is_void(),
             writes: UnderWay::default(),
             older: Mutex::new(Some(Arc::clone(self))),
             left: Mutex::new(self.left()),
@@ -181,7 +185,7 @@ impl View {
         match held {
             lost::Held::Good if self.table.nodes().iter().any(|(id, _)| *id == self.me) => return self.table.clone(),
             lost::Held::Good | lost::Held::Missed => {}
-            lost::Held::Split => return Table::default(),
+            lost::Held::Split | lost::Held::Told => return Table::default(),
         }
         let others: Members = members.iter().filter(|member| member.id != self.me).cloned().collect();
         Table::of(&others)
@@ -248,6 +252,11 @@ impl View {
             more = true;
         }
         Left { tables, more, agreed: HashSet::new() }
+    }
+
+    /// Returns whether this node holds nothing from before this view, and answers for nothing yet.
+    pub(super) fn answers_for_nothing(&self) -> bool {
+        self.is_void && self.takings.iter().all(|taking| !taking.is_confirmed())
     }
 
     /// Takes note that a member sees what this node sees.

@@ -116,6 +116,8 @@ pub(crate) enum Call {
     TakeOver {
         /// The epoch of the table by which the caller owns them.
         epoch: u64,
+        /// How many splits the caller has come back from in this life: others may have owned what it owned, and it what they did.
+        splits: u64,
     },
     /// Keyspaces that the caller knows.
     Registry {

@@ -48,7 +48,9 @@ impl World {
         let answer = self.watched("a read", node, engine.get(keyspace, key)).await?;
         Some(answer.map(|value| {
             let value = value.map(|value| String::from_utf8_lossy(&value).into_owned());
-            self.history.lock().unwrap().read(tenant, key, began, Duration::ZERO, value.as_deref());
+            // One side of a split does not see what the other writes.
+            let bound = self.was_apart(node, began).map_or(Duration::ZERO, |since| began.saturating_sub(since));
+            self.history.lock().unwrap().read(tenant, key, began, bound, value.as_deref());
             value
         }))
     }
@@ -103,9 +105,10 @@ impl Writer {
         let stamp = self.stamp(&name);
         let engine = handle(node, &self.tenant);
         let put = engine.put(PLAIN, &name, Put::new(stamp.to_string()).tags([TAG]));
+        let began = self.world.now();
         let answer = self.world.watched("a put", node, put).await;
         let outcome = outcome(&answer);
-        self.world.history.lock().unwrap().stored(&stamp, self.world.now(), outcome);
+        self.world.write_down(node, began, &stamp, false, outcome);
         if outcome == WriteOutcome::Unknown {
             // It may come after whatever follows it.
             self.world.rename(self.number, key);
@@ -116,8 +119,9 @@ impl Writer {
         let name = self.world.plain_key(self.number, key);
         let stamp = self.stamp(&name);
         let engine = handle(node, &self.tenant);
+        let began = self.world.now();
         let answer = self.world.watched("a delete", node, engine.delete(PLAIN, &name)).await;
-        self.world.history.lock().unwrap().removed(&stamp, self.world.now(), outcome(&answer));
+        self.world.write_down(node, began, &stamp, true, outcome(&answer));
     }
 
     /// Hides all of the tenant's keys, which all carry the tag.
@@ -126,10 +130,9 @@ impl Writer {
         let stamps: Vec<Stamp> = names.iter().map(|name| self.stamp(name)).collect();
         let engine = handle(node, &self.tenant);
         let hide = async { if by_tag { engine.invalidate_tag(PLAIN, TAG).await } else { engine.clear(PLAIN).await } };
+        let began = self.world.now();
         let answer = self.world.watched("an invalidation", node, hide).await;
-        let (now, outcome) = (self.world.now(), outcome(&answer));
-        let mut history = self.world.history.lock().unwrap();
-        stamps.iter().for_each(|stamp| history.removed(stamp, now, outcome));
+        stamps.iter().for_each(|stamp| self.world.write_down(node, began, stamp, true, outcome(&answer)));
     }
 
     /// Changes the source, and has the cache forget the key.
@@ -138,18 +141,14 @@ impl Writer {
         let stamp = self.stamp(&name);
         self.world.truth.set(&self.tenant, &name, exists.then(|| stamp.to_string()));
         let engine = handle(node, &self.tenant);
+        let began = self.world.now();
         let answer = self.world.watched("a delete", node, engine.delete(SOURCED, &name)).await;
         // The source has it, whatever the cache says.
         let outcome = match outcome(&answer) {
             WriteOutcome::Acknowledged => WriteOutcome::Acknowledged,
             _ => WriteOutcome::Unknown,
         };
-        let mut history = self.world.history.lock().unwrap();
-        if exists {
-            history.stored(&stamp, self.world.now(), outcome);
-        } else {
-            history.removed(&stamp, self.world.now(), outcome);
-        }
+        self.world.write_down(node, began, &stamp, !exists, outcome);
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! `SIMULATION_SEED=7` runs one seed; without it as many fresh ones as `SIMULATION_SEEDS` says (50), each in a process of its own.
 //! Writers and readers go on through all nodes while links and nodes fail. Judged are: every answer (no value older than the
-//! last acknowledged write before the read began; where links are cut, one through the source may be as much older as the
-//! source takes), every call's time (none takes longer than its deadline), one load for each key while nothing changes, and
-//! that after the faults all nodes agree within ten seconds.
+//! last acknowledged write before the read began; what was acknowledged by a node that found others silent that are there, which is
+//! a split, counts when it has healed), every call's time (none takes longer than its deadline), one load for each key while
+//! nothing changes, and that after the faults all nodes agree within ten seconds.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "which seeds were run, and how they ended, is told")]

@@ -28,6 +28,8 @@ pub(crate) struct End {
     pub(crate) problems: Vec<String>,
     pub(crate) reads: usize,
     pub(crate) writes: usize,
+    /// Writes that were acknowledged by nodes that left out others that were there.
+    pub(crate) by_split: usize,
     /// How long the nodes took to agree.
     pub(crate) healed: Duration,
 }
@@ -40,7 +42,7 @@ pub(crate) fn run(seed: u64, mix: Mix, faults: Faults) -> End {
 }
 
 async fn simulate(seed: u64, mix: Mix, faults: Faults) -> End {
-    let world = World::new(seed, faults);
+    let world = World::new(seed, mix, faults);
     let mut rng = fastrand::Rng::with_seed(seed);
     world.network.set_delay(Duration::ZERO..=millis(3));
     for place in 0..NODES {
@@ -71,12 +73,13 @@ async fn simulate(seed: u64, mix: Mix, faults: Faults) -> End {
     let healed = converge(&world).await;
     over.send_replace(true);
     load.join_all().await;
+    let by_split = world.heal();
     read_all(&world).await;
 
     let history: History = world.history.lock().unwrap().clone();
     let mut problems = std::mem::take(&mut *world.problems.lock().unwrap());
     problems.extend(history.violations().iter().map(ToString::to_string));
-    End { problems, reads: history.reads(), writes: history.writes(), healed }
+    End { problems, reads: history.reads(), writes: history.writes(), by_split, healed }
 }
 
 /// Reads new keys through all nodes at once: each is loaded once, if they agree on its owner.

@@ -22,8 +22,8 @@ fn holds(seed: u64, mix: Mix) {
     assert!(end.problems.is_empty(), "SIMULATION_SEED={seed} ({mix:?}): {:#?}", end.problems);
     assert!(end.reads > 100 && end.writes > 100, "SIMULATION_SEED={seed}: nothing to judge: {end:?}");
     println!(
-        "seed {seed}: {mix:?}, {} writes, {} reads that found something, healed in {:?}",
-        end.writes, end.reads, end.healed
+        "seed {seed}: {mix:?}, {} writes ({} within splits), {} reads that found something, healed in {:?}",
+        end.writes, end.by_split, end.reads, end.healed
     );
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, SystemTime},
@@ -13,10 +13,17 @@ use std::{
 
 use memstache_cluster::{
     ClusterConfig, DataSource, Engine, Faults, HotCopies, Incarnation, Key, KeySpace, Member, MemberState, NodeId,
-    Sourced, membership::StaticMembership, net::SimNetwork,
+    Sourced,
+    membership::{Membership as _, StaticMembership},
+    net::SimNetwork,
 };
-use memstache_core::{BoxError, BoxFuture, Clock, SystemClock, Tick, testing::History};
+use memstache_core::{
+    BoxError, BoxFuture, Clock, SystemClock, Tick,
+    testing::{History, Stamp, WriteOutcome},
+};
 use tokio::sync::watch;
+
+use crate::faults::Mix;
 
 /// Without a source.
 pub(crate) const PLAIN: &str = "plain";
@@ -75,11 +82,20 @@ pub(crate) struct Node {
     pub(crate) member: Member,
     pub(crate) engine: Engine,
     list: Arc<StaticMembership>,
+    /// Since when it leaves out others that are there, and until when it last did.
+    apart: Arc<Mutex<Apart>>,
     /// When its last pause ended; long after the end of the world while one goes on.
     last_pause: Arc<Mutex<Option<Duration>>>,
     dead: watch::Sender<bool>,
     /// Its time stands still.
     paused: watch::Sender<bool>,
+}
+
+/// How long a node left out others that are there, because it found them silent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Apart {
+    since: Option<Duration>,
+    last: Option<(Duration, Duration)>,
 }
 
 /// A clock that goes on while its node is paused, but wakes nobody.
@@ -157,10 +173,14 @@ pub(crate) struct World {
     faults: Faults,
     /// How many nodes hold each key.
     replicas: usize,
+    /// Whether links fail, so that nodes that are there may find each other silent.
+    splits: bool,
+    /// What was acknowledged by nodes that left out others that are there, and whether it removed something.
+    by_split: Mutex<Vec<(Stamp, bool)>>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, faults: Faults) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, mix: Mix, faults: Faults) -> Arc<Self> {
         let clock = SystemClock::new();
         Arc::new(Self {
             network: SimNetwork::new(seed),
@@ -174,6 +194,8 @@ impl World {
             clock,
             faults,
             replicas: 1 + usize::from(seed.is_multiple_of(2)),
+            splits: mix.of_links(),
+            by_split: Mutex::default(),
         })
     }
 
@@ -199,7 +221,7 @@ impl World {
     }
 
     /// Starts the how-manieth node; callers use it once it is there.
-    pub(crate) async fn start(&self, place: u8, others: Vec<Member>) {
+    pub(crate) async fn start(self: &Arc<Self>, place: u8, others: Vec<Member>) {
         let member = Member::at(([10, 0, 0, place + 1], 3320).into())
             .with_incarnation(Incarnation(self.incarnations.fetch_add(1, SeqCst)));
         let list = Arc::new(StaticMembership::new(member.clone(), others));
@@ -223,8 +245,56 @@ impl World {
             .unwrap();
         engine.start().await.unwrap();
         let member = member.with_state(MemberState::Active);
-        let (dead, last_pause) = (watch::Sender::new(false), Arc::default());
-        self.nodes.lock().unwrap().push(Node { member, engine, list, last_pause, dead, paused });
+        let (dead, last_pause, apart) = (watch::Sender::new(false), Arc::default(), Arc::default());
+        let node = Node { member, engine, list, apart, last_pause, dead, paused };
+        self.nodes.lock().unwrap().push(node.clone());
+        if self.splits {
+            tokio::spawn(watch_apart(Arc::downgrade(self), node));
+        }
+    }
+
+    /// Returns since when a node left out others that are there, if it did so since `began`.
+    pub(crate) fn was_apart(&self, node: &Node, began: Duration) -> Option<Duration> {
+        let apart = *node.apart.lock().unwrap();
+        apart.since.or_else(|| apart.last.filter(|(_, until)| *until >= began).map(|(since, _)| since))
+    }
+
+    /// Looks whether a node leaves out others that are there. Who was told so, or hears late, is no excuse: only who found them silent.
+    fn look_apart(&self, node: &Node) {
+        let seen = node.list.members();
+        let there = |other: &Member| {
+            let is_it = |node: &Node| node.member.id == other.id && node.member.incarnation == other.incarnation;
+            self.nodes.lock().unwrap().iter().any(is_it)
+        };
+        let leaves_out = node.list.watched().iter().any(|other| !seen.contains(other.id) && there(other));
+        let mut apart = node.apart.lock().unwrap();
+        match (leaves_out, apart.since) {
+            (true, None) => apart.since = Some(self.now()),
+            (false, Some(since)) => *apart = Apart { since: None, last: Some((since, self.now())) },
+            _ => {}
+        }
+    }
+
+    /// Writes down how a write or a removal ended. What is acknowledged within a split counts from its end on: see [`Self::heal`].
+    pub(crate) fn write_down(&self, node: &Node, began: Duration, stamp: &Stamp, removes: bool, outcome: WriteOutcome) {
+        let is_split = outcome == WriteOutcome::Acknowledged && self.was_apart(node, began).is_some();
+        let outcome = if is_split { WriteOutcome::Unknown } else { outcome };
+        if is_split {
+            self.by_split.lock().unwrap().push((stamp.clone(), removes));
+        }
+        self.record(stamp, removes, outcome);
+    }
+
+    fn record(&self, stamp: &Stamp, removes: bool, outcome: WriteOutcome) {
+        let (now, mut history) = (self.now(), self.history.lock().unwrap());
+        if removes { history.removed(stamp, now, outcome) } else { history.stored(stamp, now, outcome) }
+    }
+
+    /// From now on nobody answers with what is older than what was acknowledged within splits; returns how much that is.
+    pub(crate) fn heal(&self) -> usize {
+        let by_split = std::mem::take(&mut *self.by_split.lock().unwrap());
+        by_split.iter().for_each(|(stamp, removes)| self.record(stamp, *removes, WriteOutcome::Acknowledged));
+        by_split.len()
     }
 
     /// Stops a node as SIGSTOP does: its time, its callers, and what it sends and would read. New callers do not come to it.
@@ -273,5 +343,16 @@ impl World {
     /// Has a key be written under another name from now on.
     pub(crate) fn rename(&self, writer: usize, key: usize) {
         self.generations[writer][key].fetch_add(1, SeqCst);
+    }
+}
+
+async fn watch_apart(world: Weak<World>, node: Node) {
+    let mut members = node.list.watch();
+    while let Some(world) = world.upgrade() {
+        world.look_apart(&node);
+        drop(world);
+        if members.changed().await.is_err() {
+            return;
+        }
     }
 }

@@ -78,7 +78,7 @@ async fn a_call_ends_at_its_deadline_and_the_connection_lives() {
     assert_eq!(now().since(start), ms(300));
     settle().await;
     assert_eq!(node.echo.under_way.load(SeqCst), 0, "the peer has given up too");
-    let write = Call::TakeOver { epoch: 1 };
+    let write = Call::TakeOver { epoch: 1, splits: 0 };
     assert!(peers.call(&member(2), write, within(ms(300))).await.is_ok());
     echo(&peers, &member(2), "x").await.unwrap();
     let health = peers.health(member(2).id).unwrap();

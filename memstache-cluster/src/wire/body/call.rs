@@ -26,7 +26,7 @@ use crate::{
 //      5 revoke:    keyspace; addresses
 //      6 spread:    keyspace; v number, each: target; v sequence
 //      7 sequences: keyspace; v number, each: space
-//      8 take over: 8 epoch
+//      8 take over: 8 epoch; v splits
 //      9 registry:  1 zero, or 1 one and 8 digest; records
 //     10 gossip:    v length; n bytes
 //     11 flush:     keyspace; v sequence
@@ -94,9 +94,10 @@ pub(crate) fn put_call<'c>(w: &mut Writer<'_, 'c>, call: &'c Call) -> Result<()>
                 Ok(())
             });
         }
-        Call::TakeOver { epoch } => {
+        Call::TakeOver { epoch, splits } => {
             w.out.byte(8);
             w.out.put(&epoch.to_be_bytes());
+            w.out.number(*splits);
         }
         Call::Registry { digest, records } => {
             w.out.byte(9);
@@ -178,7 +179,7 @@ pub(crate) fn get_call(r: &mut Reader<'_>) -> Result<Call> {
             Call::Spread { keyspace, items }
         }
         7 => Call::Sequences { keyspace: r.keyspace()?, spaces: r.many(1, address::get_space)? },
-        8 => Call::TakeOver { epoch: r.fixed()? },
+        8 => Call::TakeOver { epoch: r.fixed()?, splits: r.number()? },
         9 => {
             let digest = match r.byte()? {
                 0 => None,

@@ -93,7 +93,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("revoke", Call::Revoke { keyspace: keyspace(), items: OneOrMany::One(address("7")) }),
         ("spread", Call::Spread { keyspace: keyspace(), items: vec![(tag, Sequence(1)), (tenant, Sequence(2))] }),
         ("sequences", Call::Sequences { keyspace: keyspace(), spaces: vec![space("acme"), space("acme"), space("")] }),
-        ("take over", Call::TakeOver { epoch: 0xfeed }),
+        ("take over", Call::TakeOver { epoch: 0xfeed, splits: 300 }),
         ("registry", Call::Registry { digest: Some(0xfeed), records: vec![record, gone] }),
         ("flush", Call::Flush { keyspace: keyspace(), at: Sequence(300) }),
         ("gossip", Call::Gossip(Bytes::from_static(b"swim"))),

@@ -356,7 +356,7 @@ pub(super) fn calls() -> impl Strategy<Value = Call> {
         1 => items(addresses()).prop_map(|items| Call::Revoke { keyspace: keyspace(), items }),
         1 => prop::collection::vec(target, 0..4).prop_map(|items| Call::Spread { keyspace: keyspace(), items }),
         1 => prop::collection::vec(spaces(), 0..4).prop_map(|spaces| Call::Sequences { keyspace: keyspace(), spaces }),
-        1 => any::<u64>().prop_map(|epoch| Call::TakeOver { epoch }),
+        1 => any::<(u64, u64)>().prop_map(|(epoch, splits)| Call::TakeOver { epoch, splits }),
         1 => (option::of(any::<u64>()), records())
             .prop_map(|(digest, records)| Call::Registry { digest, records }),
         1 => sequences().prop_map(|at| Call::Flush { keyspace: keyspace(), at }),

@@ -209,8 +209,11 @@ pub(super) async fn numbered(
             }
         }
         // Whoever was left out is told of nothing, and may have copies until they end.
-        let ended = until(&cluster.clock, give_up, local.hot.end_of_others(&view)).await;
-        ended.ok_or_else(|| cut_off(false))?;
+        let end = async {
+            local.hot.end_of_others(&view).await;
+            cluster.gone.answer_no_more(&*cluster.clock).await;
+        };
+        until(&cluster.clock, give_up, end).await.ok_or_else(|| cut_off(false))?;
         // Who came meanwhile was not told.
         if !unheard && !refused && cluster.sees(&view) {
             return Ok(first);

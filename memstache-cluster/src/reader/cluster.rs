@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
-use super::{View, coherence::Feeds, hedge::Hedging, lost::Lost, splits::Splits};
+use super::{View, coherence::Feeds, gone::Gone, hedge::Hedging, lost::Lost, splits::Splits};
 use crate::{
     engine::until,
     member::{Member, MemberState, NodeId},
@@ -83,6 +83,8 @@ pub(crate) struct Cluster {
     lapses: AtomicU64,
     /// Held while the node goes over to another view.
     pub(super) lost: Mutex<Lost>,
+    /// Members that left without a word.
+    pub(crate) gone: Gone,
     /// Splits that this node and others came back from.
     pub(super) splits: Splits,
     /// Invalidations that this node is the home of.
@@ -107,6 +109,7 @@ impl Cluster {
             calls: ArcSwapOption::empty(),
             lapses: AtomicU64::new(0),
             lost: Mutex::default(),
+            gone: Gone::default(),
             splits: Splits::default(),
             view: ArcSwap::from_pointee(View::first(me)),
             changed: watch::Sender::new(()),

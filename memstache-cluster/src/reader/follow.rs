@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use memstache_core::Tick;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Cluster, View, lost::Held, view::Taking};
+use super::{Cluster, View, lost::Held, tables::Tables, view::Taking};
 use crate::{
     engine::{EngineEvent, Node, until},
     member::{Member, MemberChange, Members, NodeId},
@@ -107,6 +107,7 @@ fn go_over(
             local.store.retain(|stored| !view.gained(&new, stored));
         }
     }
+    let gone = note_who_is_gone(cluster, old, &changes, locals.iter().any(|local| local.replica.is_some()));
     adopt_with_copies(cluster, &locals, old, &view, held);
     cluster.splits.keep(&view.members);
     if held.is_void() {
@@ -130,14 +131,30 @@ fn go_over(
         });
     }
     let is_split = held == Held::Split;
-    if is_split || !new.is_empty() || locals.iter().any(|local| local.replica.is_some()) {
-        node.spawn(take_over(Arc::downgrade(node), Arc::clone(old), Arc::clone(&view), new, is_split));
+    if is_split || !gone.is_empty() || !new.is_empty() || locals.iter().any(|local| local.replica.is_some()) {
+        let change = Change { old: Arc::clone(old), view: Arc::clone(&view), new, gone, is_split };
+        node.spawn(take_over(Arc::downgrade(node), change));
     }
     node.spawn(let_go(Arc::downgrade(node), Arc::clone(&view)));
     for local in &locals {
         local.herd.bound_until(cluster.clock.now().after(cluster.timing.window));
     }
     super::warming::on_change(node, old, &view);
+}
+
+/// Takes note of members that may answer still and do not know that they were left out; returns them.
+fn note_who_is_gone(cluster: &Cluster, old: &View, changes: &[MemberChange], has_copies: bool) -> Vec<NodeId> {
+    let without_a_word = |change: &MemberChange| match change {
+        MemberChange::Left(member) if member.is_active() && member.id != cluster.me => Some(member.id),
+        _ => None,
+    };
+    let gone: Vec<NodeId> = changes.iter().filter_map(without_a_word).collect();
+    let (now, timing) = (cluster.clock.now(), cluster.timing);
+    // That is how long others may see it still, and how long it answers after somebody agreed with it.
+    let until = now.after(timing.suspicion + PATIENCE + timing.lease);
+    let tables = || if has_copies { old.tables() } else { Tables::default() };
+    gone.iter().for_each(|id| cluster.gone.note(*id, tables(), until, now));
+    gone
 }
 
 /// Goes over to a view; copies that others pushed by another are let in before or not at all.
@@ -156,10 +173,23 @@ fn adopt_with_copies(cluster: &Cluster, locals: &[Arc<Local>], old: &View, view:
     cluster.adopt(Arc::clone(view));
 }
 
+/// What a change of the view sets going.
+struct Change {
+    old: Arc<View>,
+    view: Arc<View>,
+    /// What this node gained.
+    new: Vec<Arc<Taking>>,
+    /// Who left without a word.
+    gone: Vec<NodeId>,
+    /// Whether this node came back from a split.
+    is_split: bool,
+}
+
 /// Tells the others that this node owns what it gained, before it answers for it.
 ///
 /// Who agrees acknowledges no more writes by an older view. Who cannot be asked is waited out.
-async fn take_over(node: Weak<Node>, old: Arc<View>, view: Arc<View>, new: Vec<Arc<Taking>>, is_split: bool) {
+async fn take_over(node: Weak<Node>, change: Change) {
+    let Change { old, view, new, gone, is_split } = change;
     let Some(strong) = node.upgrade() else { return };
     let Some(cluster) = strong.cluster().cloned() else { return };
     drop(strong);
@@ -182,6 +212,8 @@ async fn take_over(node: Weak<Node>, old: Arc<View>, view: Arc<View>, new: Vec<A
         let Ok(agreed) = agreed else { return };
         waited_out.extend(agreed.err());
     }
+    // Nobody agrees any more with who is gone.
+    cluster.gone.end(&gone, cluster.clock.now().after(cluster.timing.lease));
     if is_split && let Some(node) = node.upgrade() {
         waited_out.iter().for_each(|id| node.spawn(tell_of_splits(Arc::downgrade(&node), *id)));
     }
@@ -207,7 +239,7 @@ async fn take_over(node: Weak<Node>, old: Arc<View>, view: Arc<View>, new: Vec<A
     push_anew(&node, &cluster, &old, &view).await;
 }
 
-/// Waits until a member sees the same members as this node, is gone from them, or is waited out: then it does not.
+/// Waits until a member sees the same members as this node, or is waited out: then it does not, or is gone.
 ///
 /// What it is to agree to is what this node sees by then: members who start at once hear of each other one by one, and whoever
 /// waited for a view that has passed would be waited out each time. The error is one that was waited out.
@@ -215,7 +247,8 @@ async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> Result<(), 
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
         let view = cluster.view();
-        let Some(member) = view.members.get(id) else { return Ok(()) };
+        // It was not heard, and may not know it.
+        let Some(member) = view.members.get(id) else { return Err(id) };
         let deadline = unheard.max(cluster.clock.now().after(PATIENCE));
         let give_up = tokio::select! {
             biased;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::lost;
+use super::{lost, tables::Tables};
 use crate::{
     engine::UnderWay,
     member::{Member, Members, NodeId},
@@ -45,15 +45,10 @@ pub(crate) struct View {
 /// Tables of earlier views that some members may not have left yet.
 #[derive(Default)]
 struct Left {
-    tables: Vec<Table>,
-    /// Whether there were more than are kept: any member may keep copies of anything.
-    more: bool,
+    tables: Tables,
     /// The members that see what this node sees now.
     agreed: HashSet<NodeId>,
 }
-
-/// Most tables of earlier views that are kept.
-const MOST_LEFT: usize = 16;
 
 /// How far a stored key is this node's own.
 pub(crate) enum Held {
@@ -156,7 +151,7 @@ impl View {
             is_void: held.is_void(),
             writes: UnderWay::default(),
             older: Mutex::new(Some(Arc::clone(self))),
-            left: Mutex::new(self.left()),
+            left: Mutex::new(Left { tables: self.tables(), agreed: HashSet::new() }),
         };
         if held == lost::Held::Good {
             view.keep_takings(self, now);
@@ -240,18 +235,11 @@ impl View {
         }
     }
 
-    /// What members may go by after this view, as long as they do not agree to the next.
-    fn left(&self) -> Left {
-        let left = self.left.lock();
-        let (mut tables, mut more) = (left.tables.clone(), left.more);
-        if !self.table.nodes().is_empty() {
-            tables.push(self.table.clone());
-        }
-        if tables.len() > MOST_LEFT {
-            tables.remove(0);
-            more = true;
-        }
-        Left { tables, more, agreed: HashSet::new() }
+    /// By which tables members may go after this view, as long as they do not agree to the next.
+    pub(super) fn tables(&self) -> Tables {
+        let mut tables = self.left.lock().tables.clone();
+        tables.push(self.table.clone());
+        tables
     }
 
     /// Returns whether this node holds nothing from before this view, and answers for nothing yet.
@@ -264,7 +252,7 @@ impl View {
         let mut left = self.left.lock();
         left.agreed.insert(member);
         if self.others().all(|member| left.agreed.contains(&member.id)) {
-            (left.tables, left.more) = (Vec::new(), false);
+            left.tables = Tables::default();
         }
     }
 
@@ -274,10 +262,8 @@ impl View {
         if left.tables.is_empty() {
             return;
         }
-        let ranked = left.tables.iter().flat_map(|table| table.ranked(partition, replicas));
-        let ranked: Vec<NodeId> =
-            if left.more { self.others().map(|member| member.id).collect() } else { ranked.collect() };
-        for id in ranked {
+        let any = || self.others().map(|member| member.id).collect();
+        for id in left.tables.keepers(partition, replicas).unwrap_or_else(any) {
             let may = id != self.me && !left.agreed.contains(&id) && self.members.contains(id);
             if may && !keepers.contains(&id) {
                 keepers.push(id);

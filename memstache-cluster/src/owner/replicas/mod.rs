@@ -3,8 +3,9 @@
 //! Who keeps them is said by the placement: those who come next in rank for the key's partition. The owner brings each of them
 //! to what it holds itself, one push at a time, so that none overtakes another; what is pushed is the state of a key when it is
 //! sent, not what happened to it. A write is acknowledged when each has confirmed a push that began after it, or is gone from the
-//! members. A member that may keep a copy by an older list of members, and has not agreed to the new one yet, is told to drop it
-//! before a write is acknowledged: so none that becomes the owner later has what was written over or removed.
+//! members and answers from its copy no more. A member that may keep a copy by an older list of members, and has not agreed to the
+//! new one yet, is told to drop it before a write is acknowledged: so none that becomes the owner later has what was written over
+//! or removed.
 
 mod copies;
 mod promote;
@@ -67,7 +68,11 @@ impl Replication {
             let ended = until(&node.clock, deadline, wait).await;
             ended.and_then(Result::ok).unwrap_or_else(|| Err(cut_off(false)))?;
         }
-        Ok(())
+        // After that: whoever was lost meanwhile was told of nothing.
+        let Some(cluster) = node.cluster() else { return Ok(()) };
+        let partition = partition_of(address.stored());
+        let no_more = cluster.gone.keep_no_more(&*node.clock, partition, local.replicas());
+        until(&node.clock, deadline, no_more).await.ok_or_else(|| cut_off(false))
     }
 
     /// Has a key be pushed; nobody waits for it.

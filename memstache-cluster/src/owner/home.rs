@@ -211,9 +211,13 @@ pub(super) async fn numbered(
         // Whoever was left out is told of nothing, and may have copies until they end.
         let end = async {
             local.hot.end_of_others(&view).await;
-            cluster.gone.answer_no_more(&*cluster.clock).await;
+            cluster.gone.answer_no_more(&*cluster.clock).await
         };
-        until(&cluster.clock, give_up, end).await.ok_or_else(|| cut_off(false))?;
+        let waited = until(&cluster.clock, give_up, end).await.ok_or_else(|| cut_off(false))?;
+        if waited {
+            // While nobody agrees that they are gone, others may agree with them.
+            cluster.vouch(&view, give_up).await.map_err(|_| cut_off(false))?;
+        }
         // Who came meanwhile was not told.
         if !unheard && !refused && cluster.sees(&view) {
             return Ok(first);

@@ -26,6 +26,9 @@ use crate::{
     wire::{Answer, Call, CallContext, Calls},
 };
 
+/// For how long it is known that nobody agrees.
+const KNOWN_FOR: Duration = Duration::from_millis(100);
+
 /// How long a cluster takes for what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
@@ -66,6 +69,20 @@ impl Default for Timing {
     }
 }
 
+/// That nobody agreed with a view, for a moment: requests that come one after the other would all ask all, and wait for it.
+#[derive(Default)]
+struct Disagreed(Mutex<Option<(u64, Tick)>>);
+
+impl Disagreed {
+    fn note(&self, view: u64, now: Tick) {
+        *self.0.lock() = Some((view, now.after(KNOWN_FOR)));
+    }
+
+    fn is_known(&self, view: u64, now: Tick) -> bool {
+        self.0.lock().is_some_and(|(known, until)| known == view && now < until)
+    }
+}
+
 /// What a node knows of the others, and how it asks them.
 pub(crate) struct Cluster {
     pub(crate) me: NodeId,
@@ -79,6 +96,8 @@ pub(crate) struct Cluster {
     /// When the last question began to which somebody answered that it sees the same, in milliseconds. Calls of others say
     /// nothing: they may have waited here while this process was paused.
     heard: AtomicU64,
+    /// When nobody agreed last.
+    disagreed: Disagreed,
     /// How often that was too long ago.
     lapses: AtomicU64,
     /// Held while the node goes over to another view.
@@ -107,6 +126,7 @@ impl Cluster {
             heard: AtomicU64::new(clock.now().as_millis()),
             clock,
             calls: ArcSwapOption::empty(),
+            disagreed: Disagreed::default(),
             lapses: AtomicU64::new(0),
             lost: Mutex::default(),
             gone: Gone::default(),
@@ -253,7 +273,14 @@ impl Cluster {
             return Ok(());
         }
         let cut_off = || Error::new(ErrorKind::Unavailable, "the node is cut off from the others").without_effect();
-        self.one_agrees(view, view.other_owners(), deadline).await.ok_or_else(cut_off)
+        if self.disagreed.is_known(view.number, self.clock.now()) {
+            return Err(cut_off());
+        }
+        let agreed = self.one_agrees(view, view.other_owners(), deadline).await;
+        if agreed.is_none() {
+            self.disagreed.note(view.number, self.clock.now());
+        }
+        agreed.ok_or_else(cut_off)
     }
 
     /// Asks some members, at least one, whether they see what this node sees; ends with the first who does.

@@ -41,21 +41,22 @@ impl Gone {
         self.changed.send_replace(());
     }
 
-    /// Waits until none of them answers for anything.
-    pub(crate) async fn answer_no_more(&self, clock: &dyn Clock) {
-        self.ended(clock, |_| true).await;
+    /// Waits until none of them answers for anything; returns whether any did.
+    pub(crate) async fn answer_no_more(&self, clock: &dyn Clock) -> bool {
+        self.ended(clock, |_| true).await
     }
 
-    /// Waits until none of them answers from a copy of a partition.
-    pub(crate) async fn keep_no_more(&self, clock: &dyn Clock, partition: Partition, replicas: usize) {
+    /// Waits until none of them answers from a copy of a partition; returns whether any did.
+    pub(crate) async fn keep_no_more(&self, clock: &dyn Clock, partition: Partition, replicas: usize) -> bool {
         let keeps = |one: &One| one.tables.keepers(partition, replicas).is_none_or(|all| all.contains(&one.id));
-        self.ended(clock, keeps).await;
+        self.ended(clock, keeps).await
     }
 
-    async fn ended(&self, clock: &dyn Clock, is_one: impl Fn(&One) -> bool) {
-        let mut changed = self.changed.subscribe();
+    async fn ended(&self, clock: &dyn Clock, is_one: impl Fn(&One) -> bool) -> bool {
+        let (mut changed, mut any) = (self.changed.subscribe(), false);
         let last = || self.all.lock().iter().filter(|one| is_one(one)).map(|one| one.until).max();
         while let Some(until) = last().filter(|until| *until > clock.now()) {
+            any = true;
             tokio::select! {
                 biased;
                 () = clock.sleep_until(until) => {}
@@ -63,5 +64,6 @@ impl Gone {
                 _ = changed.changed() => {}
             }
         }
+        any
     }
 }

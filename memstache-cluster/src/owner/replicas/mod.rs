@@ -72,7 +72,12 @@ impl Replication {
         let Some(cluster) = node.cluster() else { return Ok(()) };
         let partition = partition_of(address.stored());
         let no_more = cluster.gone.keep_no_more(&*node.clock, partition, local.replicas());
-        until(&node.clock, deadline, no_more).await.ok_or_else(|| cut_off(false))
+        let waited = until(&node.clock, deadline, no_more).await.ok_or_else(|| cut_off(false))?;
+        if waited {
+            // While nobody agrees that it is gone, others may agree with it.
+            cluster.vouch(&cluster.view(), deadline).await.map_err(|_| cut_off(false))?;
+        }
+        Ok(())
     }
 
     /// Has a key be pushed; nobody waits for it.

@@ -4,6 +4,7 @@ mod changes;
 mod coherence;
 mod conformance;
 mod faults;
+mod gone;
 mod hot;
 mod hub;
 mod keyspaces;

@@ -66,9 +66,11 @@ impl Changes {
     }
 
     fn push(&self, change: Invalidation) {
-        let mut log = self.log.lock();
-        match (change, &mut *log) {
-            (Invalidation::Address(address), Some(log)) => {
+        let mut kept = self.log.lock();
+        // Nobody has asked yet.
+        let Some(log) = &mut *kept else { return };
+        match change {
+            Invalidation::Address(address) => {
                 log.end += 1;
                 log.last.push_back(address);
                 if log.last.len() > self.capacity {
@@ -76,12 +78,10 @@ impl Changes {
                 }
             }
             // Every node is told of those by their home, and says so itself.
-            (Invalidation::Tag(..) | Invalidation::Space(..) | Invalidation::Tenant(..), _) => return,
-            // Nobody has asked yet.
-            (_, None) => return,
-            (_, Some(log)) => *log = Log::new(),
+            Invalidation::Tag(..) | Invalidation::Space(..) | Invalidation::Tenant(..) => return,
+            _ => *log = Log::new(),
         }
-        drop(log);
+        drop(kept);
         self.changed.send_replace(());
     }
 

@@ -15,22 +15,30 @@ const SHORT: usize = 256;
 ///
 /// Injective: the label is fixed, the header says its own length by its suite, everything else has its length before it.
 /// The shared space has an empty tenant, which no tenant has.
+#[inline(always)]
 pub(crate) fn with<R>(header: &[u8], address: &Address, use_it: impl FnOnce(&[u8]) -> R) -> R {
     let parts = Parts::of(address);
     let len = LABEL.len() + header.len() + parts.len();
-    if len <= SHORT {
-        let mut room = [0; SHORT];
-        use_it(parts.write(header, &mut room[..len]))
-    } else {
-        let mut room = [0; LONGEST];
-        use_it(parts.write(header, &mut room[..len]))
+    if len > SHORT {
+        return with_long(&parts, header, len, use_it);
     }
+    let mut room = [0; SHORT];
+    use_it(parts.write(header, &mut room[..len]))
+}
+
+/// The same for names that are seldom as long: apart, so that what is done with it is inlined where it is short.
+#[cold]
+#[inline(never)]
+fn with_long<R>(parts: &Parts<'_>, header: &[u8], len: usize, use_it: impl FnOnce(&[u8]) -> R) -> R {
+    let mut room = [0; LONGEST];
+    use_it(parts.write(header, &mut room[..len]))
 }
 
 /// Where a value belongs.
 struct Parts<'a>([&'a [u8]; 3]);
 
 impl<'a> Parts<'a> {
+    #[inline]
     fn of(address: &'a Address) -> Self {
         // `tenant:keyspace:`, and no colon in either.
         let space = address.space_key();
@@ -42,6 +50,7 @@ impl<'a> Parts<'a> {
         self.0.iter().map(|part| size_of::<u32>() + part.len()).sum()
     }
 
+    #[inline]
     fn write<'r>(&self, header: &[u8], room: &'r mut [u8]) -> &'r [u8] {
         let mut rest = put(put(&mut *room, LABEL), header);
         for part in self.0 {
@@ -53,6 +62,7 @@ impl<'a> Parts<'a> {
     }
 }
 
+#[inline]
 fn put<'r>(room: &'r mut [u8], bytes: &[u8]) -> &'r mut [u8] {
     let (place, rest) = room.split_at_mut(bytes.len());
     place.copy_from_slice(bytes);

@@ -79,7 +79,7 @@ impl Spaces {
     }
 
     /// Uses what is known of an address's space.
-    #[inline]
+    #[inline(always)]
     pub(super) fn with<R>(&self, address: &Address, use_it: impl FnOnce(&Known) -> R) -> R {
         let key = address.space_key();
         // The remainder is below the number of places.

@@ -106,7 +106,7 @@ impl Layer {
         if entry.value.len() > self.settings.max_sealed {
             return Err(Reason::Length);
         }
-        let (parsed, meta, mut value) = (envelope::parse(&entry.value)?, &mut entry.meta, Bytes::new());
+        let (parsed, meta, mut value) = (envelope::parse(&entry.value)?, &mut entry.meta, None);
         let by_key = |key: &DataKey| {
             if key.is_committing() && !parsed.suite.is_committing() {
                 return Err(Reason::Suite);
@@ -120,7 +120,7 @@ impl Layer {
             return Ok(());
         };
         opened.map_err(reason_of)??;
-        entry.value = value;
+        entry.value = value.ok_or(Reason::KeyUnknown)?;
         self.counters.opened.bump();
         Ok(())
     }
@@ -135,14 +135,14 @@ impl Layer {
         key: &EntryKey,
         address: &Address,
         meta: &mut Meta,
-        value: &mut Bytes,
+        value: &mut Option<Bytes>,
     ) -> Result<(), Reason> {
         let (inner, plain) = envelope::open(parsed, key, address)?;
         let (tick, now) = self.wall.now();
         self.judge(&inner, now)?;
         self.bound(meta, &inner, tick, now);
         meta.content = inner.content();
-        *value = plain;
+        *value = Some(plain);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! HKDF-Expand with SHA-256 (RFC 5869, section 2.3), over each library.
 
-/// Over ring's HMAC: ring's own HKDF copies its state three times more, which is a tenth of what a short value costs.
+/// Over ring's HMAC, which ring's own HKDF copies more often than it must.
 pub(crate) mod with_ring {
     use ring::hmac::{Context, HMAC_SHA256, Key};
 

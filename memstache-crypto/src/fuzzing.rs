@@ -52,8 +52,7 @@ pub fn envelope(data: &[u8]) -> bool {
         assert!(!opened, "what is no envelope was opened");
         return false;
     };
-    let head =
-        [&[MAGIC, VERSION, parsed.suite.byte(), if parsed.padded { PADDED } else { 0 }], &parsed.key_id.as_bytes()[..]];
+    let head = [&[MAGIC, VERSION, parsed.suite.byte(), if parsed.padded { PADDED } else { 0 }], &parsed.key_id[..]];
     let whole = [&head.concat(), &parsed.salt[..], parsed.nonce, parsed.commitment, parsed.text, parsed.tag].concat();
     assert_eq!(whole, data, "what is taken apart is the whole");
     true

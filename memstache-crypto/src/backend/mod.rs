@@ -1,5 +1,6 @@
 //! Which library does the work.
 
+mod expansion;
 mod primitives;
 
 use std::fmt;
@@ -69,23 +70,23 @@ pub(crate) enum Aead {
 
 /// A secret as the pseudorandom key of HKDF-SHA256, for each backend.
 pub(crate) struct Prks {
-    ring: with_ring::Prk,
+    ring: expansion::with_ring::Prk,
     #[cfg(feature = "aws-lc")]
-    aws_lc: with_aws_lc::Prk,
+    aws_lc: expansion::with_aws_lc::Prk,
 }
 
 impl Prks {
     pub(crate) fn new(secret: &Secret) -> Self {
         Self {
-            ring: with_ring::Prk::new(secret.expose()),
+            ring: expansion::with_ring::Prk::new(secret.expose()),
             #[cfg(feature = "aws-lc")]
-            aws_lc: with_aws_lc::Prk::new(secret.expose()),
+            aws_lc: expansion::with_aws_lc::Prk::new(secret.expose()),
         }
     }
 
-    /// Expands the key for the parts of an info, one after the other.
-    #[inline]
-    pub(crate) fn expand(&self, backend: Backend, info: &[&[u8]], out: &mut [u8]) {
+    /// Expands the key for an info.
+    #[inline(always)]
+    pub(crate) fn expand(&self, backend: Backend, info: &[u8], out: &mut [u8]) {
         match backend.0 {
             Library::Ring => self.ring.expand(info, out),
             #[cfg(feature = "aws-lc")]
@@ -107,7 +108,7 @@ pub(crate) enum Cipher {
 pub(crate) struct Refused;
 
 impl Cipher {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(backend: Backend, aead: Aead, key: &[u8; 32]) -> Self {
         match backend.0 {
             Library::Ring => Self::Ring(with_ring::Cipher::new(aead, key)),
@@ -117,7 +118,7 @@ impl Cipher {
     }
 
     /// Encrypts in place and returns the tag. A nonce is used once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], text: &mut [u8]) -> Result<[u8; TAG_LEN], Refused> {
         match self {
             Self::Ring(cipher) => cipher.seal(nonce, aad, text).map_err(|_| Refused),
@@ -127,7 +128,7 @@ impl Cipher {
     }
 
     /// Checks the tag and decrypts in place; after a failure the buffer must not be looked at.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(
         &self,
         nonce: [u8; NONCE_LEN],

@@ -1,46 +1,21 @@
-//! The primitives of a backend: the same code over each library, whose interfaces are nearly the same.
+//! The ciphers of a backend: the same code over each library, whose interfaces are nearly the same.
 
-/// Makes a module of a library's AEADs and HKDF; opening with the tag apart is where the libraries differ.
+/// Makes a module of a library's AEADs; opening with the tag apart is where the libraries differ.
 macro_rules! primitives {
     ($name:ident, $lib:ident, $open:expr) => {
         pub(crate) mod $name {
             use $lib::{
                 aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey},
                 error::Unspecified,
-                hkdf::{self, KeyType},
             };
 
             use crate::backend::{Aead, NONCE_LEN, TAG_LEN};
-
-            /// The pseudorandom key that entry keys are expanded from.
-            pub(crate) struct Prk(hkdf::Prk);
-
-            impl Prk {
-                #[inline]
-                pub(crate) fn new(secret: &[u8; 32]) -> Self {
-                    Self(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret))
-                }
-
-                #[inline]
-                pub(crate) fn expand(&self, info: &[&[u8]], out: &mut [u8]) {
-                    let filled = self.0.expand(info, Len(out.len())).and_then(|okm| okm.fill(out));
-                    filled.expect("a few bytes are within what HKDF gives");
-                }
-            }
-
-            struct Len(usize);
-
-            impl KeyType for Len {
-                fn len(&self) -> usize {
-                    self.0
-                }
-            }
 
             /// A prepared key of an AEAD.
             pub(crate) struct Cipher(LessSafeKey);
 
             impl Cipher {
-                #[inline]
+                #[inline(always)]
                 pub(crate) fn new(aead: Aead, key: &[u8; 32]) -> Self {
                     let algorithm = match aead {
                         Aead::Aes256Gcm => &AES_256_GCM,
@@ -50,7 +25,7 @@ macro_rules! primitives {
                 }
 
                 /// Encrypts in place and returns the tag.
-                #[inline]
+                #[inline(always)]
                 pub(crate) fn seal(
                     &self,
                     nonce: [u8; NONCE_LEN],
@@ -63,7 +38,7 @@ macro_rules! primitives {
                 }
 
                 /// Checks the tag and decrypts in place; what is in the buffer after a failure is nothing.
-                #[inline]
+                #[inline(always)]
                 pub(crate) fn open(
                     &self,
                     nonce: [u8; NONCE_LEN],

@@ -8,8 +8,11 @@ use zeroize::Zeroizing;
 use super::{COMMITMENT_LEN, SALT_LEN, Suite};
 use crate::{
     backend::{Backend, Cipher},
-    key::{DataKey, label},
+    key::{DataKey, KeyId, label},
 };
+
+/// `label ‖ suite ‖ key id ‖ salt`.
+const INFO_LEN: usize = label::ENTRY.len() + 1 + KeyId::LEN + SALT_LEN;
 
 /// What an entry is sealed with.
 pub(crate) struct EntryKey {
@@ -19,10 +22,9 @@ pub(crate) struct EntryKey {
 
 impl EntryKey {
     /// Derives the key of a salt.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn derive(backend: Backend, key: &DataKey, suite: Suite, salt: &[u8; SALT_LEN]) -> Self {
-        let suite_byte = [suite.byte()];
-        let info: [&[u8]; 4] = [label::ENTRY, &suite_byte, key.id_bytes(), salt];
+        let info = info(key, suite, salt);
         if suite.is_committing() {
             return Self::committing(backend, key, suite, &info);
         }
@@ -31,7 +33,8 @@ impl EntryKey {
         Self { cipher: Cipher::new(backend, suite.aead(), &secret), commitment: None }
     }
 
-    fn committing(backend: Backend, key: &DataKey, suite: Suite, info: &[&[u8]]) -> Self {
+    #[inline(never)]
+    fn committing(backend: Backend, key: &DataKey, suite: Suite, info: &[u8; INFO_LEN]) -> Self {
         let mut bytes = Zeroizing::new([0; 32 + COMMITMENT_LEN]);
         key.prks().expand(backend, info, &mut *bytes);
         let (secret, commitment) = bytes.split_first_chunk().expect("it is longer");
@@ -48,6 +51,17 @@ impl EntryKey {
     pub(crate) fn is_committed_to(&self, stored: &[u8]) -> bool {
         self.commitment().ct_eq(stored).into()
     }
+}
+
+/// What an entry's key is derived for, in one piece: each piece is hashed by a call of its own.
+fn info(key: &DataKey, suite: Suite, salt: &[u8; SALT_LEN]) -> [u8; INFO_LEN] {
+    let mut info = [0; INFO_LEN];
+    let (label, rest) = info.split_at_mut(label::ENTRY.len());
+    label.copy_from_slice(label::ENTRY);
+    rest[0] = suite.byte();
+    rest[1..=KeyId::LEN].copy_from_slice(key.id_bytes());
+    rest[1 + KeyId::LEN..].copy_from_slice(salt);
+    info
 }
 
 impl fmt::Debug for EntryKey {

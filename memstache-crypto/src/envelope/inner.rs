@@ -42,6 +42,7 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    #[inline]
     pub(crate) fn write(&self) -> [u8; INNER_LEN] {
         let mut out = [0; INNER_LEN];
         let flags = [(NEGATIVE, self.negative), (SCHEMA, self.schema.is_some()), (DEADLINE, self.deadline.is_some())];
@@ -57,6 +58,7 @@ impl Inner {
     }
 
     /// Reads a header; what it does not say in exactly one way is refused.
+    #[inline]
     pub(crate) fn read(bytes: &[u8; INNER_LEN]) -> Result<Self, Reason> {
         let [version, format, encoding, flags] = array(bytes, 0);
         if version != VERSION || flags & !KNOWN != 0 {
@@ -77,6 +79,7 @@ impl Inner {
     }
 
     /// What the value is, once it is open.
+    #[inline]
     pub(crate) fn content(&self) -> Content {
         Content {
             format: self.format,

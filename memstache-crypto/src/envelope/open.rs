@@ -6,7 +6,7 @@ use memstache_core::Address;
 use super::{EntryKey, INNER_LEN, Inner, Parsed, Reason, associated};
 
 /// Checks and decrypts an envelope for where it was found. One allocation, as long as the text.
-#[inline]
+#[inline(always)]
 pub(crate) fn open(parsed: &Parsed<'_>, key: &EntryKey, address: &Address) -> Result<(Inner, Bytes), Reason> {
     if !key.is_committed_to(parsed.commitment) {
         return Err(Reason::Commitment);

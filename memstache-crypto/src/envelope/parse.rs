@@ -13,7 +13,8 @@ pub(crate) struct Parsed<'a> {
     pub(crate) header: &'a [u8],
     pub(crate) suite: Suite,
     pub(crate) padded: bool,
-    pub(crate) key_id: KeyId,
+    /// Where it lies: an id that is put together from bytes is waited for when it is read at once.
+    pub(crate) key_id: &'a [u8; KeyId::LEN],
     pub(crate) salt: &'a [u8; SALT_LEN],
     pub(crate) nonce: &'a [u8; NONCE_LEN],
     /// Empty under a suite without one.
@@ -24,6 +25,7 @@ pub(crate) struct Parsed<'a> {
 }
 
 /// Takes an envelope apart: the fixed header, and nothing else, is looked at.
+#[inline(always)]
 pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Reason> {
     match bytes.first() {
         Some(&MAGIC) => {}
@@ -44,7 +46,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Reason> {
         header,
         suite,
         padded: header[3] & PADDED != 0,
-        key_id: KeyId::from_bytes(*part(header, 4)),
+        key_id: part(header, 4),
         salt: part(header, 20),
         nonce: part(header, 36),
         commitment: &header[HEADER_LEN..],

@@ -21,6 +21,7 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
+    #[inline]
     fn write(&self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         let flags = if self.padded { PADDED } else { 0 };
@@ -33,6 +34,7 @@ impl Opening {
 }
 
 /// Seals a value for where it belongs. One allocation: what comes out is encrypted in its place.
+#[inline(always)]
 pub(crate) fn seal(
     opening: &Opening,
     key: &EntryKey,

@@ -26,30 +26,36 @@ pub(super) enum Source<'a> {
 
 impl Source<'_> {
     /// Uses the key of an id, which commits to it, or the one that seals in a space; `None` if it must be waited for.
-    #[inline]
+    ///
+    /// It is used once, however often a key is lent: what would do it once only would be moved from hand to hand.
+    #[inline(always)]
     pub(super) fn with<R>(
         &mut self,
         space: &Space,
         id: Option<KeyId>,
-        use_it: impl FnOnce(&DataKey) -> R,
+        mut use_it: impl FnMut(&DataKey) -> R,
     ) -> Option<Result<R, KeyFailure>> {
-        let is_it = |key: &DataKey| id.is_none_or(|id| key.id() == id);
-        let (mut use_it, mut used) = (Some(use_it), None);
-        if let Self::Ask(keys, _) = self {
-            let mut to = |key: &DataKey| used = use_it.take().filter(|_| is_it(key)).map(|use_it| use_it(key));
-            if keys.lend(space, id, &mut to) {
-                return Some(used.ok_or(KeyFailure::Unknown));
+        let mut used = None;
+        let mut to = |key: &DataKey| {
+            if used.is_none() && id.is_none_or(|id| key.id() == id) {
+                used = Some(use_it(key));
+            }
+        };
+        let lent = match self {
+            Self::Ask(keys, _) => keys.lend(space, id, &mut to),
+            Self::Given(_) => false,
+        };
+        if !lent {
+            match self.get(space, id)? {
+                Ok(key) => to(&key),
+                Err(failure) => return Some(Err(failure)),
             }
         }
-        let key = match self.get(space, id)? {
-            Ok(key) if is_it(&key) => key,
-            Ok(_) => return Some(Err(KeyFailure::Unknown)),
-            Err(failure) => return Some(Err(failure)),
-        };
-        Some(use_it.map(|use_it| use_it(&key)).ok_or(KeyFailure::Unknown))
+        Some(used.ok_or(KeyFailure::Unknown))
     }
 
     /// Returns the key that seals in a space, or the one of an id; `None` if it must be waited for.
+    #[inline(never)]
     fn get(&mut self, space: &Space, id: Option<KeyId>) -> Option<Got> {
         match self {
             Self::Ask(keys, waits) => waits.ask(*keys, space, id),

@@ -1,6 +1,11 @@
 //! Which keyspaces are sealed, and the spaces that were seen.
 
-use std::{collections::HashMap, fmt, hash::BuildHasher as _, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher as _, Hasher as _},
+    sync::OnceLock,
+};
 
 use foldhash::quality::RandomState;
 use memstache_core::{Address, EntryOptions, KeyspaceName, Space};
@@ -79,11 +84,14 @@ impl Spaces {
     }
 
     /// Uses what is known of an address's space.
-    #[inline]
+    #[inline(always)]
     pub(super) fn with<R>(&self, address: &Address, use_it: impl FnOnce(&Known) -> R) -> R {
         let key = address.space_key();
+        // The bytes alone: their length is in them.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
         // The remainder is below the number of places.
-        let first = self.hasher.hash_one(key) as usize % PLACES;
+        let first = hasher.finish() as usize % PLACES;
         for at in first..first + PROBES {
             let known = self.places[at % PLACES].get_or_init(|| self.make(address));
             if known.space.key() == key {

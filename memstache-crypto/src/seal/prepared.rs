@@ -39,6 +39,12 @@ struct Kept {
     key: EntryKey,
 }
 
+impl Kept {
+    fn is_named(&self, parsed: &Parsed<'_>) -> bool {
+        self.name.0 == *parsed.salt && self.name.1.as_bytes() == parsed.key_id && self.name.2 == parsed.suite
+    }
+}
+
 impl Prepared {
     pub(super) fn new() -> Self {
         Self {
@@ -49,7 +55,7 @@ impl Prepared {
     }
 
     /// Uses the key of an envelope: a kept one, or one that is derived, and maybe kept if its salt is not new.
-    #[inline]
+    #[inline(always)]
     pub(super) fn with<R>(
         &self,
         parsed: &Parsed<'_>,
@@ -60,27 +66,38 @@ impl Prepared {
         let place = |count: usize| usize::try_from(salt % count as u64).expect("less than a count");
         // Salts are random: a value whose salt was not seen is not worth an allocation.
         let seen = &self.seen[place(SEEN)];
-        if seen.load(Relaxed) != salt {
-            seen.store(salt, Relaxed);
-            return use_it(&derive());
-        }
         let place = &self.places[place(PLACES)];
-        let held = place.load();
-        let is_named = |name: &Name| name.0 == *parsed.salt && name.1 == parsed.key_id && name.2 == parsed.suite;
-        match held.as_deref() {
-            Some(kept) if is_named(&kept.name) => return use_it(&kept.key),
-            Some(_) if !self.misses.fetch_add(1, Relaxed).is_multiple_of(ADMITS) => return use_it(&derive()),
-            _ => {}
+        if seen.load(Relaxed) == salt {
+            let held = place.load();
+            match held.as_deref() {
+                Some(kept) if kept.is_named(parsed) => return use_it(&kept.key),
+                Some(_) if !self.is_admitted() => {}
+                _ => return use_it(&keep(place, parsed, derive).key),
+            }
+        } else {
+            seen.store(salt, Relaxed);
         }
-        let kept = Arc::new(Kept { name: (*parsed.salt, parsed.key_id, parsed.suite), key: derive() });
-        place.store(Some(Arc::clone(&kept)));
-        use_it(&kept.key)
+        use_it(&derive())
+    }
+
+    /// Whether a miss takes the place of another key.
+    fn is_admitted(&self) -> bool {
+        self.misses.fetch_add(1, Relaxed).is_multiple_of(ADMITS)
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
         self.places.iter().filter(|place| place.load().is_some()).count()
     }
+}
+
+/// Derives a key and keeps it.
+#[cold]
+#[inline(never)]
+fn keep(place: &ArcSwapOption<Kept>, parsed: &Parsed<'_>, derive: impl FnOnce() -> EntryKey) -> Arc<Kept> {
+    let kept = Arc::new(Kept { name: (*parsed.salt, KeyId::from_bytes(*parsed.key_id), parsed.suite), key: derive() });
+    place.store(Some(Arc::clone(&kept)));
+    kept
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     envelope::{self, EntryKey, Inner, Parsed, Reason},
-    key::{DataKey, KeyFailure},
+    key::{DataKey, KeyFailure, KeyId},
 };
 
 /// Opens an answer; at once if every key is at hand.
@@ -56,6 +56,7 @@ impl Layer {
     }
 
     /// Opens every item for whose key it does not have to wait.
+    #[inline]
     fn open_all(&self, asked: &OneOrMany<Address>, found: &mut Found, source: &mut Source<'_>) {
         let again = matches!(source, Source::Given(_));
         for (address, item) in asked.iter().zip(found.iter_mut()) {
@@ -93,6 +94,7 @@ impl Layer {
     }
 
     /// Opens an entry in its place, or leaves it as it is if its key must be waited for.
+    #[inline(always)]
     fn open(&self, address: &Address, entry: &mut Entry, source: &mut Source<'_>) -> Result<(), Reason> {
         if !entry.meta.content.sealed {
             if self.spaces.with(address, |known| known.policy) == Policy::Sealed {
@@ -104,7 +106,7 @@ impl Layer {
         if entry.value.len() > self.settings.max_sealed {
             return Err(Reason::Length);
         }
-        let (parsed, meta, mut value) = (envelope::parse(&entry.value)?, &mut entry.meta, Bytes::new());
+        let (parsed, meta, mut value) = (envelope::parse(&entry.value)?, &mut entry.meta, None);
         let by_key = |key: &DataKey| {
             if key.is_committing() && !parsed.suite.is_committing() {
                 return Err(Reason::Suite);
@@ -113,32 +115,34 @@ impl Layer {
             // What it says goes where it belongs from here, not through everybody who lent something for it.
             self.prepared.with(&parsed, derive, |key| self.unseal(&parsed, key, address, meta, &mut value))
         };
-        let Some(opened) = self.spaces.with(address, |known| source.with(&known.space, Some(parsed.key_id), by_key))
-        else {
+        let id = Some(KeyId::from_bytes(*parsed.key_id));
+        let Some(opened) = self.spaces.with(address, |known| source.with(&known.space, id, by_key)) else {
             return Ok(());
         };
         opened.map_err(reason_of)??;
-        entry.value = value;
+        entry.value = value.ok_or(Reason::KeyUnknown)?;
         self.counters.opened.bump();
         Ok(())
     }
 
     /// Decrypts a value, judges it, and notes what it says about itself.
-    #[inline]
+    ///
+    /// Not inlined: a key is some hundred bytes, which are moved unless they are made right where they are lent.
+    #[inline(never)]
     fn unseal(
         &self,
         parsed: &Parsed<'_>,
         key: &EntryKey,
         address: &Address,
         meta: &mut Meta,
-        value: &mut Bytes,
+        value: &mut Option<Bytes>,
     ) -> Result<(), Reason> {
         let (inner, plain) = envelope::open(parsed, key, address)?;
         let (tick, now) = self.wall.now();
         self.judge(&inner, now)?;
         self.bound(meta, &inner, tick, now);
         meta.content = inner.content();
-        *value = plain;
+        *value = Some(plain);
         Ok(())
     }
 

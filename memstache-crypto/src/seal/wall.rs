@@ -34,6 +34,7 @@ impl Wall {
     }
 
     /// Returns a tick that is not before now, and the wall-clock time.
+    #[inline]
     pub(super) fn now(&self) -> (Tick, u64) {
         let tick = self.clock.upper_bound();
         let until = self.until.load(Relaxed);

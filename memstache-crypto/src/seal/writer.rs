@@ -101,6 +101,7 @@ impl Writer {
     /// Seals by a key, with a nonce that it was never used with.
     ///
     /// Errors: those of the source of randomness.
+    #[inline(always)]
     pub(super) fn with<R>(
         &self,
         now: Tick,
@@ -108,26 +109,35 @@ impl Writer {
         suite: Suite,
         seal: impl FnOnce(&Fresh, &EntryKey) -> R,
     ) -> Result<R> {
-        match self.subkeys {
+        let (own, held, begun);
+        // One of them, used in one place: a key is some hundred bytes that are made where they are used.
+        let (fresh, key) = match self.subkeys {
             Subkeys::PerEntry => {
                 let fresh = self.salt_and_nonce()?;
-                Ok(seal(&fresh, &EntryKey::derive(self.backend, key, suite, &fresh.salt)))
+                own = EntryKey::derive(self.backend, key, suite, &fresh.salt);
+                (fresh, &own)
             }
             Subkeys::PerWriter { max_messages, max_age } => {
                 let mut nonce = [0; NONCE_LEN];
                 self.random.fill(&mut nonce)?;
-                let name = (key.id(), suite);
-                if let Some(epoch) = self.last.load().as_deref().filter(|epoch| epoch.name == name && epoch.take(now)) {
-                    return Ok(seal(&Fresh { salt: epoch.salt, nonce }, &epoch.key));
-                }
-                let epoch = self.epoch(now, key, suite, max_messages, max_age)?;
-                self.last.store(Some(Arc::clone(&epoch)));
-                Ok(seal(&Fresh { salt: epoch.salt, nonce }, &epoch.key))
+                held = self.last.load();
+                let epoch = match held.as_deref() {
+                    Some(last) if last.is_of(key, suite) && last.take(now) => last,
+                    _ => {
+                        begun = self.epoch(now, key, suite, max_messages, max_age)?;
+                        self.last.store(Some(Arc::clone(&begun)));
+                        &begun
+                    }
+                };
+                (Fresh { salt: epoch.salt, nonce }, &epoch.key)
             }
-        }
+        };
+        Ok(seal(&fresh, key))
     }
 
     /// Counts a message under the epoch that stands, or begins one.
+    #[cold]
+    #[inline(never)]
     fn epoch(
         &self,
         now: Tick,
@@ -156,6 +166,7 @@ impl Writer {
     }
 
     /// One call of the system for both.
+    #[inline]
     fn salt_and_nonce(&self) -> Result<Fresh> {
         let mut bytes = [0; SALT_LEN + NONCE_LEN];
         self.random.fill(&mut bytes)?;
@@ -165,6 +176,10 @@ impl Writer {
 }
 
 impl Epoch {
+    fn is_of(&self, key: &DataKey, suite: Suite) -> bool {
+        self.name.0.as_bytes() == key.id_bytes() && self.name.1 == suite
+    }
+
     fn stands(&self, now: Tick) -> bool {
         self.left.load(Relaxed) > 0 && now < self.until
     }

@@ -41,7 +41,8 @@ impl Engines {
                 .bind(me.address)
                 .secret(SECRET);
             let source = source_fn(|_: Key| async { Ok(Some(Sourced::new(vec![7; LEN]))) });
-            let keyspace = KeySpace::builder(KEYSPACE).source(source).build()?;
+            // A copy would answer what is to be asked of its owner.
+            let keyspace = KeySpace::builder(KEYSPACE).source(source).without_hot_copies().build()?;
             all.push(Engine::builder().keyspace(keyspace).cluster(cluster).build()?);
         }
         for started in futures_util::future::join_all(all.iter().map(Engine::start)).await {

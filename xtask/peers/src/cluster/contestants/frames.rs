@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt, StreamExt as _};
 use memstache_cluster::net::{Tls, Transport as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};

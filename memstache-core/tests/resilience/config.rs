@@ -1,7 +1,7 @@
 //! All settings as a whole.
 
 use memstache_core::{
-    Condition, ErrorKind, Get, MemoryStore, Set, Stack,
+    Cache, Condition, ErrorKind, Get, HealthValue, Json, Lifetime, MemoryStore, NewEntry, OneOrMany, Set, Stack,
     resilience::{BreakerConfig, BreakerState, RateConfig, Resilience, ResilienceConfig, RetryConfig, TimeoutConfig},
 };
 
@@ -97,7 +97,7 @@ async fn what_is_left_out_is_not_there() {
     let snapshot = kit.resilience.snapshot();
     assert_eq!((snapshot.breaker, snapshot.calls.most, snapshot.bytes.most), (None, 0, 0));
     kit.faults.heal();
-    let entry = memstache_core::NewEntry::new("v", memstache_core::Lifetime::default());
+    let entry = NewEntry::new("v", Lifetime::default());
     assert!(stack.dispatch(Set::one(address("a"), entry)).await.is_ok());
 }
 
@@ -125,4 +125,56 @@ async fn an_open_breaker_and_a_full_limit_are_seen_in_health() {
     kit.faults.heal();
     kit.pass(millis(300)).await;
     assert_eq!(cache.health().condition, Condition::Healthy);
+}
+
+/// A count that health shows of the limits.
+fn shown(cache: &Cache<Json>, name: &str) -> u64 {
+    let health = cache.health();
+    let values = &health.part("limits").unwrap().values;
+    match values.iter().find(|(known, _)| known == name) {
+        Some((_, HealthValue::Count(count))) => *count,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_rate_refuses_is_counted_and_seen_in_health() {
+    let rate = RateConfig::per_second(10).with_burst(2);
+    let kit = Kit::new(ResilienceConfig { rate: Some(rate), ..ResilienceConfig::default() });
+    let (stack, cache) = (kit.stack(), kit.cache());
+    for expected in [0, 0, 1, 2] {
+        assert_eq!(read(&stack, "a").await.is_ok(), expected == 0);
+        assert_eq!(kit.resilience.snapshot().rate.refused, expected);
+        assert_eq!(shown(&cache, "rate_refused"), expected);
+    }
+    let three = OneOrMany::Many(["a", "b", "c"].map(|name| address(name).into()).into());
+    let batch = stack.dispatch(Get { items: three, ..Get::one(address("a")) }).await;
+    assert_eq!(kind(batch), ErrorKind::Invalid, "more than the burst: no wait helps");
+    assert_eq!((kit.resilience.snapshot().rate.refused, shown(&cache, "shed")), (2, 0));
+    let off = Kit::new(ResilienceConfig::none());
+    assert!(read(&off.stack(), "a").await.is_ok());
+    assert_eq!(off.resilience.snapshot().rate.refused, 0);
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_write_under_way_are_seen_in_health() {
+    const MOST: usize = 64 << 10;
+    let kit = Kit::new(ResilienceConfig { max_bytes: Some(MOST), retry: None, ..ResilienceConfig::default() });
+    let (stack, cache) = (kit.stack(), kit.cache());
+    assert_eq!((shown(&cache, "bytes"), shown(&cache, "max_bytes")), (0, MOST as u64));
+    kit.hang();
+    let set = |name, bytes| Set::one(address(name), NewEntry::new("x".repeat(bytes), Lifetime::default()));
+    let call = start(&stack, set("a", 10_000));
+    kit.pass(millis(1)).await;
+    let taken = shown(&cache, "bytes");
+    assert!((10_000..20_000).contains(&taken), "{taken}");
+    assert_eq!((shown(&cache, "shed"), cache.health().condition), (0, Condition::Healthy));
+    let more = start(&stack, set("b", MOST));
+    kit.pass(millis(1)).await;
+    assert_eq!(kind(more.await.unwrap()), ErrorKind::Overloaded);
+    assert_eq!((shown(&cache, "bytes"), shown(&cache, "shed")), (taken, 1));
+    call.abort();
+    kit.faults.heal();
+    kit.pass(millis(1)).await;
+    assert_eq!((shown(&cache, "bytes"), shown(&cache, "max_bytes")), (0, MOST as u64));
 }

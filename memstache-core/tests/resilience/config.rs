@@ -2,6 +2,7 @@
 
 use memstache_core::{
     Cache, Condition, ErrorKind, Get, HealthValue, Json, Lifetime, MemoryStore, NewEntry, OneOrMany, Set, Stack,
+    observe::Registry,
     resilience::{BreakerConfig, BreakerState, RateConfig, Resilience, ResilienceConfig, RetryConfig, TimeoutConfig},
 };
 
@@ -177,4 +178,45 @@ async fn the_bytes_of_a_write_under_way_are_seen_in_health() {
     kit.faults.heal();
     kit.pass(millis(1)).await;
     assert_eq!((shown(&cache, "bytes"), shown(&cache, "max_bytes")), (0, MOST as u64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_layers_do_is_seen_in_the_metrics() {
+    let rate = RateConfig::per_second(1).with_burst(20);
+    let config = ResilienceConfig { max_calls: Some(1), rate: Some(rate), ..ResilienceConfig::default() };
+    let (kit, registry) = (Kit::new(config), Registry::new());
+    let (stack, watched) = (kit.stack(), kit.resilience.clone());
+    registry.watch_resilience("shop", move || watched.snapshot().into()).unwrap();
+    let assert_tells = |name: &str, labels: &str, number: u64| {
+        let line = format!("memstache_{name}{{memstache_cache=\"shop\"{labels}}} {number}");
+        let text = registry.prometheus_text();
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    };
+    let (store, closed) = (",memstache_breaker=\"store\"", ",memstache_breaker=\"store\",memstache_state=\"closed\"");
+    assert_tells("breaker_state", closed, 1);
+    kit.hang();
+    let call = start(&stack, Get::one(address("a")));
+    kit.pass(millis(1)).await;
+    assert_eq!(kind(read(&stack, "a").await), ErrorKind::Overloaded);
+    kit.pass(secs(2)).await;
+    assert_eq!(kind(call.await.unwrap()), ErrorKind::Timeout);
+    let call = start(&stack, Get::one(address("a")));
+    kit.pass(millis(280)).await;
+    assert_eq!(kind(call.await.unwrap()), ErrorKind::Unavailable);
+    while kit.resilience.snapshot().rate.refused == 0 {
+        assert!(read(&stack, "a").await.is_err());
+    }
+    let snapshot = kit.resilience.snapshot();
+    let breaker = snapshot.breaker.unwrap();
+    assert_eq!((breaker.state, breaker.opened), (BreakerState::Open, 1));
+    assert_tells("breaker_state", closed, 0);
+    assert_tells("breaker_state", ",memstache_breaker=\"store\",memstache_state=\"open\"", 1);
+    assert_tells("breaker_opened_total", store, 1);
+    assert_tells("breaker_refused_total", store, breaker.refused);
+    assert_tells("shed_total", ",memstache_limit=\"calls\"", 1);
+    assert_tells("shed_total", ",memstache_limit=\"bytes\"", 0);
+    assert_tells("shed_total", ",memstache_limit=\"rate\"", 1);
+    assert_tells("retries_total", "", snapshot.retry.retries);
+    assert_tells("timeouts_total", "", snapshot.timeouts);
+    assert!(breaker.refused > 0 && snapshot.retry.retries >= 3 && snapshot.timeouts >= 4, "{snapshot:?}");
 }

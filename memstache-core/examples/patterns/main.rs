@@ -17,6 +17,7 @@
 mod cache_aside;
 mod database;
 mod read_through;
+mod turns;
 mod warm_up;
 mod write_behind;
 mod write_through;

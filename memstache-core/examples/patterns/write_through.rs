@@ -1,25 +1,19 @@
 //! Write-through: a write goes to the database and then to the cache, so that the next read hits.
 //!
-//! Writers of one product take turns in this process: else the cache could end up with the value of the one who wrote the
+//! Writers of one product take [turns](crate::turns) in this process: else the cache could end up with the value of the one who wrote the
 //! database first. Where several processes write the same products, remove the cached value instead, as
 //! [read-through](crate::read_through) does.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use memstache_core::{Cache, Json};
-use tokio::sync::Mutex;
 
 use crate::{
     BoxError,
     database::{Database, Product},
     read_through::ReadThrough,
+    turns::Turns,
 };
-
-/// Locks that products share: more than there are writers at a time.
-const TURNS: usize = 64;
 
 #[derive(Clone)]
 pub(crate) struct WriteThrough(Arc<Inner>);
@@ -28,15 +22,13 @@ struct Inner {
     cache: Cache<Json>,
     database: Database,
     reads: ReadThrough,
-    turns: [Mutex<()>; TURNS],
-    hasher: RandomState,
+    turns: Turns,
 }
 
 impl WriteThrough {
     pub(crate) fn new(cache: Cache<Json>, database: Database) -> Self {
         let reads = ReadThrough::new(cache.clone(), database.clone());
-        let turns = std::array::from_fn(|_| Mutex::new(()));
-        Self(Arc::new(Inner { cache, database, reads, turns, hasher: RandomState::new() }))
+        Self(Arc::new(Inner { cache, database, reads, turns: Turns::new() }))
     }
 
     /// Reads a product.
@@ -46,17 +38,15 @@ impl WriteThrough {
 
     /// Writes a product.
     ///
-    /// Fails without a change if the database does. A task of its own: a caller that leaves cannot stop it halfway.
+    /// Fails without a change if the database does. A caller that leaves cannot stop it halfway.
     pub(crate) async fn save(&self, product: Product) -> Result<(), BoxError> {
-        let inner = Arc::clone(&self.0);
-        tokio::spawn(async move { inner.save(product).await }).await?
+        let (inner, id) = (Arc::clone(&self.0), product.id.clone());
+        self.0.turns.take(&id, async move { inner.save(product).await }).await
     }
 }
 
 impl Inner {
     async fn save(&self, product: Product) -> Result<(), BoxError> {
-        let turn = self.hasher.hash_one(&product.id) as usize % TURNS;
-        let _turn = self.turns[turn].lock().await;
         self.database.save(vec![product.clone()]).await?;
         if self.cache.set(&product.id, &product).await.is_err() {
             // Nobody knows what is cached now; what is there must not outlive the write. If that fails too, say so.

@@ -70,6 +70,10 @@ fn is_fallback(tier: &TierExplained) -> bool {
 fn explained(report: TierReport, expected: &Expected, now: Tick) -> TierExplained {
     let TierReport { tier, reason, entry, loading } = report;
     let (outcome, reason) = match (reason, &entry) {
+        // An unverified copy stands in for the store, but not for a reader to whom it is too old.
+        (Some(Reason::Unverified), Some(entry)) if is_too_old(&entry.meta, expected, now) => {
+            (None, Some(Reason::TooOld))
+        }
         (Some(reason), _) => (None, Some(reason)),
         (None, None) => (Some(Outcome::Hit), None),
         (None, Some(entry)) => match verdict(&entry.meta, expected, now) {
@@ -78,6 +82,10 @@ fn explained(report: TierReport, expected: &Expected, now: Tick) -> TierExplaine
         },
     };
     TierExplained { tier, outcome, reason, entry: entry.map(|entry| told(&entry, now)), loading }
+}
+
+fn is_too_old(meta: &Meta, expected: &Expected, now: Tick) -> bool {
+    expected.max_staleness.is_some_and(|max| now.since(meta.confirmed_at) > max)
 }
 
 fn verdict(meta: &Meta, expected: &Expected, now: Tick) -> Result<Outcome, Reason> {

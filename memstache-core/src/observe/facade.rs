@@ -134,9 +134,17 @@ mod tests {
     use crate::observe::INSTRUMENTS;
 
     #[test]
-    fn all_but_tiers_and_telemetry_is_recorded() {
+    fn all_but_what_is_asked_is_recorded() {
         let others = INSTRUMENTS.iter().filter(|instrument| RECORDED.iter().all(|it| it.name != instrument.name));
-        let asked = ["memstache.tier.", "memstache.tenant.", "memstache.telemetry.dropped"];
+        let asked = [
+            "memstache.tier.",
+            "memstache.tenant.",
+            "memstache.breaker.",
+            "memstache.shed",
+            "memstache.retries",
+            "memstache.timeouts",
+            "memstache.telemetry.dropped",
+        ];
         assert!(others.clone().all(|it| asked.iter().any(|begin| it.name.starts_with(begin))));
         assert_eq!(others.count() + RECORDED.len(), INSTRUMENTS.len());
     }

@@ -71,10 +71,25 @@ pub enum Attribute {
     Tenant,
     /// `memstache.resource`: [`Resource`].
     Resource,
+    /// `memstache.breaker`: what a breaker stands in front of.
+    Breaker,
+    /// `memstache.state` of a breaker.
+    BreakerState,
+    /// `memstache.limit`: what is bounded.
+    Limit,
 }
 
 /// How loads end.
 pub(super) const LOAD_RESULTS: &[&str] = &["ok", "error"];
+
+/// What breakers stand in front of.
+pub(super) const BREAKERS: &[&str] = &["store", "source"];
+
+/// The states of breakers.
+pub(super) const BREAKER_STATES: &[&str] = &["closed", "open", "half_open"];
+
+/// What limits bound.
+pub(super) const LIMITS: &[&str] = &["calls", "bytes", "rate"];
 
 /// What is exported.
 pub(crate) const SIGNALS: &[&str] = &["traces", "metrics"];
@@ -93,6 +108,9 @@ impl Attribute {
             Self::Signal => "memstache.signal",
             Self::Tenant => "memstache.tenant",
             Self::Resource => "memstache.resource",
+            Self::Breaker => "memstache.breaker",
+            Self::BreakerState => "memstache.state",
+            Self::Limit => "memstache.limit",
         }
     }
 
@@ -110,6 +128,9 @@ impl Attribute {
             Self::ErrorType => Some(ErrorKind::ALL.iter().map(|it| it.as_str()).chain([PANIC]).collect()),
             Self::Signal => Some(SIGNALS.to_vec()),
             Self::Resource => Some(Resource::ALL.iter().map(|it| it.as_str()).collect()),
+            Self::Breaker => Some(BREAKERS.to_vec()),
+            Self::BreakerState => Some(BREAKER_STATES.to_vec()),
+            Self::Limit => Some(LIMITS.to_vec()),
         }
     }
 }
@@ -156,6 +177,18 @@ instruments! {
         "Reads that the tier answered with a value";
     TIER_EVICTIONS = "memstache.tier.evictions", Counter, "{entry}", [Cache, Tier],
         "Entries that went for want of room";
+    BREAKER_STATE = "memstache.breaker.state", Gauge, "{breaker}", [Cache, Breaker, BreakerState],
+        "1 for the state that a breaker is in, 0 for the others";
+    BREAKER_OPENED = "memstache.breaker.opened", Counter, "{opening}", [Cache, Breaker],
+        "How often a breaker went from closed to open";
+    BREAKER_REFUSED = "memstache.breaker.refused", Counter, "{call}", [Cache, Breaker],
+        "Calls that a breaker refused";
+    SHED = "memstache.shed", Counter, "{call}", [Cache, Limit],
+        "Calls that were refused because a limit was reached";
+    RETRIES = "memstache.retries", Counter, "{attempt}", [Cache],
+        "Attempts that repeated one that had failed";
+    TIMEOUTS = "memstache.timeouts", Counter, "{attempt}", [Cache],
+        "Attempts that were cut off because they took too long";
     TENANT_OPERATIONS = "memstache.tenant.operations", Counter, "{operation}", [Tenant],
         "Operations of a tenant that went through its quota, one for each key";
     TENANT_REFUSED = "memstache.tenant.refused", Counter, "{operation}", [Tenant, Resource],

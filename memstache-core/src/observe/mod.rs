@@ -18,6 +18,8 @@ mod facade;
 
 #[cfg(feature = "metrics")]
 pub use self::facade::MetricsRecorder;
+#[cfg(feature = "resilience")]
+pub use self::registry::ResilienceUse;
 pub use self::{
     future::ObserveFuture,
     instruments::{Attribute, INSTRUMENTS, Instrument, InstrumentKind},

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     BreakerConfig, BreakerLayer, BreakerSnapshot, BulkheadLayer, CircuitBreaker, LimitLayer, LimitSnapshot, RateConfig,
-    RateLimitLayer, RateLimiter, RetryConfig, RetryLayer, RetrySnapshot, TimeoutConfig, TimeoutLayer,
+    RateLimitLayer, RateLimiter, RateSnapshot, RetryConfig, RetryLayer, RetrySnapshot, TimeoutConfig, TimeoutLayer,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -112,6 +112,8 @@ pub struct ResilienceSnapshot {
     pub calls: LimitSnapshot,
     /// Bytes under way.
     pub bytes: LimitSnapshot,
+    /// Items a second.
+    pub rate: RateSnapshot,
     /// Repetitions.
     pub retry: RetrySnapshot,
     /// The breaker, if there is one.
@@ -155,6 +157,7 @@ impl Resilience {
         ResilienceSnapshot {
             calls: self.limit.snapshot(),
             bytes: self.bulkhead.snapshot(),
+            rate: self.rate.snapshot(),
             retry: self.retry.snapshot(),
             breaker: self.breaker().map(CircuitBreaker::snapshot),
             timeouts: self.timeout.timeouts(),

@@ -32,6 +32,7 @@ impl Health for Resilience {
             .with("bytes", bytes.taken)
             .with("max_bytes", bytes.most)
             .with("shed", calls.refused.saturating_add(bytes.refused))
+            .with("rate_refused", snapshot.rate.refused)
             .with("retries", snapshot.retry.retries)
             .with("timeouts", snapshot.timeouts);
         let full = |limit: super::LimitSnapshot| limit.most > 0 && limit.taken >= limit.most;

@@ -38,7 +38,7 @@ pub use self::{
     config::{Resilience, ResilienceConfig, ResilienceSnapshot},
     guarded::GuardedFuture,
     limit::{Limit, LimitLayer},
-    rate_limit::{RateConfig, RateLimit, RateLimitLayer, RateLimiter, RateState},
+    rate_limit::{RateConfig, RateLimit, RateLimitLayer, RateLimiter, RateSnapshot, RateState},
     retry::{Retried, RetryConfig, RetryLayer, RetryPolicy, RetrySnapshot},
     share::{LimitSnapshot, Taken},
     timeout::{Timeout, TimeoutConfig, TimeoutFuture, TimeoutLayer},

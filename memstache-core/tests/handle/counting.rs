@@ -18,7 +18,7 @@ fn ended(stats: &CacheStats) -> u64 {
 
 /// A recorder that counts what it is told, by name.
 #[derive(Debug, Default)]
-struct Tally(Mutex<HashMap<&'static str, u64>>);
+pub(crate) struct Tally(Mutex<HashMap<&'static str, u64>>);
 
 impl Tally {
     fn add(&self, name: &'static str, count: u64) {
@@ -30,7 +30,7 @@ impl Tally {
     }
 
     /// Asserts that it was told what the handle has counted.
-    fn assert_agrees(&self, stats: &CacheStats) {
+    pub(crate) fn assert_agrees(&self, stats: &CacheStats) {
         let endings = [stats.hits, stats.stale, stats.negative, stats.misses, stats.errors, stats.cancelled];
         assert_eq!(Ending::ALL.iter().map(|it| self.of(it.as_str())).collect::<Vec<_>>(), endings);
         assert_eq!(self.of("loaded") + self.of("load failed"), stats.loads);
@@ -187,7 +187,7 @@ async fn storm(kit: &Kit, seed: u64) -> [CacheStats; 2] {
                 Ok(keys.into_iter().filter_map(|key| Some((key, value?))).collect())
             }) as Brought<Vec<(&'static str, u32)>>
         };
-        match random.u8(..12) {
+        match random.u8(..16) {
             0 => running.push(tokio::spawn(async move { drop(cache.get::<u32>(key).await) })),
             1 => running.push(tokio::spawn(async move { assert_ne!(cache.try_get::<u32>(key).await, Some(99)) })),
             2 => running.push(tokio::spawn(async move { drop(cache.get_entry::<String>(key).await) })),
@@ -203,6 +203,12 @@ async fn storm(kit: &Kit, seed: u64) -> [CacheStats; 2] {
             }
             9 => drop(cache.remove(key).await),
             10 => drop(cache.set(key, "another type").await),
+            11 => running.push(tokio::spawn(async move { drop(cache.get_arc::<u32>(key).await) })),
+            12 => running.push(tokio::spawn(async move { drop(cache.get_many_arc::<u32>([key, "b", "b"]).await) })),
+            13 | 14 => {
+                let task = async move { drop(cache.get_or_load(key, loader).optional().arc().await) };
+                running.push(tokio::spawn(task));
+            }
             _ => kit.pass(millis(random.u64(1..1500))).await,
         }
         if let Some(task) =

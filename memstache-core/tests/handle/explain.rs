@@ -3,13 +3,17 @@
 use std::{io, sync::Arc};
 
 use memstache_core::{
-    Address, Cache, ErasedService, Error, ErrorKind, Explanation, Json, Lifetime, Lookup, MemoryStore, NearConfig,
-    NearLayer, NewEntry, Outcome, PolicyKind, Reason, Request, Response, Set, Stack, Step, Store, TenantId, Transform,
+    Address, Cache, ErasedService, Error, ErrorKind, Explanation, Invalidation, Json, Lifetime, Lookup, MemoryStore,
+    NearConfig, NearLayer, NewEntry, Outcome, PolicyKind, Reason, Request, Response, Set, Stack, Step, Store, TenantId,
+    Transform,
     testing::{Fault, Faults, ManualClock, NaiveStore},
 };
 use tower::Layer as _;
 
-use crate::kit::{Kind, Kit, secs, settle};
+use crate::{
+    health::Told,
+    kit::{Kind, Kit, secs, settle},
+};
 
 type Verdict = (Option<Outcome>, Option<Reason>);
 
@@ -236,6 +240,52 @@ async fn near_copies_say_why_they_went() {
     assert_eq!(near(cache.explain("c").await.unwrap()), Some(Reason::Cleared));
     assert_eq!(cache.get::<u8>("c").await.unwrap(), None);
     assert_eq!(near(cache.explain("c").await.unwrap()), Some(Reason::Cleared), "once it is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_whose_stream_of_changes_is_cut_is_unverified_and_then_too_old() {
+    let (clock, faults) = (ManualClock::new(), Faults::new());
+    let (changes, told) = tokio::sync::mpsc::channel(8);
+    let config = NearConfig::new(1 << 20).unwrap().with_clock(clock.clone());
+    let store = faults.layer(NaiveStore::new(clock.clone()).service());
+    let stack = ErasedService::new(NearLayer::new(config, Told::new(told)).layer(store));
+    let builder = Cache::builder(stack).keyspace("k").format(Json).clock(clock.clone()).ttl(secs(600));
+    let cache = builder.max_staleness(secs(5)).build().unwrap();
+    cache.set("a", &1).await.unwrap();
+    assert_eq!(cache.get::<u8>("a").await.unwrap(), Some(1));
+    let near = |explanation: &Explanation| (explanation.tiers[0].outcome, explanation.tiers[0].reason);
+    let explained = cache.explain("a").await.unwrap();
+    assert_eq!((near(&explained), explained.tier.as_deref()), (HIT, Some("near")));
+
+    changes.send(Invalidation::Lost).await.unwrap();
+    settle().await;
+    let explained = cache.explain("a").await.unwrap();
+    assert_eq!(near(&explained), (None, Some(Reason::Unverified)));
+    assert_eq!((verdict(&explained), explained.tier.as_deref()), (HIT, Some("store")), "the store can be asked");
+
+    faults.inject(Fault::before(Error::new(ErrorKind::Unavailable, "gone")));
+    clock.advance(secs(5));
+    let explained = cache.explain("a").await.unwrap();
+    assert_eq!(near(&explained), (None, Some(Reason::Unverified)));
+    let stale = (Some(Outcome::Stale), Some(Reason::Unavailable));
+    assert_eq!((verdict(&explained), explained.tier.as_deref()), (stale, Some("near")));
+    assert_eq!(cache.read().allow_stale().get::<u8>("a").await.unwrap(), Some(1), "as is told");
+
+    clock.advance(secs(1));
+    let explained = cache.explain("a").await.unwrap();
+    assert_eq!(near(&explained), (None, Some(Reason::TooOld)));
+    assert_eq!((verdict(&explained), explained.tier), ((None, Some(Reason::Unavailable)), None));
+    let error = cache.read().allow_stale().get::<u8>("a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "as is told");
+
+    // With the stream whole, it is too old for this reader all the same, and the store is asked.
+    faults.heal();
+    changes.send(Invalidation::Restored).await.unwrap();
+    settle().await;
+    assert_eq!(cache.get::<u8>("a").await.unwrap(), Some(1));
+    clock.advance(secs(6));
+    let explained = cache.explain("a").await.unwrap();
+    assert_eq!((near(&explained), verdict(&explained)), ((None, Some(Reason::TooOld)), HIT));
 }
 
 #[tokio::test(start_paused = true)]

@@ -74,7 +74,13 @@ async fn a_store_without_leases_left_is_degraded() {
 }
 
 /// Tells what it is given to tell.
-struct Told(Mutex<Option<mpsc::Receiver<Invalidation>>>);
+pub(crate) struct Told(Mutex<Option<mpsc::Receiver<Invalidation>>>);
+
+impl Told {
+    pub(crate) fn new(changes: mpsc::Receiver<Invalidation>) -> Self {
+        Self(Mutex::new(Some(changes)))
+    }
+}
 
 impl Coherence for Told {
     fn subscribe(&self) -> InvalidationStream {
@@ -89,7 +95,7 @@ async fn a_near_cache_that_hears_nothing_is_degraded_since_then() {
     let (changes, told) = mpsc::channel(8);
     let config = NearConfig::new(1 << 20).unwrap().with_clock(clock.clone());
     let store = NaiveStore::new(clock.clone()).service();
-    let near = NearLayer::new(config, Told(Mutex::new(Some(told)))).layer(store);
+    let near = NearLayer::new(config, Told::new(told)).layer(store);
     let view = near.view();
     let cache = handle(ErasedService::with_try_hit(near, view.clone()).watch(view), &clock);
     assert_eq!(cache.get::<u8>("a").await.unwrap(), None);

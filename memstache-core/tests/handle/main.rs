@@ -22,5 +22,6 @@ mod races;
 mod sabotage;
 mod schema;
 mod stale;
+mod store_panics;
 mod tenancy;
 mod timeouts;

@@ -115,18 +115,86 @@ async fn what_a_collector_refuses_is_dropped() {
     }
 }
 
+/// Ends so many spans of the application.
+fn spans(telemetry: &Telemetry, count: usize) {
+    let subscriber = tracing_subscriber::registry().with(telemetry.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        (0..count).for_each(|_| tracing::info_span!("work").in_scope(|| ()));
+    });
+}
+
+/// Waits until it is so: the thread counts a moment later than it is seen elsewhere.
+async fn wait_until(mut so: impl FnMut() -> bool) {
+    let so = async {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), so).await.expect("it comes to be so");
+}
+
 #[tokio::test]
-async fn what_has_no_room_or_comes_after_the_end_is_dropped() {
+async fn what_ends_after_the_end_is_dropped_and_counted() {
     let collector = Collector::start(Answer::Accept).await;
     let telemetry = Telemetry::builder("shop").jaeger(collector.url()).build().unwrap();
-    let layer = telemetry.layer();
-    telemetry.shutdown().await;
+    let (layer, registry) = (telemetry.layer(), telemetry.registry().clone());
+    spans(&telemetry, 2);
+    let stats = telemetry.shutdown().await;
+    assert_eq!((stats.spans_delivered, stats.spans_dropped), (2, 0));
     let other = Telemetry::builder("shop").jaeger(collector.url()).build().unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-        tracing::info_span!("too late").in_scope(|| ());
+        (0..3).for_each(|_| tracing::info_span!("too late").in_scope(|| ()));
     });
+    assert_eq!(dropped(&registry), [3, 0]);
     assert_eq!(other.stats(), TelemetryStats::default(), "of the other one nothing");
-    drop(other);
+}
+
+#[tokio::test]
+async fn what_finds_the_queue_full_is_dropped_and_counted() {
+    const SPANS: usize = 20_000;
+    let collector = Collector::start(Answer::Accept).await;
+    let telemetry = Telemetry::builder("shop").jaeger(collector.url()).queue(4).build().unwrap();
+    spans(&telemetry, SPANS);
+    let stats = telemetry.flush().await.unwrap();
+    assert_eq!(stats.spans_delivered + stats.spans_dropped, SPANS as u64, "{stats:?}");
+    assert!(stats.spans_delivered > 0 && stats.spans_dropped > 0, "{stats:?}");
+    assert_eq!(dropped(telemetry.registry()), [stats.spans_dropped, 0]);
+}
+
+#[tokio::test]
+async fn each_export_that_takes_too_long_is_given_up_and_those_after_it_arrive() {
+    let gate = Gate::new();
+    let mut collector = Collector::start(Answer::Gated(gate.clone())).await;
+    let telemetry = Telemetry::builder("shop").jaeger(collector.url()).timeout(Duration::from_millis(50));
+    let telemetry = telemetry.build().unwrap();
+    for given_up in 1..=3 {
+        spans(&telemetry, 1);
+        let stats = telemetry.flush().await.unwrap();
+        assert_eq!((stats.spans_delivered, stats.spans_dropped), (0, given_up));
+        assert_eq!(collector.next().await.path, "/v1/traces", "it was sent");
+    }
+    gate.open();
+    // On a machine that is busy enough, 50 ms may be too short for an open gate too: then once more.
+    let arrives = async {
+        while telemetry.stats().spans_delivered == 0 {
+            spans(&telemetry, 1);
+            telemetry.flush().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrives).await.expect("those after it arrive");
+    telemetry.shutdown().await;
+}
+
+#[tokio::test]
+async fn metrics_are_exported_at_the_interval_without_being_asked_for() {
+    let mut collector = Collector::start(Answer::Accept).await;
+    let telemetry = Telemetry::builder("shop").collector(collector.url()).interval(Duration::from_millis(100));
+    let telemetry = telemetry.build().unwrap();
+    for _ in 0..3 {
+        assert_eq!(collector.next().await.path, "/v1/metrics");
+    }
+    wait_until(|| telemetry.stats().exports_delivered >= 3).await;
+    assert_eq!(telemetry.stats().exports_dropped, 0);
 }
 
 #[test]

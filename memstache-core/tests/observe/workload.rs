@@ -8,7 +8,8 @@ use std::{
 
 use memstache_core::{
     Cache, Error, ErrorKind, Json, LoadContext, MemoryStore, NearConfig, Stack,
-    observe::{OTHER_TENANTS, ObserveLayer, Recorder, Registry, TenantUse, Tier},
+    observe::{OTHER_TENANTS, ObserveLayer, Recorder, Registry, ResilienceUse, TenantUse, Tier},
+    resilience::{BreakerConfig, CircuitBreaker},
     testing::{Fault, Faults, Gate, ManualClock},
 };
 
@@ -31,6 +32,9 @@ pub(crate) async fn everything(recorder: impl Recorder + Clone, registry: Option
     if let Some(registry) = registry {
         registry.watch("products", Tier::Store, move || store.stats().into()).unwrap();
         registry.watch("products", Tier::Near, move || view.stats().into()).unwrap();
+        let breaker = Some(CircuitBreaker::new(BreakerConfig::leaf()).unwrap().snapshot());
+        let fares = ResilienceUse { store: breaker, source: breaker, ..ResilienceUse::default() };
+        registry.watch_resilience("products", move || fares).unwrap();
         registry.watch_tenants(|| vec![TenantUse { name: OTHER_TENANTS.into(), ..TenantUse::default() }]);
     }
     let build = |schema| {

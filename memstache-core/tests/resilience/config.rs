@@ -1,7 +1,8 @@
 //! All settings as a whole.
 
 use memstache_core::{
-    Condition, ErrorKind, Get, MemoryStore, Set, Stack,
+    Cache, Condition, ErrorKind, Get, HealthValue, Json, Lifetime, MemoryStore, NewEntry, OneOrMany, Set, Stack,
+    observe::Registry,
     resilience::{BreakerConfig, BreakerState, RateConfig, Resilience, ResilienceConfig, RetryConfig, TimeoutConfig},
 };
 
@@ -97,7 +98,7 @@ async fn what_is_left_out_is_not_there() {
     let snapshot = kit.resilience.snapshot();
     assert_eq!((snapshot.breaker, snapshot.calls.most, snapshot.bytes.most), (None, 0, 0));
     kit.faults.heal();
-    let entry = memstache_core::NewEntry::new("v", memstache_core::Lifetime::default());
+    let entry = NewEntry::new("v", Lifetime::default());
     assert!(stack.dispatch(Set::one(address("a"), entry)).await.is_ok());
 }
 
@@ -125,4 +126,97 @@ async fn an_open_breaker_and_a_full_limit_are_seen_in_health() {
     kit.faults.heal();
     kit.pass(millis(300)).await;
     assert_eq!(cache.health().condition, Condition::Healthy);
+}
+
+/// A count that health shows of the limits.
+fn shown(cache: &Cache<Json>, name: &str) -> u64 {
+    let health = cache.health();
+    let values = &health.part("limits").unwrap().values;
+    match values.iter().find(|(known, _)| known == name) {
+        Some((_, HealthValue::Count(count))) => *count,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_rate_refuses_is_counted_and_seen_in_health() {
+    let rate = RateConfig::per_second(10).with_burst(2);
+    let kit = Kit::new(ResilienceConfig { rate: Some(rate), ..ResilienceConfig::default() });
+    let (stack, cache) = (kit.stack(), kit.cache());
+    for expected in [0, 0, 1, 2] {
+        assert_eq!(read(&stack, "a").await.is_ok(), expected == 0);
+        assert_eq!(kit.resilience.snapshot().rate.refused, expected);
+        assert_eq!(shown(&cache, "rate_refused"), expected);
+    }
+    let three = OneOrMany::Many(["a", "b", "c"].map(|name| address(name).into()).into());
+    let batch = stack.dispatch(Get { items: three, ..Get::one(address("a")) }).await;
+    assert_eq!(kind(batch), ErrorKind::Invalid, "more than the burst: no wait helps");
+    assert_eq!((kit.resilience.snapshot().rate.refused, shown(&cache, "shed")), (2, 0));
+    let off = Kit::new(ResilienceConfig::none());
+    assert!(read(&off.stack(), "a").await.is_ok());
+    assert_eq!(off.resilience.snapshot().rate.refused, 0);
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_write_under_way_are_seen_in_health() {
+    const MOST: usize = 64 << 10;
+    let kit = Kit::new(ResilienceConfig { max_bytes: Some(MOST), retry: None, ..ResilienceConfig::default() });
+    let (stack, cache) = (kit.stack(), kit.cache());
+    assert_eq!((shown(&cache, "bytes"), shown(&cache, "max_bytes")), (0, MOST as u64));
+    kit.hang();
+    let set = |name, bytes| Set::one(address(name), NewEntry::new("x".repeat(bytes), Lifetime::default()));
+    let call = start(&stack, set("a", 10_000));
+    kit.pass(millis(1)).await;
+    let taken = shown(&cache, "bytes");
+    assert!((10_000..20_000).contains(&taken), "{taken}");
+    assert_eq!((shown(&cache, "shed"), cache.health().condition), (0, Condition::Healthy));
+    let more = start(&stack, set("b", MOST));
+    kit.pass(millis(1)).await;
+    assert_eq!(kind(more.await.unwrap()), ErrorKind::Overloaded);
+    assert_eq!((shown(&cache, "bytes"), shown(&cache, "shed")), (taken, 1));
+    call.abort();
+    kit.faults.heal();
+    kit.pass(millis(1)).await;
+    assert_eq!((shown(&cache, "bytes"), shown(&cache, "max_bytes")), (0, MOST as u64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_layers_do_is_seen_in_the_metrics() {
+    let rate = RateConfig::per_second(1).with_burst(20);
+    let config = ResilienceConfig { max_calls: Some(1), rate: Some(rate), ..ResilienceConfig::default() };
+    let (kit, registry) = (Kit::new(config), Registry::new());
+    let (stack, watched) = (kit.stack(), kit.resilience.clone());
+    registry.watch_resilience("shop", move || watched.snapshot().into()).unwrap();
+    let assert_tells = |name: &str, labels: &str, number: u64| {
+        let line = format!("memstache_{name}{{memstache_cache=\"shop\"{labels}}} {number}");
+        let text = registry.prometheus_text();
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    };
+    let (store, closed) = (",memstache_breaker=\"store\"", ",memstache_breaker=\"store\",memstache_state=\"closed\"");
+    assert_tells("breaker_state", closed, 1);
+    kit.hang();
+    let call = start(&stack, Get::one(address("a")));
+    kit.pass(millis(1)).await;
+    assert_eq!(kind(read(&stack, "a").await), ErrorKind::Overloaded);
+    kit.pass(secs(2)).await;
+    assert_eq!(kind(call.await.unwrap()), ErrorKind::Timeout);
+    let call = start(&stack, Get::one(address("a")));
+    kit.pass(millis(280)).await;
+    assert_eq!(kind(call.await.unwrap()), ErrorKind::Unavailable);
+    while kit.resilience.snapshot().rate.refused == 0 {
+        assert!(read(&stack, "a").await.is_err());
+    }
+    let snapshot = kit.resilience.snapshot();
+    let breaker = snapshot.breaker.unwrap();
+    assert_eq!((breaker.state, breaker.opened), (BreakerState::Open, 1));
+    assert_tells("breaker_state", closed, 0);
+    assert_tells("breaker_state", ",memstache_breaker=\"store\",memstache_state=\"open\"", 1);
+    assert_tells("breaker_opened_total", store, 1);
+    assert_tells("breaker_refused_total", store, breaker.refused);
+    assert_tells("shed_total", ",memstache_limit=\"calls\"", 1);
+    assert_tells("shed_total", ",memstache_limit=\"bytes\"", 0);
+    assert_tells("shed_total", ",memstache_limit=\"rate\"", 1);
+    assert_tells("retries_total", "", snapshot.retry.retries);
+    assert_tells("timeouts_total", "", snapshot.timeouts);
+    assert!(breaker.refused > 0 && snapshot.retry.retries >= 3 && snapshot.timeouts >= 4, "{snapshot:?}");
 }

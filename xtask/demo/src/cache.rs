@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use memstache_core::{
     Cache, Health as _, Json, KeyspaceName, NearView, Tenanted,
-    observe::{ObserveLayer, Registry, Tier},
+    observe::{ObserveLayer, Registry, ResilienceUse, Tier},
     resilience::{BreakerConfig, CircuitBreaker, Resilience},
     testing::Faults,
 };
@@ -108,6 +108,11 @@ impl Caches {
         }
         let view = near.clone();
         registry.watch(NAME, Tier::Near, move || view.stats().into())?;
+        let (limits, guarded) = (resilience.clone(), source.clone());
+        registry.watch_resilience(NAME, move || ResilienceUse {
+            source: Some(guarded.snapshot()),
+            ..limits.snapshot().into()
+        })?;
         let all = Cache::builder(stack)
             .keyspace("products")
             .format(Json)

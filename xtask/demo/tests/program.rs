@@ -97,7 +97,7 @@ fn chaos_is_survived_and_shown() {
         assert!(rows.iter().any(|row| row.contains(phase)), "{phase}\n{shown}");
     }
     let verdicts: Vec<&str> = shown.lines().filter(|line| line.starts_with("  ok      ")).collect();
-    assert_eq!(verdicts.len(), 6, "{shown}");
+    assert_eq!(verdicts.len(), 7, "{shown}");
     demo.leaves_nothing_behind();
 }
 

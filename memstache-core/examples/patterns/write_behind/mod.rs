@@ -4,6 +4,8 @@
 //! waits is read from the queue if the cache has let it go. A clean [`shutdown`](WriteBehind::shutdown) writes everything. The
 //! process that dies loses what is queued, at most [`Settings::capacity`] products; a batch that the database refuses again
 //! and again is given up, and counted: its cached values go, so that nobody reads what was never kept.
+//!
+//! Writers of one product take [turns](crate::turns) in this process, so that what is cached last is what is written last.
 
 mod queue;
 #[cfg(test)]
@@ -15,10 +17,11 @@ use std::{sync::Arc, time::Duration};
 use memstache_core::{Cache, Json, PartHealth};
 use tokio::{task::JoinHandle, time::timeout};
 
-use self::queue::Queue;
+use self::queue::{Queue, Room};
 use crate::{
     BoxError,
     database::{Database, Product},
+    turns::Turns,
 };
 
 /// How a queue is bounded and emptied.
@@ -70,15 +73,16 @@ pub(crate) struct WriteBehind {
     cache: Cache<Json>,
     database: Database,
     queue: Arc<Queue>,
+    turns: Turns,
     worker: Option<JoinHandle<()>>,
 }
 
 impl WriteBehind {
     /// Starts the task that writes the database.
     pub(crate) fn start(cache: Cache<Json>, database: Database, settings: Settings) -> Self {
-        let queue = Arc::new(Queue::new(settings));
-        let worker = tokio::spawn(worker::run(Arc::clone(&queue), cache.clone(), database.clone()));
-        Self { cache, database, queue, worker: Some(worker) }
+        let (queue, turns) = (Arc::new(Queue::new(settings)), Turns::new());
+        let worker = worker::run(Arc::clone(&queue), turns.clone(), cache.clone(), database.clone());
+        Self { cache, database, queue, turns, worker: Some(tokio::spawn(worker)) }
     }
 
     /// Reads a product: from the cache, what waits, or the database.
@@ -93,15 +97,30 @@ impl WriteBehind {
         Ok(self.cache.get_or_load(id, load).optional().await?)
     }
 
-    /// Writes a product. Fails, with nothing changed, if there is no room in time.
+    /// Writes a product. Fails, with nothing changed, if there is no room in time. A caller that leaves while it waits for
+    /// room changes nothing; after that, it cannot stop the write halfway.
     pub(crate) async fn save(&self, product: Product) -> Result<(), BoxError> {
-        // First: whoever loads from now on finds it there.
-        self.queue.put(product.clone()).await?;
-        if self.cache.set(&product.id, &product).await.is_err() {
-            // It will be written; only what is cached is unknown.
-            self.cache.remove(&product.id).await?;
-        }
-        Ok(())
+        let Some(product) = self.put_and_cache(product, None).await? else { return Ok(()) };
+        // Not in its turn: others that write a product that waits already need no room.
+        let room = self.queue.room().await?;
+        self.put_and_cache(product, Some(room)).await.map(drop)
+    }
+
+    /// Puts a product in the queue and then in the cache, in its turn; gives it back if it needs room first.
+    async fn put_and_cache(&self, product: Product, room: Option<Room>) -> Result<Option<Product>, BoxError> {
+        let (queue, cache, id) = (Arc::clone(&self.queue), self.cache.clone(), product.id.clone());
+        let work = async move {
+            // First: whoever loads from now on finds it there.
+            if let Some(product) = queue.put(product.clone(), room)? {
+                return Ok(Some(product));
+            }
+            if cache.set(&product.id, &product).await.is_err() {
+                // It will be written; only what is cached is unknown.
+                cache.remove(&product.id).await?;
+            }
+            Ok(None)
+        };
+        self.turns.take(&id, work).await
     }
 
     /// Returns what became of the writes so far.
@@ -120,13 +139,14 @@ impl WriteBehind {
         }
     }
 
-    /// Takes no more writes, writes everything that waits, and ends. What is not written within `limit` is counted as lost:
+    /// Takes no more writes, writes everything that waits, caches what callers left behind, and ends. What is not written within `limit` is counted as lost:
     /// a transaction that was under way then may have happened.
     pub(crate) async fn shutdown(mut self, limit: Duration) -> Counts {
         self.queue.close();
         if let Some(worker) = &mut self.worker {
+            let turns = &self.turns;
             // That it panicked is what its counts say.
-            drop(timeout(limit, worker).await);
+            drop(timeout(limit, async { (worker.await, turns.idle().await) }).await);
         }
         let queue = Arc::clone(&self.queue);
         drop(self);

@@ -4,11 +4,11 @@ use std::{
     collections::{HashMap, VecDeque},
     error::Error,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Queue {
     settings: Settings,
     state: Mutex<State>,
     /// A permit for each product that may come.
-    room: Semaphore,
+    room: Arc<Semaphore>,
     pub(super) changed: Notify,
 }
 
@@ -38,6 +38,9 @@ struct Waiting {
     /// Which write of the product this is: raised when a newer one takes its place.
     write: u64,
 }
+
+/// Room for one product; dropped, it is there for another.
+pub(super) struct Room(OwnedSemaphorePermit);
 
 /// One product of a batch, and which write of it.
 #[derive(Clone)]
@@ -68,7 +71,7 @@ impl Error for Refused {}
 
 impl Queue {
     pub(super) fn new(settings: Settings) -> Self {
-        let room = Semaphore::new(settings.capacity);
+        let room = Arc::new(Semaphore::new(settings.capacity));
         Self { settings, state: Mutex::default(), room, changed: Notify::new() }
     }
 
@@ -80,22 +83,26 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a product in, once there is room. Dropping the future puts nothing in.
-    pub(super) async fn put(&self, product: Product) -> Result<(), Refused> {
-        let Some(product) = self.lock().merge(product)? else { return Ok(()) };
-        let permit = timeout(self.settings.patience, self.room.acquire()).await;
-        let permit = permit.map_err(|_| Refused::Full)?.map_err(|_| Refused::Closed)?;
+    /// Waits until there is room. Dropping the future takes none.
+    pub(super) async fn room(&self) -> Result<Room, Refused> {
+        let permit = timeout(self.settings.patience, Arc::clone(&self.room).acquire_owned()).await;
+        Ok(Room(permit.map_err(|_| Refused::Full)?.map_err(|_| Refused::Closed)?))
+    }
+
+    /// Puts a product in; gives it back if there is no room, none was brought, and no older one waits.
+    pub(super) fn put(&self, product: Product, room: Option<Room>) -> Result<Option<Product>, Refused> {
         let mut state = self.lock();
-        // Somebody may have put it in meanwhile: then the permit goes back.
-        if let Some(product) = state.merge(product)? {
-            permit.forget();
-            state.counts.taken += 1;
-            state.order.push_back(product.id.clone());
-            state.waiting.insert(product.id.clone(), Waiting { product, write: 0 });
-        }
+        // Room that is not needed goes back.
+        let Some(product) = state.merge(product)? else { return Ok(None) };
+        let room = room.map(|room| room.0).or_else(|| Arc::clone(&self.room).try_acquire_owned().ok());
+        let Some(room) = room else { return Ok(Some(product)) };
+        room.forget();
+        state.counts.taken += 1;
+        state.order.push_back(product.id.clone());
+        state.waiting.insert(product.id.clone(), Waiting { product, write: 0 });
         drop(state);
         self.changed.notify_one();
-        Ok(())
+        Ok(None)
     }
 
     /// Returns the product that waits, or is being written.

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use memstache_core::Condition;
+use memstache_core::{
+    Condition, MemoryStore, Stack,
+    testing::{Fault, Faults},
+};
 
 use super::{queue::Refused, *};
 use crate::cache;
@@ -138,7 +141,70 @@ async fn one_that_is_dropped_counts_what_it_loses_and_takes_no_more() {
     let queue = Arc::clone(&behind.queue);
     drop(behind);
     assert_eq!((queue.counts().lost, queue.counts().waiting), (1, 0));
-    assert_eq!(queue.put(Product::new("tea", 2)).await, Err(Refused::Closed));
+    assert_eq!(queue.put(Product::new("tea", 2), None), Err(Refused::Closed));
     tokio::time::sleep(LONG * 2).await;
     assert_eq!(database.transactions(), 0);
+}
+
+/// A cache whose sets can be held.
+fn cache_with_faults() -> (Cache<Json>, Faults) {
+    let faults = Faults::new();
+    let store = tower::Layer::layer(&faults, MemoryStore::builder().build().unwrap());
+    (Cache::builder(Stack::over(store).build()).keyspace("k").format(Json).build().unwrap(), faults)
+}
+
+async fn held(faults: &Faults) {
+    while faults.hanging() == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn writers_in_a_race_leave_cache_and_database_alike() {
+    let (cache, faults) = cache_with_faults();
+    let database = Database::in_memory().unwrap();
+    let behind = Arc::new(WriteBehind::start(cache.clone(), database.clone(), Settings::default()));
+    let save = |cents| {
+        let behind = Arc::clone(&behind);
+        tokio::spawn(async move { behind.save(Product::new("tea", cents)).await.unwrap() })
+    };
+    // The first is queued, and held before it is cached; all others come meanwhile.
+    faults.inject(Fault::hang().when(|request| request.name() == "set").times(1));
+    let first = save(0);
+    held(&faults).await;
+    let others: Vec<_> = (1..50).map(save).collect();
+    settle().await;
+    faults.heal();
+    for writer in others.into_iter().chain([first]) {
+        writer.await.unwrap();
+    }
+    let behind = Arc::into_inner(behind).expect("all writers are gone");
+    assert_eq!(behind.shutdown(LONG).await.lost, 0);
+    let cached: Option<Product> = cache.get("tea").await.unwrap();
+    assert!(cached.is_some());
+    assert_eq!(cached, database.find("tea").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_stops_nothing_halfway() {
+    let (cache, faults) = cache_with_faults();
+    let database = Database::in_memory().unwrap();
+    let behind = Arc::new(WriteBehind::start(cache.clone(), database.clone(), Settings::default()));
+    behind.save(Product::new("tea", 1)).await.unwrap();
+    faults.inject(Fault::hang().when(|request| request.name() == "set"));
+    let save = tokio::spawn({
+        let behind = Arc::clone(&behind);
+        async move { behind.save(Product::new("tea", 2)).await }
+    });
+    held(&faults).await;
+    save.abort();
+    assert!(save.await.unwrap_err().is_cancelled());
+    let behind = Arc::into_inner(behind).expect("the caller has left");
+    let end = tokio::spawn(behind.shutdown(LONG));
+    settle().await;
+    assert!(!end.is_finished(), "it waits for what is still to be cached");
+    faults.heal();
+    assert_eq!(end.await.unwrap().lost, 0);
+    assert_eq!(cache.get::<Product>("tea").await.unwrap(), Some(Product::new("tea", 2)));
+    assert_eq!(database.find("tea").await.unwrap(), Some(Product::new("tea", 2)));
 }

@@ -6,10 +6,10 @@ use memstache_core::{Cache, Json};
 use tokio::time::{sleep, timeout};
 
 use super::queue::{Queue, Taken};
-use crate::database::Database;
+use crate::{database::Database, turns::Turns};
 
 /// Writes batch after batch, until the queue is closed and empty.
-pub(super) async fn run(queue: Arc<Queue>, cache: Cache<Json>, database: Database) {
+pub(super) async fn run(queue: Arc<Queue>, turns: Turns, cache: Cache<Json>, database: Database) {
     loop {
         if queue.is_empty() {
             if queue.is_closed() {
@@ -26,6 +26,10 @@ pub(super) async fn run(queue: Arc<Queue>, cache: Cache<Json>, database: Databas
             queue.written(&batch);
         } else {
             queue.give_up(&batch);
+            for Taken { product, .. } in &batch {
+                // After who is about to cache it.
+                drop(turns.wait(&product.id).await);
+            }
             // What was never kept must not be read. A cache that fails here keeps it for its ttl at most.
             let ids = batch.iter().map(|taken| &taken.product.id);
             drop(cache.remove_many(ids).await);

@@ -2,6 +2,8 @@
 
 mod cache;
 mod histogram;
+#[cfg(feature = "resilience")]
+mod resilience;
 mod sample;
 mod tenants;
 mod text;
@@ -16,6 +18,10 @@ use std::{
 
 use parking_lot::RwLock;
 
+#[cfg(feature = "resilience")]
+use self::resilience::Fares;
+#[cfg(feature = "resilience")]
+pub use self::resilience::ResilienceUse;
 pub(crate) use self::sample::Sample;
 use self::tier::Watched;
 pub use self::{
@@ -69,6 +75,8 @@ struct Inner {
     caches: RwLock<BTreeMap<Arc<str>, Arc<CacheMetrics>>>,
     tiers: RwLock<BTreeMap<(Arc<str>, Tier), Watched>>,
     tenants: RwLock<Option<AskTenants>>,
+    #[cfg(feature = "resilience")]
+    resilience: RwLock<BTreeMap<Arc<str>, Fares>>,
     #[cfg(feature = "otlp")]
     drops: std::sync::OnceLock<Arc<crate::telemetry::Drops>>,
 }
@@ -120,6 +128,43 @@ impl Registry {
         Ok(())
     }
 
+    /// Asks how a cache's breakers, limits and retries fare each time that somebody reads the registry. Another question for
+    /// the same cache takes this one's place. A question that panics is answered by no series.
+    ///
+    /// ```
+    /// # fn main() -> memstache_core::Result<()> {
+    /// use memstache_core::{
+    ///     MemoryStore, Stack,
+    ///     observe::{Registry, ResilienceUse},
+    ///     resilience::{BreakerConfig, CircuitBreaker, Resilience},
+    /// };
+    ///
+    /// let (registry, resilience) = (Registry::new(), Resilience::default());
+    /// let stack = Stack::over(MemoryStore::builder().build()?).resilient(&resilience).build();
+    /// let source = CircuitBreaker::new(BreakerConfig::source())?; // given to the cache, if there is one
+    /// registry.watch_resilience("products", move || {
+    ///     ResilienceUse { source: Some(source.snapshot()), ..resilience.snapshot().into() }
+    /// })?;
+    /// let text = registry.prometheus_text();
+    /// assert!(text.contains("memstache_timeouts_total{memstache_cache=\"products\"} 0\n"));
+    /// # let _ = stack;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`recorder`](Self::recorder).
+    #[cfg(feature = "resilience")]
+    pub fn watch_resilience(&self, cache: &str, ask: impl Fn() -> ResilienceUse + Send + Sync + 'static) -> Result<()> {
+        let name = name::label("the cache's name", cache)?;
+        let mut resilience = self.0.resilience.write();
+        if !resilience.contains_key(&name) {
+            check_room(resilience.len(), MAX_CACHES)?;
+        }
+        resilience.insert(name, Fares(Arc::new(ask)));
+        Ok(())
+    }
+
     /// Asks what tenants use each time that somebody reads the registry. Another question takes this one's place.
     ///
     /// Of its answer, the first [`MAX_TENANTS`] and one more are told. Names of tenants become attributes that everybody
@@ -157,6 +202,12 @@ impl Registry {
         caches.iter().for_each(|cache| cache.samples(&mut out));
         let tiers: Vec<_> = self.0.tiers.read().iter().map(|(key, watched)| (key.clone(), watched.clone())).collect();
         tiers.iter().for_each(|((cache, tier), watched)| watched.samples(cache, *tier, &mut out));
+        #[cfg(feature = "resilience")]
+        {
+            let all: Vec<_> =
+                self.0.resilience.read().iter().map(|(cache, it)| (Arc::clone(cache), it.clone())).collect();
+            all.iter().for_each(|(cache, fares)| fares.samples(cache, &mut out));
+        }
         let ask = self.0.tenants.read().clone();
         let tenants = ask.map(|ask| catch_unwind(AssertUnwindSafe(|| ask()))).transpose().unwrap_or_else(|_| {
             tracing::error!("what was asked for the use of tenants panicked");

@@ -1,6 +1,6 @@
 use tower_layer::Layer;
 
-use super::{RateLimit, RateLimiter};
+use super::{RateLimit, RateLimiter, RateSnapshot};
 
 /// Bounds how many items a second go down; the others are [`Overloaded`](crate::ErrorKind::Overloaded) at once, and
 /// told when to try again.
@@ -29,6 +29,11 @@ impl RateLimitLayer {
     /// Creates a layer that lets everything through.
     pub const fn off() -> Self {
         Self(None)
+    }
+
+    /// Returns how often it refused.
+    pub fn snapshot(&self) -> RateSnapshot {
+        self.limiter().map(RateLimiter::snapshot).unwrap_or_default()
     }
 
     pub(super) const fn limiter(&self) -> Option<&RateLimiter> {

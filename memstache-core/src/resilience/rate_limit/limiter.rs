@@ -1,6 +1,14 @@
 //! governor's limiter behind our clock.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use governor::{Quota, middleware::NoOpMiddleware, state::InMemoryState, state::NotKeyed};
 use parking_lot::Mutex;
@@ -76,6 +84,15 @@ impl RateConfig {
 pub struct RateLimiter {
     inner: Arc<governor::RateLimiter<NotKeyed, InMemoryState, Steady, NoOpMiddleware<Duration>>>,
     config: RateConfig,
+    refused: Arc<AtomicU64>,
+}
+
+/// How often a limit of rate refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateSnapshot {
+    /// Calls that came too soon. Those of more than the burst are not among them: no wait would let them through.
+    pub refused: u64,
 }
 
 impl RateLimiter {
@@ -92,7 +109,7 @@ impl RateLimiter {
 
     pub(crate) fn by(config: RateConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let inner = Arc::new(governor::RateLimiter::direct_with_clock(config.quota()?, Steady::new(clock)));
-        Ok(Self { inner, config })
+        Ok(Self { inner, config, refused: Arc::default() })
     }
 
     /// Lets items through, all or none; the error is [`Overloaded`](ErrorKind::Overloaded) and says when to try again,
@@ -102,7 +119,15 @@ impl RateLimiter {
         let Ok(taken) = self.inner.check_n(items) else {
             return Err(too_many(&self.config, items));
         };
-        taken.map_err(|until| too_soon(until.wait_time_from(governor::clock::Clock::now(self.inner.clock()))))
+        taken.map_err(|until| {
+            self.refused.fetch_add(1, Relaxed);
+            too_soon(until.wait_time_from(governor::clock::Clock::now(self.inner.clock())))
+        })
+    }
+
+    /// Returns how often it refused.
+    pub fn snapshot(&self) -> RateSnapshot {
+        RateSnapshot { refused: self.refused.load(Relaxed) }
     }
 }
 

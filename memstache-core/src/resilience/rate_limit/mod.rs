@@ -7,7 +7,7 @@ mod state;
 
 pub use self::{
     layer::RateLimitLayer,
-    limiter::{RateConfig, RateLimiter},
+    limiter::{RateConfig, RateLimiter, RateSnapshot},
     service::RateLimit,
     state::RateState,
 };

@@ -140,6 +140,6 @@ mod tests {
     fn a_promise_that_was_not_kept_is_an_error() {
         let nothing =
             Evidence { rows: Vec::new(), known: 1, lifetimes: 1, most_cached: 0, most_under_way: 0, opened: (0, 0) };
-        assert_eq!(judge(&nothing).unwrap_err().to_string(), "4 of 6 promises were not kept");
+        assert_eq!(judge(&nothing).unwrap_err().to_string(), "5 of 7 promises were not kept");
     }
 }

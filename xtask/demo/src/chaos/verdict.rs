@@ -6,10 +6,13 @@ use indicatif::{BinaryBytes, HumanCount};
 use memstache_core::{Condition, resilience::BreakerState};
 
 use super::{phase::Phase, row::Row};
-use crate::cache::DEADLINE;
+use crate::{cache::DEADLINE, load::RATE};
 
 /// What the way to the service and back may take besides, on a busy machine.
 const WAY: Duration = Duration::from_millis(500);
+
+/// How much of the load must have been there, in percent: what is missing at the end was still to be caught up with.
+const LEAST_PACE: u64 = 90;
 
 /// By how much the process may grow while all is broken, in bytes.
 const MOST_GROWTH: u64 = 128 << 20;
@@ -47,8 +50,8 @@ impl fmt::Display for Verdict {
 
 impl Evidence {
     /// Judges each promise.
-    pub(super) fn verdicts(&self) -> [Verdict; 6] {
-        [self.broken(), self.deadline(), self.known(), self.source(), self.memory(), self.recovered()]
+    pub(super) fn verdicts(&self) -> [Verdict; 7] {
+        [self.broken(), self.pace(), self.deadline(), self.known(), self.source(), self.memory(), self.recovered()]
     }
 
     fn sum(&self, of: impl Fn(&Row) -> u64) -> u64 {
@@ -69,6 +72,18 @@ impl Evidence {
             HumanCount(stale)
         );
         Verdict { kept: store > 0 && source > 0 && stale > 0, name: "broken", told }
+    }
+
+    /// Nor is a promise kept to callers who were held up and did not ask.
+    fn pace(&self) -> Verdict {
+        let (requests, seconds) = (self.sum(|row| row.seen.requests), self.rows.len() as u64);
+        let least = u64::from(RATE) * seconds * LEAST_PACE / 100;
+        let told = format!(
+            "{} requests in {seconds} s, at least {}: {LEAST_PACE} % of {RATE} a second",
+            HumanCount(requests),
+            HumanCount(least),
+        );
+        Verdict { kept: least > 0 && requests >= least, name: "pace", told }
     }
 
     fn deadline(&self) -> Verdict {
@@ -167,7 +182,7 @@ mod tests {
 
     fn row(second: u64, phase: Phase) -> Row {
         let slowest = Duration::from_millis(1_004);
-        let seen = Seen { requests: 400, hits: 300, stale: 60, new: 20, errors: 5, slowest, ..Seen::default() };
+        let seen = Seen { requests: 500, hits: 300, stale: 60, new: 20, errors: 5, slowest, ..Seen::default() };
         let (store, source, condition) = (BreakerState::Closed, BreakerState::Open, Condition::Degraded);
         let memory = Memory { cached: 1 << 20, under_way: 0, process: Some(64 << 20) };
         Row { second, phase, seen, loads: 50, store, source, condition, memory }
@@ -184,21 +199,25 @@ mod tests {
         let told: Vec<String> = good().verdicts().iter().map(ToString::to_string).collect();
         let expected = [
             "  ok      broken      the store's breaker opened 1 time, the database's 2 times; 180 stale answers",
-            "  ok      deadline    the slowest of 1,200 requests took 1.00s; its deadline is 2s, and 500ms for the way",
+            "  ok      pace        1,500 requests in 3 s, at least 1,350: 90 % of 500 a second",
+            "  ok      deadline    the slowest of 1,500 requests took 1.00s; its deadline is 2s, and 500ms for the way",
             "  ok      known       0 of the requests for 100 known products failed while store or database was there, 0 while neither was; 10 for new ones",
             "  ok      database    150 loads, at most 260 (100 known products in 2 lifetimes, 60 new ones); 50 in the 1 s without a database",
             "  ok      memory      at most 1.00 MiB cached of 8.00 MiB, 0 B under way of 4.00 MiB; the process grew by 0 B of 128.00 MiB",
-            "  ok      recovered   in the last second: 400 requests, 0 errors, store's breaker closed, database's closed, health healthy",
+            "  ok      recovered   in the last second: 500 requests, 0 errors, store's breaker closed, database's closed, health healthy",
         ];
         assert_eq!(told, expected);
     }
 
     #[test]
     fn every_broken_promise_is_found() {
-        let cases: [(fn(&mut Evidence), &str); 17] = [
+        let cases: [(fn(&mut Evidence), &str); 20] = [
             (|seen| seen.opened.0 = 0, "broken"),
             (|seen| seen.opened.1 = 0, "broken"),
             (|seen| seen.rows.iter_mut().for_each(|row| row.seen.stale = 0), "broken"),
+            (|seen| seen.rows[1].seen.requests = 349, "pace"),
+            (|seen| seen.rows[1].seen.requests = 350, ""),
+            (|seen| seen.rows.iter_mut().for_each(|row| row.seen.requests = 1), "pace"),
             (|seen| seen.rows[1].seen.slowest = DEADLINE + WAY + Duration::from_millis(1), "deadline"),
             (|seen| seen.rows.iter_mut().for_each(|row| row.seen.slowest = Duration::ZERO), "deadline"),
             (|seen| seen.rows[1].seen.errors_of_known = 1, "known"),
@@ -211,7 +230,7 @@ mod tests {
             (|seen| seen.rows[2].source = BreakerState::HalfOpen, "recovered"),
             (|seen| seen.rows[2].condition = Condition::Degraded, "recovered"),
             (|seen| seen.rows[2].seen.errors = 1, "recovered"),
-            (|seen| seen.rows[2].seen.requests = 0, "recovered"),
+            (|seen| (seen.rows[1].seen.requests, seen.rows[2].seen.requests) = (1000, 0), "recovered"),
             (|seen| seen.rows[2].memory.process = None, ""),
         ];
         for (number, (break_it, name)) in cases.into_iter().enumerate() {
@@ -230,6 +249,6 @@ mod tests {
         assert!(!seen.known().kept, "by then all is back");
 
         let nothing = Evidence { rows: Vec::new(), ..good() }.verdicts();
-        assert!(nothing.iter().filter(|it| !it.kept).count() >= 4, "{nothing:?}");
+        assert!(nothing.iter().filter(|it| !it.kept).count() >= 5, "{nothing:?}");
     }
 }

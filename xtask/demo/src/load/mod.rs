@@ -33,7 +33,7 @@ pub(crate) use self::{
     invalidation::{Invalidated, invalidate},
     measured::{Measured, percentile},
     neighbours::{Group, Neighbours, Phase, neighbours},
-    paced::{Pace, Seen},
+    paced::{Pace, RATE, Seen},
     stampede::{Stampeded, stampede},
     unknown::{Unknown, unknown},
     writer::{Writes, write},

@@ -227,6 +227,9 @@ async fn metrics_are_served_as_prometheus_reads_them() {
         "memstache_requests_total{memstache_cache=\"catalogue\",memstache_outcome=\"miss\"} 1",
         "memstache_load_duration_seconds_count{memstache_cache=\"catalogue\",memstache_result=\"ok\"} 1",
         "memstache_tier_entries{memstache_cache=\"catalogue\",memstache_tier=\"store\"} 1",
+        "memstache_breaker_state{memstache_cache=\"catalogue\",memstache_breaker=\"store\",memstache_state=\"closed\"} 1",
+        "memstache_breaker_opened_total{memstache_cache=\"catalogue\",memstache_breaker=\"source\"} 0",
+        "memstache_shed_total{memstache_cache=\"catalogue\",memstache_limit=\"calls\"} 0",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
     }

@@ -3,9 +3,11 @@
 use memstache_core::{Address, NewEntry};
 use memstache_crypto::{Seal, SealBuilder, SealStats, Subkeys};
 
-use crate::kit::{Brought, address, assert_rejected, builder, down, entry, hit, home, keys, lasting, seal, up};
+use crate::kit::{
+    Brought, address, assert_rejected, backends, builder, down, entry, hit, home, keys, lasting, seal, up,
+};
 
-/// A layer of every way to seal, with what it makes of one value.
+/// A layer of every way to seal with every backend, with what it makes of one value.
 fn ways() -> Vec<(Seal, NewEntry)> {
     let ways: [fn(SealBuilder) -> SealBuilder; 6] = [
         |builder| builder,
@@ -15,12 +17,15 @@ fn ways() -> Vec<(Seal, NewEntry)> {
         |builder| builder.padded(),
         |builder| builder.subkeys(Subkeys::per_writer()).padded().committing(),
     ];
-    let made = ways.into_iter().map(|way| {
-        let seal = way(builder(keys(1)).0).build().unwrap();
-        let stored = down(&seal, &home(), lasting("an ordinary value", 60)).unwrap();
-        (seal, stored)
-    });
-    made.collect()
+    let mut made = Vec::new();
+    for backend in backends() {
+        for way in ways {
+            let seal = way(builder(keys(1)).0.backend(backend)).build().unwrap();
+            let stored = down(&seal, &home(), lasting("an ordinary value", 60)).unwrap();
+            made.push((seal, stored));
+        }
+    }
+    made
 }
 
 fn with_bytes(stored: &NewEntry, bytes: Vec<u8>) -> NewEntry {

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
+use memstache_core::RecordStore;
 use memstache_crypto::{DataKeys, KeyClass, KeyFailure, KeyId};
 
-use crate::kit::{World, is_ready, opening, sealing, space};
+use crate::{
+    kit::{World, is_ready, opening, sealing, space},
+    outage::Flaky,
+};
 
 #[tokio::test]
 async fn the_first_write_makes_a_key_that_every_node_and_every_restart_reads() {
@@ -142,14 +146,24 @@ async fn who_stops_waiting_harms_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_ask_at_once_make_one_key_with_few_reads() {
     let world = World::new();
-    let node = world.node().await;
+    let records = Arc::new(Flaky::default());
+    let node = world.builder_over(Arc::clone(&records) as Arc<dyn RecordStore>).open().await.unwrap();
+    let (before, vault) = (*records.reads.lock(), world.vault.calls());
+    let barrier = Arc::new(tokio::sync::Barrier::new(200));
     let mut waits = tokio::task::JoinSet::new();
     for _ in 0..200 {
-        let node = node.clone();
-        waits.spawn(async move { sealing(&node, &space("acme", "products")).await.unwrap() });
+        let (node, barrier) = (node.clone(), Arc::clone(&barrier));
+        waits.spawn(async move {
+            barrier.wait().await;
+            sealing(&node, &space("acme", "products")).await.unwrap()
+        });
     }
     let ids = waits.join_all().await;
     assert!(ids.iter().all(|id| *id == ids[0]));
+    // Whoever asks while it is made waits for it; few come too late for that and too early to find it at hand.
+    let calls = *records.reads.lock() - before;
+    assert!((1..=8).contains(&calls), "{calls} calls of the record store for 200 who asked");
+    assert_eq!(world.vault.calls(), vault, "a tenant's key needs no vault");
 }
 
 #[test]

@@ -150,10 +150,11 @@ async fn a_disabled_master_key_takes_all_keys_away_at_the_next_look() {
 
 /// A record store that is not there when it is told so.
 #[derive(Debug, Default)]
-struct Flaky {
+pub(crate) struct Flaky {
     inner: Arc<MemoryRecords>,
     broken: Mutex<bool>,
-    reads: Mutex<usize>,
+    /// Calls of any kind, the failed ones too.
+    pub(crate) reads: Mutex<usize>,
 }
 
 impl Flaky {

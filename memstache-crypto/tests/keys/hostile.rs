@@ -78,7 +78,7 @@ async fn no_flipped_bit_of_the_branch_record_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_record_of_another_tenant_class_or_environment_is_refused() {
+async fn a_record_of_another_tenant_is_refused() {
     let world = World::new();
     let node = world.node().await;
     let (acme_space, globex) = (space("acme", "products"), space("globex", "products"));

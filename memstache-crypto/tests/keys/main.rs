@@ -15,4 +15,5 @@ mod rotation;
 mod secrets;
 mod shredding;
 mod stack;
+mod swapped;
 mod vaults;

@@ -13,3 +13,4 @@ mod said;
 mod sdk;
 mod secrets;
 mod settings;
+mod tls;

@@ -11,7 +11,7 @@ use azure_core::{
     Error, Result,
     credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions},
     error::ErrorKind,
-    http::{ClientOptions, RetryOptions},
+    http::{ClientOptions, RetryOptions, Transport},
     time::OffsetDateTime,
 };
 use azure_identity::{
@@ -74,13 +74,20 @@ impl AzureAuth {
         Self(Kind::Given(credential))
     }
 
-    /// Makes the credential; nothing is asked yet.
-    pub(super) fn build(self, clock: &Arc<dyn Clock>, environment: &Environment) -> Result<Arc<dyn TokenCredential>> {
+    /// Makes the credential, which calls its source by this transport or the SDK's own; nothing is asked yet.
+    pub(super) fn build(
+        self,
+        clock: &Arc<dyn Clock>,
+        transport: Option<Transport>,
+        environment: &Environment,
+    ) -> Result<Arc<dyn TokenCredential>> {
+        // By default, the SDK gives up on a source that is down only after 81 seconds.
+        let options = ClientOptions { retry: RetryOptions::none(), transport, ..ClientOptions::default() };
         match self.0 {
-            Kind::Auto => chain(clock, environment),
-            Kind::Workload => workload(),
-            Kind::Managed(id) => managed(id),
-            Kind::ClientSecret => client_secret(environment)
+            Kind::Auto => chain(clock, options, environment),
+            Kind::Workload => workload(options),
+            Kind::Managed(id) => managed(id, options),
+            Kind::ClientSecret => client_secret(options, environment)
                 .unwrap_or_else(|| Err(Error::with_message(ErrorKind::Credential, "AZURE_CLIENT_SECRET is not set"))),
             Kind::DeveloperTools => developer_tools(),
             Kind::Given(credential) => Ok(credential),
@@ -104,33 +111,28 @@ impl fmt::Debug for AzureAuth {
 /// Looks up an environment variable.
 pub(super) type Environment = dyn Fn(&str) -> Option<String>;
 
-fn options() -> ClientOptions {
-    // By default, the SDK gives up on a source that is down only after 81 seconds.
-    ClientOptions { retry: RetryOptions::none(), ..ClientOptions::default() }
-}
-
-fn workload() -> Result<Arc<dyn TokenCredential>> {
-    let credential_options = ClientAssertionCredentialOptions { client_options: options() };
+fn workload(client_options: ClientOptions) -> Result<Arc<dyn TokenCredential>> {
+    let credential_options = ClientAssertionCredentialOptions { client_options };
     let options =
         WorkloadIdentityCredentialOptions { credential_options, ..WorkloadIdentityCredentialOptions::default() };
     Ok(WorkloadIdentityCredential::new(Some(options))?)
 }
 
-fn managed(client_id: Option<String>) -> Result<Arc<dyn TokenCredential>> {
+fn managed(client_id: Option<String>, client_options: ClientOptions) -> Result<Arc<dyn TokenCredential>> {
     let user_assigned_id = client_id.map(UserAssignedId::ClientId);
-    let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options: options() };
+    let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
     Ok(ManagedIdentityCredential::new(Some(options))?)
 }
 
 /// `None` if the secret is not set.
-fn client_secret(environment: &Environment) -> Option<Result<Arc<dyn TokenCredential>>> {
+fn client_secret(client_options: ClientOptions, environment: &Environment) -> Option<Result<Arc<dyn TokenCredential>>> {
     let secret = Secret::new(environment("AZURE_CLIENT_SECRET")?);
     let variable = |name: &str| {
         environment(name).ok_or_else(|| Error::with_message(ErrorKind::Credential, format!("{name} is not set")))
     };
     let credential = || -> Result<Arc<dyn TokenCredential>> {
         let (tenant, client) = (variable("AZURE_TENANT_ID")?, variable("AZURE_CLIENT_ID")?);
-        let options = ClientSecretCredentialOptions { client_options: options() };
+        let options = ClientSecretCredentialOptions { client_options };
         Ok(ClientSecretCredential::new(&tenant, client, secret, Some(options))?)
     };
     Some(credential())
@@ -140,13 +142,17 @@ fn developer_tools() -> Result<Arc<dyn TokenCredential>> {
     Ok(DeveloperToolsCredential::new(None)?)
 }
 
-fn chain(clock: &Arc<dyn Clock>, environment: &Environment) -> Result<Arc<dyn TokenCredential>> {
+fn chain(
+    clock: &Arc<dyn Clock>,
+    options: ClientOptions,
+    environment: &Environment,
+) -> Result<Arc<dyn TokenCredential>> {
     let mut sources = Vec::new();
     if environment("AZURE_FEDERATED_TOKEN_FILE").is_some() {
-        sources.push(workload()?);
+        sources.push(workload(options.clone())?);
     }
-    sources.extend(client_secret(environment).transpose()?);
-    sources.extend([managed(environment("AZURE_CLIENT_ID"))?, developer_tools()?]);
+    sources.extend(client_secret(options.clone(), environment).transpose()?);
+    sources.extend([managed(environment("AZURE_CLIENT_ID"), options)?, developer_tools()?]);
     Ok(Arc::new(Chain { sources, chosen: OnceLock::new(), clock: Arc::clone(clock) }))
 }
 
@@ -273,7 +279,7 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let made = |auth: AzureAuth, set: &'static [(&'static str, &'static str)]| {
             let find = move |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            auth.build(&clock, &find)
+            auth.build(&clock, None, &find)
         };
         let all = &[("AZURE_CLIENT_SECRET", "hidden"), ("AZURE_TENANT_ID", "tenant"), ("AZURE_CLIENT_ID", "client")];
         assert!(made(AzureAuth::client_secret(), all).is_ok());

@@ -18,6 +18,7 @@ use super::{
     keys::AzureKeys,
     secrets::AzureSecrets,
     transport::{Loopback, is_loopback},
+    trust,
     vault::Calls,
 };
 use crate::{
@@ -71,6 +72,7 @@ impl AzureKeyVault {
             vault_url: String::new(),
             auth: AzureAuth::auto(),
             emulator: false,
+            root_certificate: None,
             timeout: Duration::from_secs(10),
             retries: 2,
             key_bits: 3072,
@@ -86,6 +88,7 @@ pub struct AzureKeyVaultBuilder {
     vault_url: String,
     auth: AzureAuth,
     emulator: bool,
+    root_certificate: Option<Arc<str>>,
     timeout: Duration,
     retries: u32,
     key_bits: u32,
@@ -128,6 +131,18 @@ impl AzureKeyVaultBuilder {
         self
     }
 
+    /// Trusts also what this root certificate vouches for, or several: X.509 in PEM, at most 512 KiB. Behind a proxy that
+    /// looks into TLS, or for an [emulator](crate::emulator) that speaks it, whose name must then have three parts, such as
+    /// `dev.vault.localhost`. Certificates are verified all the same, by the system's roots and these, and the sources of
+    /// tokens are called in the same way, but for a credential of your own. Default: the system's alone.
+    ///
+    /// macOS and iOS refuse to trust more than the system does: add it there.
+    #[must_use]
+    pub fn root_certificate(mut self, pem: impl Into<String>) -> Self {
+        self.root_certificate = Some(pem.into().into());
+        self
+    }
+
     /// Sets how long a call may take with all repetitions, at most 20 seconds. Default: 10 seconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -167,7 +182,8 @@ impl AzureKeyVaultBuilder {
     /// Makes a provider whose master key is the RSA key of this name. Nothing is asked of the vault yet.
     ///
     /// Error: [`Invalid`](crate::ProviderErrorKind::Invalid) for a setting or a name out of its limits, for `http://`
-    /// without [`emulator`](Self::emulator), and for anything but `http://` and this machine with it;
+    /// without [`emulator`](Self::emulator), for anything but `http://` and this machine with it, and for a root certificate
+    /// that is none;
     /// [`Forbidden`](crate::ProviderErrorKind::Forbidden) if the credential cannot be made.
     pub fn keys(&self, name: &str) -> Result<AzureKeys, ProviderError> {
         let (calls, access) = (self.calls(name)?, self.access()?);
@@ -222,10 +238,16 @@ impl AzureKeyVaultBuilder {
         let bounded = |client| Some(Transport::new(Arc::new(Bounded::new(client))));
         let options = ClientOptions { retry: RetryOptions::none(), ..ClientOptions::default() };
         if !self.emulator {
-            let options = ClientOptions { transport: bounded(new_http_client(None)), ..options };
-            let credential = self.auth.clone().build(&self.clock, &|name| std::env::var(name).ok());
+            let trusting = self.root_certificate.as_deref().map(|pem| trust::client(pem, &url)).transpose()?;
+            let of_tokens = trusting.clone().map(Transport::new);
+            let client = trusting.unwrap_or_else(|| new_http_client(None));
+            let options = ClientOptions { transport: bounded(client), ..options };
+            let credential = self.auth.clone().build(&self.clock, of_tokens, &|name| std::env::var(name).ok());
             let credential = credential.map_err(super::failure::failure)?;
             return Ok(Access { endpoint: url.into(), credential, options, verify: true });
+        }
+        if self.root_certificate.is_some() {
+            return Err(invalid("root certificate", "left out with the emulator's http://", "one"));
         }
         // Clients check that the vault lies below the resource of its challenge; `localhost` lies below nothing.
         let verify = url.domain().is_some_and(|name| name.matches('.').count() >= 2);

@@ -21,6 +21,9 @@ pub(super) fn failure(error: Error) -> ProviderError {
 fn meaning(error: &Error) -> (ProviderErrorKind, &'static str) {
     match error.kind() {
         ErrorKind::HttpResponse { status, .. } => of_status(*status, response(error)),
+        ErrorKind::Connection | ErrorKind::Io if is_untrusted(error) => {
+            (ProviderErrorKind::Unavailable, "the vault's certificate is not trusted")
+        }
         ErrorKind::Connection | ErrorKind::Io => (ProviderErrorKind::Unavailable, "the vault cannot be reached"),
         ErrorKind::Credential if is_of_network(error) => {
             (ProviderErrorKind::Unavailable, "the source of tokens cannot be reached")
@@ -62,6 +65,21 @@ fn inner_code(response: &RawResponse) -> Option<String> {
 fn retry_after(response: &RawResponse) -> Option<Duration> {
     let seconds: u64 = response.headers().get_optional_str(&RETRY_AFTER)?.parse().ok()?;
     Some(Duration::from_secs(seconds.min(3600)))
+}
+
+/// Whether the certificate of who answered is refused: the way there is fine then, and what is trusted is not.
+fn is_untrusted(error: &Error) -> bool {
+    let mut next = error.source();
+    while let Some(source) = next {
+        // An I/O error is skipped by its own `source`: what it holds is looked at here.
+        let held = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let of_tls = source.downcast_ref().or_else(|| held.and_then(|held| held.downcast_ref()));
+        if matches!(of_tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = held.map_or_else(|| source.source(), |held| Some(held));
+    }
+    false
 }
 
 fn is_of_network(error: &Error) -> bool {

@@ -7,6 +7,7 @@ mod failure;
 mod keys;
 mod secrets;
 mod transport;
+mod trust;
 mod vault;
 
 pub use self::{

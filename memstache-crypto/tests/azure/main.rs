@@ -6,10 +6,10 @@ mod hostile;
 mod keyring;
 mod keys;
 mod kit;
-#[path = "../seal/log.rs"]
-mod log;
 mod outage;
 mod said;
+#[path = "../seal/log.rs"]
+mod said_by;
 mod sdk;
 mod secrets;
 mod settings;

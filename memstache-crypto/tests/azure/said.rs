@@ -1,12 +1,20 @@
 //! Canaries: no key and no token is among what is said of calls to a vault, also by the SDK.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, OnceLock},
+};
 
-use memstache_crypto::{KeyProvider, Random, Secret, emulator::Faults};
+use log::{LevelFilter, Metadata, Record};
+use memstache_crypto::{
+    AzureKeyVaultBuilder, KeyProvider, Random, Secret,
+    emulator::{Emulator, Faults},
+};
 
 use crate::{
     kit::{emulator, every_call, failing, vault},
-    log::{Log, assert_clean},
+    said_by::{Log, assert_clean},
+    tls,
 };
 
 const MASTER: [u8; 32] = *b"canary-of-the-master-key-1234567";
@@ -26,12 +34,47 @@ impl Random for Canary {
     }
 }
 
+/// What the crate `log` is told, at every level: by the HTTP client, which does not know `tracing`.
+struct Records(Log);
+
+impl log::Log for Records {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &Record<'_>) {
+        writeln!(self.0.0.lock(), "record of {}: {}", record.target(), record.args()).unwrap();
+    }
+    fn flush(&self) {}
+}
+
+/// Keeps what is said in either way; a process has one logger, so all tests share it.
+fn everything() -> Log {
+    static RECORDS: OnceLock<Records> = OnceLock::new();
+    let records = RECORDS.get_or_init(|| Records(Log::default()));
+    // The second one is told that there is a logger already: it is this one.
+    if log::set_logger(records).is_ok() {
+        log::set_max_level(LevelFilter::Trace);
+    }
+    records.0.clone()
+}
+
 #[tokio::test]
 async fn no_log_and_no_error_shows_a_key_or_a_token() {
-    let log = Log::default();
-    let _default = tracing::subscriber::set_default(log.clone());
     let emulator = emulator().await;
-    let vault = vault(&emulator).retries(1).random(Arc::new(Canary));
+    // The token that `.emulator()` sends.
+    shows_nothing(&emulator, vault(&emulator), "emulator").await;
+}
+
+#[tokio::test]
+async fn no_log_and_no_error_shows_a_key_or_a_token_over_tls() {
+    let emulator = tls::emulator().await;
+    shows_nothing(&emulator, tls::trusting(&emulator, &emulator), tls::TOKEN).await;
+}
+
+async fn shows_nothing(emulator: &Emulator, vault: AzureKeyVaultBuilder, token: &str) {
+    let log = everything();
+    let _default = tracing::subscriber::set_default(log.clone());
+    let vault = vault.retries(1).random(Arc::new(Canary));
     let both: [Box<dyn KeyProvider>; 2] =
         [Box::new(vault.keys("master").unwrap()), Box::new(vault.secrets("master").unwrap())];
     let mut said = String::new();
@@ -54,9 +97,9 @@ async fn no_log_and_no_error_shows_a_key_or_a_token() {
     for heard in ["wrapkey", "/secrets/master", "429"] {
         assert!(text.contains(heard), "the SDK says {heard}: {text}");
     }
+    assert!(text.contains("record of reqwest"), "the HTTP client says something: {text}");
     for text in [&text, &said] {
         assert_clean(text, &[&MASTER, &KEY]);
-        // The token that `.emulator()` sends.
-        assert!(!text.contains("emulator"), "a token in {text}");
+        assert!(!text.contains(token), "a token in {text}");
     }
 }

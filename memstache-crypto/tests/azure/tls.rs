@@ -14,7 +14,7 @@ use memstache_crypto::{
 
 use crate::kit::{every_call, key, kind};
 
-const TOKEN: &str = "the-only-token-that-is-let-in";
+pub(crate) const TOKEN: &str = "the-only-token-that-is-let-in";
 
 /// Gives out a token for the emulator's resource alone.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl TokenCredential for Token {
     }
 }
 
-async fn emulator() -> Emulator {
+pub(crate) async fn emulator() -> Emulator {
     Emulator::builder().address(([127, 0, 0, 1], 0).into()).tls().token(TOKEN).start().await.unwrap()
 }
 
@@ -38,7 +38,7 @@ fn bare(emulator: &Emulator, host: &str) -> AzureKeyVaultBuilder {
     AzureKeyVault::builder().vault_url(url).auth(AzureAuth::credential(Arc::new(Token))).key_bits(2048).retries(0)
 }
 
-fn trusting(emulator: &Emulator, of: &Emulator) -> AzureKeyVaultBuilder {
+pub(crate) fn trusting(emulator: &Emulator, of: &Emulator) -> AzureKeyVaultBuilder {
     bare(emulator, "dev.vault.localhost").root_certificate(of.certificate_pem().unwrap())
 }
 

@@ -15,7 +15,7 @@ use tracing::{
 
 /// A subscriber that keeps all fields of all spans and events, as text.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<String>>);
+pub(crate) struct Log(pub(crate) Arc<Mutex<String>>);
 
 impl Log {
     pub(crate) fn text(&self) -> String {

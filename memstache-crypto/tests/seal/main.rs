@@ -16,5 +16,6 @@ mod properties;
 mod secrets;
 mod stack;
 mod stored;
+mod table;
 mod tampering;
 mod waiting;

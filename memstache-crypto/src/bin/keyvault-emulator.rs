@@ -118,3 +118,17 @@ fn ended() -> std::io::Result<impl Future<Output = ()>> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_listens_on_this_machine_alone_unless_it_is_told_otherwise() {
+        let args = Args::try_parse_from(["keyvault-emulator"]).expect("every switch has a default");
+        assert_eq!(args.address, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        assert!(!args.allow_remote && !args.forbidden);
+        assert_eq!((args.tls, args.token_env, args.state, args.throttle), (None, None, None, None));
+        assert_eq!((args.latency, args.fail_rate, args.clock_skew, args.max_versions), (0, 0.0, 0, 10_000));
+    }
+}

@@ -9,3 +9,4 @@ mod keys;
 mod program;
 mod secrets;
 mod server;
+mod switches;

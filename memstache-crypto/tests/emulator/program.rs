@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyvault-emulator"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -19,7 +19,24 @@ fn refused(args: &[&str]) -> String {
 }
 
 /// Ends the program when the test does.
-struct Running(Child);
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Starts the program, which takes a free port; and the address that it prints.
+    pub(crate) fn start(command: &mut Command) -> (Self, String) {
+        let mut running = Self(command.args(["--address", "127.0.0.1:0"]).spawn().unwrap());
+        let mut line = String::new();
+        BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (running, line.trim().to_owned())
+    }
+
+    /// Tells the program to end, and waits for it.
+    pub(crate) fn end(mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        assert!(self.0.wait().unwrap().success(), "it ended by itself");
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -30,20 +47,15 @@ impl Drop for Running {
 
 #[test]
 fn it_prints_its_address_answers_and_ends_when_it_is_told() {
-    let mut running = Running(command().args(["--address", "127.0.0.1:0", "--forbidden"]).spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("http://").unwrap();
+    let (running, url) = Running::start(command().arg("--forbidden"));
+    let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     let request = "GET /secrets?api-version=1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("ForbiddenByRbac"), "{answer}");
-
-    let told = Command::new("kill").args(["-TERM", &running.0.id().to_string()]).status().unwrap();
-    assert!(told.success());
-    assert!(running.0.wait().unwrap().success(), "it ended by itself");
+    running.end();
 }
 
 #[test]

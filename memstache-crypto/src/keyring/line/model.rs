@@ -49,6 +49,8 @@ struct Node {
     skew: i64,
     line: Line,
     read_at: Millis,
+    /// How many of the revoked ids were there when it read.
+    heard: usize,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,8 @@ struct World {
     record: Line,
     nodes: Vec<Node>,
     entries: Vec<Entry>,
+    /// In the order in which they were.
+    revoked: Vec<KeyId>,
     next: u8,
 }
 
@@ -73,8 +77,9 @@ impl World {
         let now = 1_000 * MINUTE;
         let mut record = Line::default();
         record.add(version(0, now, now)).unwrap();
-        let node = |skew| Node { skew, line: record.clone(), read_at: now };
-        Self { now, nodes: skews.into_iter().map(node).collect(), record, entries: Vec::new(), next: 1 }
+        let node = |skew| Node { skew, line: record.clone(), read_at: now, heard: 0 };
+        let nodes = skews.into_iter().map(node).collect();
+        Self { now, nodes, record, entries: Vec::new(), revoked: Vec::new(), next: 1 }
     }
 
     fn clock(&self, node: usize) -> Millis {
@@ -89,6 +94,7 @@ impl World {
     fn read(&mut self, node: usize) {
         self.nodes[node].line = self.record.clone();
         self.nodes[node].read_at = self.now;
+        self.nodes[node].heard = self.revoked.len();
     }
 
     fn add(&mut self, after: Millis, node: usize) {
@@ -144,6 +150,7 @@ impl World {
         let chosen = if newest { self.record.newest() } else { self.record.active(now) };
         let Some(id) = chosen.map(|version| version.id) else { return };
         self.record.revoke(id, now);
+        self.revoked.push(id);
         if self.record.active(now).is_none() {
             self.add(0, node);
         }
@@ -166,9 +173,28 @@ impl World {
             let line = &self.nodes[node].line;
             let states = line.versions().iter().map(|version| line.state(version.id, self.clock(node)).unwrap());
             assert!(states.filter(|state| *state == KeyState::Active).count() <= 1, "more than one is active");
+            self.check_revoked(node);
         }
         for version in self.record.versions() {
             assert!(version.is_live() || version.wrapped.is_empty(), "what ended opens nothing");
+        }
+    }
+
+    /// What a node has read of as revoked it neither seals with nor opens, by whatever clock, for ever.
+    fn check_revoked(&self, node: usize) {
+        let Node { line, heard, .. } = &self.nodes[node];
+        let clocks = [0, self.clock(node), Millis::MAX];
+        for id in &self.revoked[..*heard] {
+            assert!(!line.get(*id).is_some_and(Version::is_live), "node {node} has a revoked key: {id:?}");
+            for now in clocks {
+                assert_ne!(
+                    line.active(now).map(|version| version.id),
+                    Some(*id),
+                    "node {node} seals with a revoked key"
+                );
+                let state = line.state(*id, now);
+                assert!(matches!(state, None | Some(KeyState::Revoked)), "node {node}: {id:?} is {state:?}");
+            }
         }
     }
 }

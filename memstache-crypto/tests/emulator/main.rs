@@ -6,6 +6,7 @@ mod client;
 mod faults;
 mod hostile;
 mod keys;
+mod paging;
 mod program;
 mod secrets;
 mod server;

@@ -92,6 +92,10 @@ impl Node {
                 let master = self.keyring.get_master_key(None).await.unwrap();
                 format!("{keys} keys, {branches} branches, master {}", master.version())
             }
+            "states" => {
+                let keys = self.keyring.status(&owner()).await.unwrap();
+                keys.iter().map(|key| format!("{:?}", key.state())).collect::<Vec<_>>().join(" ")
+            }
             "revoke-active" => {
                 let id = self.keyring.get_derived_key(&owner(), None).await.unwrap().id();
                 assert!(self.keyring.revoke(&owner(), id).await.unwrap());

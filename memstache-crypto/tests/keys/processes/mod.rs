@@ -1,7 +1,9 @@
 //! Several processes over one directory of records, their clocks five minutes apart.
 
 mod child;
+mod killed;
 mod parent;
+mod retired;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, thread};
 
@@ -40,17 +42,34 @@ type Entries = Mutex<BTreeMap<usize, String>>;
 
 /// Writes a round's entries, manages keys, and reads everything that there is, of both processes.
 fn round(child: &mut Child, first: usize, manage: Option<&str>, entries: &Entries) {
-    for at in (first..first + EACH).step_by(100) {
-        let written = child.ask(&format!("write {at} 100"));
-        let mut entries = entries.lock();
-        entries.extend((at..).zip(written.split(',').map(str::to_owned)));
-    }
+    write(child, first, EACH, entries);
     if let Some(manage) = manage {
         child.ask(manage);
     }
+    read_all(child, entries);
+}
+
+/// Writes entries in commands of a hundred, and keeps what a store would.
+fn write(child: &mut Child, first: usize, count: usize, entries: &Entries) {
+    for at in (first..first + count).step_by(100) {
+        let written = child.ask(&format!("write {at} 100"));
+        keep(entries, at, &written);
+    }
+}
+
+fn keep(entries: &Entries, first: usize, written: &str) {
+    entries.lock().extend((first..).zip(written.split(',').map(str::to_owned)));
+}
+
+/// The commands that read everything that there is, with the answers that they must have.
+fn reads(entries: &Entries) -> Vec<(String, String)> {
     let there: Vec<_> = entries.lock().iter().map(|(at, entry)| format!("{at}={entry}")).collect();
-    for some in there.chunks(500) {
-        assert_eq!(child.ask(&format!("read {}", some.join(","))), format!("{} 0", some.len()), "opened, and failed");
+    there.chunks(500).map(|some| (format!("read {}", some.join(",")), format!("{} 0", some.len()))).collect()
+}
+
+fn read_all(child: &mut Child, entries: &Entries) {
+    for (read, all) in reads(entries) {
+        assert_eq!(child.ask(&read), all, "opened, and failed");
     }
 }
 
@@ -75,9 +94,16 @@ async fn ten_thousand_entries_are_written_and_read_while_every_kind_of_key_rotat
         let (of_ahead, of_behind) = manage(number);
         let first = number * 2 * EACH;
         thread::scope(|threads| {
-            let entries = &entries;
+            let (entries, directory) = (&entries, &directory.0);
             threads.spawn(|| round(&mut ahead, first, of_ahead, entries));
-            threads.spawn(|| round(&mut behind, first + EACH, of_behind, entries));
+            threads.spawn(|| {
+                if number == 7 {
+                    // Another restart, in the midst of all that a round does.
+                    killed::at_work(&mut behind, first + EACH, entries);
+                    behind = Child::spawn(directory, STEP * 7);
+                }
+                round(&mut behind, first + EACH, of_behind, entries);
+            });
         });
         for child in [&mut ahead, &mut behind] {
             child.ask(&format!("advance {STEP}"));

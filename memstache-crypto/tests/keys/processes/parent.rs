@@ -62,6 +62,12 @@ impl Child {
         }
     }
 
+    /// Kills the process, whatever it is doing.
+    pub(super) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
     pub(super) fn ask(&mut self, command: &str) -> String {
         self.send(command);
         self.answer()

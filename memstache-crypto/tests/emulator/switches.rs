@@ -6,9 +6,10 @@ use std::{
     net::TcpStream,
     path::PathBuf,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::UNIX_EPOCH,
 };
 
+use memstache_core::{Clock as _, SystemClock};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::aws_lc_rs,
@@ -141,7 +142,8 @@ fn calls_fail_and_the_vault_is_full_when_it_is_told_so() {
 
 #[test]
 fn the_clock_is_ahead_or_behind() {
-    let now = || i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let clock = SystemClock::new();
+    let now = || i64::try_from(clock.wall().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     for skew in [86_400, -86_400] {
         let (_running, url) = Running::start(command().args(["--clock-skew", &skew.to_string()]));
         let before = now();

@@ -53,7 +53,7 @@ impl DataKeys for Ending {
     }
 
     fn opening(&self, space: &Space, id: KeyId) -> KeyLookup {
-        self.end.lock().clone().map_or_else(|| self.keys.opening(space, id), KeyLookup::Failed)
+        (*self.end.lock()).map_or_else(|| self.keys.opening(space, id), KeyLookup::Failed)
     }
 
     fn naming(&self, space: &Space) -> Option<Arc<NameKey>> {
@@ -104,7 +104,7 @@ fn changed(entry: &Entry, change: impl FnOnce(&mut Vec<u8>)) -> Option<NewEntry>
     let mut bytes = entry.value.to_vec();
     change(&mut bytes);
     let mut new = NewEntry::new(bytes, Lifetime::UNLIMITED);
-    new.content = entry.meta.content.clone();
+    new.content = entry.meta.content;
     Some(new)
 }
 

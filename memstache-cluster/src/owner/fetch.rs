@@ -58,9 +58,9 @@ impl Local {
         self.tell_held(&answers);
         match missing.as_slice() {
             [] => {}
-            [(place, address)] => answers[*place] = Some(self.load(loads, address, scope, None).await),
+            [(place, address)] => answers[*place] = Some(Box::pin(self.load(loads, address, scope, None)).await),
             many => {
-                for (place, answer) in self.load_many(loads, many, scope).await {
+                for (place, answer) in Box::pin(self.load_many(loads, many, scope)).await {
                     answers[place] = Some(answer);
                 }
             }

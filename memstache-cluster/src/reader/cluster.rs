@@ -276,7 +276,8 @@ impl Cluster {
         if self.disagreed.is_known(view.number, self.clock.now()) {
             return Err(cut_off());
         }
-        let agreed = self.one_agrees(view, view.other_owners(), deadline).await;
+        // Rare: calls are not to be longer by what it takes.
+        let agreed = Box::pin(self.one_agrees(view, view.other_owners(), deadline)).await;
         if agreed.is_none() {
             self.disagreed.note(view.number, self.clock.now());
         }

@@ -44,6 +44,9 @@ impl Local {
             return items.map(|_| Err(Error::new(ErrorKind::Unsupported, "the keyspace has no source to fetch from")));
         };
         let held = self.held(loads, items.clone(), scope).await;
+        if let OneOrMany::One(item) = &items {
+            return OneOrMany::One(self.fetched(loads, item, held, scope).await);
+        }
         let mut missing = Vec::new();
         let mut answers: Vec<Option<Result<Fetched>>> = Vec::with_capacity(items.len());
         for (place, (item, lookup)) in items.iter().zip(held).enumerate() {
@@ -67,6 +70,21 @@ impl Local {
         }
         let answer = |answer: Option<Result<Fetched>>| answer.unwrap_or_else(|| Err(unanswered()));
         answers.into_iter().map(answer).collect()
+    }
+
+    /// Answers one key from what is held, or loads it.
+    async fn fetched(&self, loads: &Loads, item: &GetItem, held: Found, scope: Scope) -> Result<Fetched> {
+        let lookup = held.into_one().unwrap_or_else(|| Err(unanswered()));
+        let settled = if item.address.is_blind() { Some(Err(blind())) } else { self.settled(lookup) };
+        count(&self.counters.cache_hits, usize::from(settled.is_some()));
+        self.tell_held(std::slice::from_ref(&settled));
+        match settled {
+            Some(settled) => settled,
+            None => {
+                count(&self.counters.loads, 1);
+                Box::pin(self.load(loads, &item.address, scope, None)).await
+            }
+        }
     }
 
     /// Tells what was answered without a load; the handle tells the rest.

@@ -50,7 +50,7 @@ impl Local {
         let mut missing = Vec::new();
         let mut answers: Vec<Option<Result<Fetched>>> = Vec::with_capacity(items.len());
         for (place, (item, lookup)) in items.iter().zip(held).enumerate() {
-            let settled = if item.address.is_blind() { Some(Err(blind())) } else { self.settled(lookup) };
+            let settled = self.settled(&item.address, lookup);
             if settled.is_none() {
                 missing.push((place, &item.address));
             }
@@ -75,7 +75,7 @@ impl Local {
     /// Answers one key from what is held, or loads it.
     async fn fetched(&self, loads: &Loads, item: &GetItem, held: Found, scope: Scope) -> Result<Fetched> {
         let lookup = held.into_one().unwrap_or_else(|| Err(unanswered()));
-        let settled = if item.address.is_blind() { Some(Err(blind())) } else { self.settled(lookup) };
+        let settled = self.settled(&item.address, lookup);
         count(&self.counters.cache_hits, usize::from(settled.is_some()));
         self.tell_held(std::slice::from_ref(&settled));
         match settled {
@@ -116,8 +116,9 @@ impl Local {
     }
 
     /// Returns the answer that needs no load.
-    fn settled(&self, lookup: Result<Lookup>) -> Option<Result<Fetched>> {
+    fn settled(&self, address: &Address, lookup: Result<Lookup>) -> Option<Result<Fetched>> {
         match lookup {
+            _ if address.is_blind() => Some(Err(blind())),
             Ok(Lookup::Hit(entry)) if !self.is_due(&entry.meta) => Some(held(Lookup::Hit(entry))),
             Ok(Lookup::Negative(meta)) => Some(held(Lookup::Negative(meta))),
             // What cannot be opened is loaded under a lease, by the handle.

@@ -86,13 +86,20 @@ pub(crate) fn ways() -> Vec<Way> {
     vec![
         Way { name: "ring | AES-256-GCM | per entry", build: |builder| builder },
         Way { name: "ring | AES-256-GCM | per writer", build: |builder| policy(builder, true) },
+        Way { name: "ring | AES-256-GCM, padded | per entry", build: |builder| builder.padded() },
         Way { name: "ring | AES-256-GCM, committing | per entry", build: |builder| builder.committing() },
         Way { name: "ring | ChaCha20-Poly1305 | per entry", build: |builder| builder.chacha20_poly1305() },
         Way { name: "ring | ChaCha20-Poly1305 | per writer", build: |b| policy(b.chacha20_poly1305(), true) },
+        Way { name: "ring | ChaCha20-Poly1305, committing | per entry", build: |b| b.chacha20_poly1305().committing() },
         #[cfg(feature = "aws-lc")]
         Way { name: "AWS-LC | AES-256-GCM | per entry", build: |builder| builder.backend(Backend::aws_lc()) },
         #[cfg(feature = "aws-lc")]
         Way { name: "AWS-LC | AES-256-GCM | per writer", build: |b| policy(b.backend(Backend::aws_lc()), true) },
+        #[cfg(feature = "aws-lc")]
+        Way {
+            name: "AWS-LC | AES-256-GCM, committing | per entry",
+            build: |builder| builder.backend(Backend::aws_lc()).committing(),
+        },
         #[cfg(feature = "aws-lc")]
         Way {
             name: "AWS-LC | ChaCha20-Poly1305 | per entry",

@@ -58,8 +58,10 @@ fn marks(rounds: usize, name: &str, len: usize, factor: f64) -> Vec<Mark> {
         ];
         interleave(rounds, &mut rows);
         let [bare_seal, seal, bare_open, open] = rows;
-        marks.push(Mark::new(format!("seal {name}, {policy}"), &bare_seal, &seal, factor, 1));
-        marks.push(Mark::new(format!("open {name}, {policy}"), &bare_open, &open, factor, 1));
+        let pair = format!("seal and open {name}, {policy}");
+        marks.push(Mark::of_both(pair, [&bare_seal, &bare_open], [&seal, &open], factor));
+        marks.push(Mark::shown(format!("… seal {name}"), &bare_seal, &seal));
+        marks.push(Mark::shown(format!("… open {name}"), &bare_open, &open));
     }
     marks
 }

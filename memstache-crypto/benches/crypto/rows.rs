@@ -119,25 +119,40 @@ pub(crate) struct Mark {
     bare: f64,
     ours: f64,
     ratio: f64,
-    factor: f64,
+    /// How many times bare it may take; `None`: it is only shown.
+    factor: Option<f64>,
     allocations: u64,
     allowed: u64,
 }
 
 impl Mark {
-    pub(crate) fn new(name: String, bare: &Row<'_>, ours: &Row<'_>, factor: f64, allowed: u64) -> Self {
+    /// One direction by itself, which may allocate once.
+    pub(crate) fn shown(name: String, bare: &Row<'_>, ours: &Row<'_>) -> Self {
         let (ratio, allocations) = (ours.over(bare), ours.allocations);
-        Self { name, bare: bare.median(), ours: ours.median(), ratio, factor, allocations, allowed }
+        Self { name, bare: bare.median(), ours: ours.median(), ratio, factor: None, allocations, allowed: 1 }
+    }
+
+    /// Both directions, one after the other.
+    pub(crate) fn of_both(name: String, bare: [&Row<'_>; 2], ours: [&Row<'_>; 2], factor: f64) -> Self {
+        let sums = |rows: [&Row<'_>; 2]| -> Vec<_> {
+            rows[0].nanos.iter().zip(&rows[1].nanos).map(|(one, other)| one + other).collect()
+        };
+        let allocations = ours.iter().map(|row| row.allocations).sum();
+        let (bare, ours) = (sums(bare), sums(ours));
+        let ratio = median(ours.iter().zip(&bare).map(|(own, other)| own / other));
+        let (bare, ours) = (median(bare.into_iter()), median(ours.into_iter()));
+        Self { name, bare, ours, ratio, factor: Some(factor), allocations, allowed: 2 }
     }
 
     pub(crate) fn holds(&self) -> bool {
-        self.ratio <= self.factor && self.allocations <= self.allowed
+        self.factor.is_none_or(|factor| self.ratio <= factor) && self.allocations <= self.allowed
     }
 }
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, bare, ours, ratio, factor, allocations, allowed } = self;
-        write!(f, "| {name} | {bare:.0} | {ours:.0} | {ratio:.2} | ≤ {factor:.2} | {allocations} of {allowed} |")
+        let mark = factor.map_or_else(|| "–".to_owned(), |factor| format!("≤ {factor:.2}"));
+        write!(f, "| {name} | {bare:.0} | {ours:.0} | {ratio:.2} | {mark} | {allocations} of {allowed} |")
     }
 }

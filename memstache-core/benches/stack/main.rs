@@ -5,6 +5,8 @@
 
 #![allow(clippy::print_stdout, missing_docs, reason = "a bench prints its table")]
 
+#[cfg(feature = "otlp")]
+mod collected;
 mod decoded;
 mod marks;
 mod recorded;
@@ -21,6 +23,10 @@ fn main() {
     rows.extend(recorded::rows());
     rows.extend(decoded::rows());
     rows.extend(refused::rows());
+    #[cfg(feature = "otlp")]
+    let collected = collected::Collected::start();
+    #[cfg(feature = "otlp")]
+    rows.extend(collected.rows());
     rows.iter_mut().for_each(|row| row.round(calls / 10));
     rows.iter_mut().for_each(row::Row::forget);
     for _ in 0..rounds {
@@ -31,6 +37,8 @@ fn main() {
         println!("| {} | {:.0} | {:.2} | {} |", row.name, row.nanos(), row.over(&rows[0]), row.allocations());
     }
     rows.iter().for_each(row::Row::assert_allocations);
+    #[cfg(feature = "otlp")]
+    collected.assert_reached();
 
     println!("\n## Marks, medians of the rounds' own ratios\n");
     println!("| what | measured | mark |\n| --- | ---: | ---: |");

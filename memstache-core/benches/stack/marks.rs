@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+#[cfg(feature = "otlp")]
+use crate::collected;
 use crate::{
     recorded, refused,
     row::Row,
-    served::{BARE, BOXED, FULL, NEAR, WHOLE},
+    served::{BARE, BOXED, FULL, HANDLE, NEAR, WHOLE},
 };
 
 /// What a stack of layers may add to the bare store, in bare boxed calls.
@@ -59,6 +61,16 @@ pub(crate) fn of(rows: &[Row]) -> Vec<Mark> {
             TELEMETRY,
         ),
     ];
+    marks.push(Mark::new(
+        format!("{}: over the same unrecorded", recorded::HANDLE),
+        row(recorded::HANDLE).over(row(HANDLE)),
+        TELEMETRY,
+    ));
+    #[cfg(feature = "otlp")]
+    for name in [collected::HANGING, collected::DEAD] {
+        let over = row(name).over(row(collected::QUICK));
+        marks.push(Mark::new(format!("{name}: over one that answers"), over, UNSERVED));
+    }
     for name in refused::ALL {
         let (unserved, served) = (row(name), full);
         marks.push(Mark::new(format!("{name}: time over a served call's"), unserved.over(served), UNSERVED));

@@ -9,10 +9,11 @@ use super::{
     Telemetry,
     drops::Drops,
     endpoint::Endpoint,
+    inbox::inbox,
     layer::{Intake, SpanLayer},
     sender::Destination,
     wire::{KeyValue, Resource},
-    worker::Worker,
+    worker::{BATCH, Worker},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -174,7 +175,7 @@ impl TelemetryBuilder {
         let drops = Arc::new(Drops::default());
         self.registry.count_drops(&drops)?;
         let resource = self.resource();
-        let (spans, inbox) = mpsc::channel(self.queue);
+        let (spans, inbox) = inbox(self.queue, BATCH);
         let (orders, inquiries) = mpsc::channel(16);
         let collectors = destinations.len() as u64;
         let intake = Intake {

@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
 use tracing::{
     Event, Level, Metadata, Subscriber,
     span::{Attributes, Id, Record},
@@ -16,6 +15,7 @@ use tracing_subscriber::{
 use super::{
     drops::{Drops, Signal},
     finished::{Finished, Ids, Noted, unix_nanos},
+    inbox::Slot,
 };
 use crate::{
     clock::Clock,
@@ -39,7 +39,7 @@ pub struct SpanLayer(Arc<Intake>);
 
 pub(super) struct Intake {
     /// Where spans go; `None` if nobody wants them.
-    pub(super) spans: Option<mpsc::Sender<Finished>>,
+    pub(super) spans: Option<Slot>,
     pub(super) drops: Arc<Drops>,
     /// How many collectors get each span.
     pub(super) collectors: u64,
@@ -113,7 +113,7 @@ impl Intake {
     }
 
     fn hand_over(&self, span: Finished) {
-        let sent = self.spans.as_ref().is_some_and(|spans| spans.try_send(span).is_ok());
+        let sent = self.spans.as_ref().is_some_and(|spans| spans.put(span));
         if !sent {
             self.drops.dropped(Signal::Traces, self.collectors);
         }

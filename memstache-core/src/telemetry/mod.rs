@@ -4,6 +4,7 @@ mod builder;
 mod drops;
 mod endpoint;
 mod finished;
+mod inbox;
 mod layer;
 mod post;
 mod sender;

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     drops::{Drops, Signal},
     finished::Finished,
+    inbox::Inbox,
     sender::{Destination, Sender},
     wire::{self, Resource},
 };
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// Most spans of an export.
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 512;
 
 /// How long a span waits for company.
 const GATHER: Duration = Duration::from_secs(1);
@@ -39,7 +40,7 @@ pub(super) enum Order {
 
 /// What the thread needs.
 pub(super) struct Worker {
-    pub(super) spans: mpsc::Receiver<Finished>,
+    pub(super) spans: Inbox,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) destinations: Vec<Destination>,
     pub(super) drops: Arc<Drops>,
@@ -66,13 +67,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Waits for an order or a span, but no longer than until `wake`.
+    /// Waits for an order or for spans, but no longer than until `wake`.
     async fn next(&mut self, wake: Tick) -> Next {
-        let (order, span) = (pin!(self.orders.recv()), pin!(until(&self.clock, Some(wake), self.spans.recv())));
-        match select(order, span).await {
+        let (order, call) = (pin!(self.orders.recv()), pin!(until(&self.clock, Some(wake), self.spans.called())));
+        match select(order, call).await {
             Either::Left((order, _)) => Next::Ordered(order),
-            Either::Right((Some(span), _)) => Next::Span(span),
-            Either::Right((None, _)) => Next::Due,
+            Either::Right(_) => Next::Due,
         }
     }
 
@@ -85,13 +85,9 @@ impl Worker {
         let mut metrics_due = self.clock.now().after(self.interval);
         let mut batch_due = Tick::NEVER;
         loop {
-            let wake = metrics_due.min(batch_due);
-            match self.next(wake).await {
+            match self.next(metrics_due.min(batch_due)).await {
                 Next::Ordered(Some(Order::Flush(done))) => {
-                    // As many as there are now: more may come as fast as they are taken.
-                    for _ in 0..self.spans.len() {
-                        self.spans.try_recv().into_iter().for_each(|span| desk.add(span));
-                    }
+                    self.spans.take(|span| desk.add(span));
                     let done_with = desk.send_all(self.clock.wall());
                     batch_due = Tick::NEVER;
                     tokio::spawn(async move {
@@ -101,10 +97,7 @@ impl Worker {
                 }
                 Next::Ordered(order) => {
                     // From now on the intake drops, and counts, what comes.
-                    self.spans.close();
-                    while let Some(span) = self.spans.recv().await {
-                        desk.add(span);
-                    }
+                    self.spans.close(|span| desk.add(span)).await;
                     let done_with = desk.send_all(self.clock.wall());
                     until(&self.clock, Some(self.clock.now().after(self.flush_within)), done_with).await;
                     return match order {
@@ -112,23 +105,19 @@ impl Worker {
                         _ => None,
                     };
                 }
-                Next::Span(Some(span)) => {
-                    if desk.batch.is_empty() {
-                        batch_due = self.clock.now().after(GATHER);
-                    }
-                    desk.add(span);
-                    if desk.batch.is_empty() {
-                        batch_due = Tick::NEVER;
-                    }
-                }
-                // The intake is gone, but the guard is not: there will be no more spans.
-                Next::Span(None) => self.clock.sleep_until(wake).await,
                 Next::Due => {}
             }
             let now = self.clock.now();
-            if now >= batch_due {
+            if self.spans.is_full() || now >= batch_due {
+                self.spans.take(|span| desk.add(span));
                 desk.send_spans();
                 batch_due = Tick::NEVER;
+            }
+            // Nobody calls for those that came meanwhile.
+            if self.spans.is_full() {
+                batch_due = now;
+            } else if self.spans.is_used() {
+                batch_due = batch_due.min(now.after(GATHER));
             }
             if now >= metrics_due {
                 desk.send_metrics(self.clock.wall());
@@ -142,8 +131,7 @@ impl Worker {
 enum Next {
     /// `None`: the guard is gone.
     Ordered(Option<Order>),
-    /// `None`: the intake is gone.
-    Span(Option<Finished>),
+    /// Spans, or the time.
     Due,
 }
 

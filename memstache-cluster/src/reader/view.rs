@@ -180,7 +180,7 @@ impl View {
         match held {
             lost::Held::Good if self.table.nodes().iter().any(|(id, _)| *id == self.me) => return self.table.clone(),
             lost::Held::Good | lost::Held::Missed => {}
-            lost::Held::Split | lost::Held::Told => return Table::default(),
+            lost::Held::Split | lost::Held::Void => return Table::default(),
         }
         let others: Members = members.iter().filter(|member| member.id != self.me).cloned().collect();
         Table::of(&others)
@@ -240,6 +240,11 @@ impl View {
         let mut tables = self.left.lock().tables.clone();
         tables.push(self.table.clone());
         tables
+    }
+
+    /// Asks previous owners for nothing any more: what they hold may be outdated.
+    pub(super) fn close_takings(&self) {
+        self.takings.iter().for_each(|taking| taking.close());
     }
 
     /// Returns whether this node holds nothing from before this view, and answers for nothing yet.

@@ -226,7 +226,7 @@ async fn take_over(node: Weak<Node>, change: Change) {
     let started = cluster.clock.now();
     let mut asked = JoinSet::new();
     for member in view.others() {
-        asked.spawn(agreed(Arc::clone(&cluster), member.id, started));
+        asked.spawn(agreed(Arc::clone(&cluster), member.clone(), started));
     }
     let mut waited_out = Vec::new();
     while let Some(agreed) = asked.join_next().await {
@@ -268,13 +268,18 @@ async fn take_over(node: Weak<Node>, change: Change) {
 /// Waits until a member sees the same members as this node, or is waited out: then it does not, or is gone.
 ///
 /// What it is to agree to is what this node sees by then: members who start at once hear of each other one by one, and whoever
-/// waited for a view that has passed would be waited out each time. The error is one that was waited out.
-async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> Result<(), NodeId> {
+/// waited for a view that has passed would be waited out each time. The error is one that was waited out. Who drains owns nothing, and
+/// answers no more when it has said goodbye.
+async fn agreed(cluster: Arc<Cluster>, asked: Member, started: Tick) -> Result<(), NodeId> {
+    let (id, mut owns) = (asked.id, asked.is_active());
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
         let view = cluster.view();
-        // It was not heard, and may not know it.
-        let Some(member) = view.members.get(id) else { return Err(id) };
+        let Some(member) = view.members.get(id) else {
+            // It was not heard, and may not know it.
+            return if owns { Err(id) } else { Ok(()) };
+        };
+        owns = member.is_active();
         let deadline = unheard.max(cluster.clock.now().after(PATIENCE));
         let give_up = tokio::select! {
             biased;
@@ -325,7 +330,9 @@ async fn tell_of_splits(node: Weak<Node>, life: (NodeId, Incarnation)) {
 async fn raise_sequences(locals: &[Arc<Local>], cluster: &Cluster, view: &View) {
     // One that hangs holds up nobody else.
     let mut asked = Vec::new();
-    for member in view.others() {
+    let now = cluster.view();
+    // Who said goodbye meanwhile answers no more.
+    for member in view.others().filter(|member| member.is_active() || now.members.contains(member.id)) {
         asked.push(raise_to_those_of(member, locals, cluster));
     }
     join_all(asked).await;

@@ -254,3 +254,21 @@ async fn who_lets_go_of_all_asks_for_nothing_more_by_an_earlier_view() {
     a_stranger_tells(&nodes, 2, 1).await;
     assert!(taking.source(cluster.clock.now()).is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_said_goodbye_is_not_waited_out() {
+    let nodes = nodes(3, 1).await;
+    let clock = SystemClock::new();
+    nodes.hub.cut(nodes.members[0].id, nodes.members[2].id);
+    let drains = [member(0), member(1), member(2).with_state(MemberState::Draining)];
+    for node in 0..2 {
+        adopt(&nodes.engines[node].node, drains.iter().cloned().collect());
+    }
+    let start = clock.now();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    for node in 0..2 {
+        nodes.sees(node, [0, 1]);
+    }
+    nodes.settle([0]).await;
+    assert!(clock.now().since(start) < secs(1));
+}

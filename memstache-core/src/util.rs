@@ -1,32 +1,53 @@
 //! Small futures that several modules need.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
+    future::Future,
+    pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
 };
 
+use pin_project_lite::pin_project;
+
 use crate::{
-    clock::{Clock, Tick},
+    clock::{BoxFuture, Clock, Tick},
     error::Error,
 };
+
+pin_project! {
+    /// A future that is run until a deadline; `None` when that passed first.
+    ///
+    /// A type of its own: an `async fn` would hold what it is given twice, and loads pass through several of them.
+    #[must_use = "futures do nothing unless they are awaited"]
+    pub(crate) struct Until<'a, F> {
+        #[pin]
+        future: F,
+        clock: &'a Arc<dyn Clock>,
+        deadline: Option<Tick>,
+        timer: Option<BoxFuture<'static, ()>>,
+    }
+}
 
 /// Runs a future until `deadline`; `None` when it passed first.
 ///
 /// The timer is made only once the future is pending, so a call that is answered at once costs none.
-pub(crate) async fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Option<Tick>, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut timer = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+pub(crate) fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Option<Tick>, future: F) -> Until<'_, F> {
+    Until { future, clock, deadline, timer: None }
+}
+
+impl<F: Future> Future for Until<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Some(output));
         }
-        let Some(deadline) = deadline else { return Poll::Pending };
-        let timer = timer.get_or_insert_with(|| clock.sleep_until(deadline));
+        let Some(deadline) = *this.deadline else { return Poll::Pending };
+        let clock = *this.clock;
+        let timer = this.timer.get_or_insert_with(|| clock.sleep_until(deadline));
         timer.as_mut().poll(cx).map(|()| None)
-    })
-    .await
+    }
 }
 
 /// Lets go of what a service was made ready with, where it is not called after all: its permit would be kept until the

@@ -18,6 +18,7 @@ use super::{ClusterConfig, EngineError, bootstrap::Joined, events::EventBus, reg
 use crate::{
     member::Member,
     owner::Local,
+    peer::until::Until,
     reader::{self, Cluster, WarmUp},
 };
 
@@ -213,8 +214,8 @@ pub(crate) fn cut_off(reads: bool) -> Error {
 }
 
 /// Runs a future until `deadline`; `None` when it passed first.
-pub(crate) async fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Tick, future: F) -> Option<F::Output> {
-    crate::peer::until::until(clock, Some(deadline), future).await
+pub(crate) fn until<F: Future>(clock: &Arc<dyn Clock>, deadline: Tick, future: F) -> Until<'_, F> {
+    crate::peer::until::until(clock, Some(deadline), future)
 }
 
 /// Calls under way, for whoever stops the engine.

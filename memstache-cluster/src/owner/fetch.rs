@@ -44,10 +44,13 @@ impl Local {
             return items.map(|_| Err(Error::new(ErrorKind::Unsupported, "the keyspace has no source to fetch from")));
         };
         let held = self.held(loads, items.clone(), scope).await;
+        if let OneOrMany::One(item) = &items {
+            return OneOrMany::One(self.fetched(loads, item, held, scope).await);
+        }
         let mut missing = Vec::new();
         let mut answers: Vec<Option<Result<Fetched>>> = Vec::with_capacity(items.len());
         for (place, (item, lookup)) in items.iter().zip(held).enumerate() {
-            let settled = if item.address.is_blind() { Some(Err(blind())) } else { self.settled(lookup) };
+            let settled = self.settled(&item.address, lookup);
             if settled.is_none() {
                 missing.push((place, &item.address));
             }
@@ -58,15 +61,30 @@ impl Local {
         self.tell_held(&answers);
         match missing.as_slice() {
             [] => {}
-            [(place, address)] => answers[*place] = Some(self.load(loads, address, scope, None).await),
+            [(place, address)] => answers[*place] = Some(Box::pin(self.load(loads, address, scope, None)).await),
             many => {
-                for (place, answer) in self.load_many(loads, many, scope).await {
+                for (place, answer) in Box::pin(self.load_many(loads, many, scope)).await {
                     answers[place] = Some(answer);
                 }
             }
         }
         let answer = |answer: Option<Result<Fetched>>| answer.unwrap_or_else(|| Err(unanswered()));
         answers.into_iter().map(answer).collect()
+    }
+
+    /// Answers one key from what is held, or loads it.
+    async fn fetched(&self, loads: &Loads, item: &GetItem, held: Found, scope: Scope) -> Result<Fetched> {
+        let lookup = held.into_one().unwrap_or_else(|| Err(unanswered()));
+        let settled = self.settled(&item.address, lookup);
+        count(&self.counters.cache_hits, usize::from(settled.is_some()));
+        self.tell_held(std::slice::from_ref(&settled));
+        match settled {
+            Some(settled) => settled,
+            None => {
+                count(&self.counters.loads, 1);
+                Box::pin(self.load(loads, &item.address, scope, None)).await
+            }
+        }
     }
 
     /// Tells what was answered without a load; the handle tells the rest.
@@ -98,8 +116,9 @@ impl Local {
     }
 
     /// Returns the answer that needs no load.
-    fn settled(&self, lookup: Result<Lookup>) -> Option<Result<Fetched>> {
+    fn settled(&self, address: &Address, lookup: Result<Lookup>) -> Option<Result<Fetched>> {
         match lookup {
+            _ if address.is_blind() => Some(Err(blind())),
             Ok(Lookup::Hit(entry)) if !self.is_due(&entry.meta) => Some(held(Lookup::Hit(entry))),
             Ok(Lookup::Negative(meta)) => Some(held(Lookup::Negative(meta))),
             // What cannot be opened is loaded under a lease, by the handle.

@@ -34,11 +34,15 @@ pub(super) async fn prepare(
     }
     let local = slot.current()?;
     if asks_what_is_there(request) {
-        // A task of its own: a caller who leaves leaves no lease behind.
-        let (cluster, local, open) = (Arc::clone(cluster), Arc::clone(&local), open.clone());
-        let brought = tokio::spawn(async move { bring(&cluster, &local, open, deadline).await });
-        // A panic in it is nobody's loss: the leases age out.
-        drop(brought.await);
+        // Most of what is read a moment after a change of the members is here.
+        let missing = missing(&local, &open).await;
+        if !missing.is_empty() {
+            // A task of its own: a caller who leaves leaves no lease behind.
+            let (cluster, local) = (Arc::clone(cluster), Arc::clone(&local));
+            let brought = tokio::spawn(async move { bring(&cluster, &local, missing, deadline).await });
+            // A panic in it is nobody's loss: the leases age out.
+            drop(brought.await);
+        }
     }
     if !request.is_read() {
         drop_there(cluster, &local, open, deadline).await;
@@ -53,6 +57,12 @@ fn asks_what_is_there(request: &Request) -> bool {
         Request::Remove(_) | Request::Invalidate(_) => false,
         _ => true,
     }
+}
+
+/// What of these is not held here.
+async fn missing(local: &Local, open: &Open) -> Open {
+    let held = local.peek(open.iter().map(|(address, _)| address.clone()).collect()).await;
+    open.iter().zip(held).filter(|(_, held)| held.is_none()).map(|(open, _)| open.clone()).collect()
 }
 
 /// The keys of one previous owner.

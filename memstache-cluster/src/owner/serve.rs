@@ -47,7 +47,7 @@ pub(crate) async fn run_owned(
     let (response, copies) = apply(node, cluster, slot, request, deadline).await?;
     if let Some((local, copies)) = copies {
         // Whatever came of it: what was there may be gone.
-        hot::recall(cluster, &local, copies).await;
+        Box::pin(hot::recall(cluster, &local, copies)).await;
     }
     Ok(response?)
 }
@@ -107,10 +107,12 @@ async fn apply(
             continue;
         }
         if let Request::Invalidate(op) = &request {
-            let invalidated = cluster.rounds.invalidate(node, slot, &op.items, deadline).await;
+            let invalidated = Box::pin(cluster.rounds.invalidate(node, slot, &op.items, deadline)).await;
             return Ok((Ok(Response::Invalidated(invalidated)), None));
         }
-        handover::prepare(cluster, slot, &request, taken, deadline).await?;
+        if !taken.is_empty() {
+            Box::pin(handover::prepare(cluster, slot, &request, taken, deadline)).await?;
+        }
         if request.is_read() {
             let response = run_here(node, cluster, slot, request, deadline).await;
             if response.is_ok() {
@@ -123,7 +125,11 @@ async fn apply(
         if cluster.sees(&view) {
             let (written, changed) = (replicas::written(&*slot.current()?, &request), hot::changed(&request));
             let response = match run_here(node, cluster, slot, request, deadline).await {
-                Ok(response) => Ok(replicas::confirm(node, cluster, slot, &view, &written, response, deadline).await),
+                Ok(response) if written.is_empty() => Ok(response),
+                Ok(response) => {
+                    let confirm = replicas::confirm(node, cluster, slot, &view, &written, response, deadline);
+                    Ok(Box::pin(confirm).await)
+                }
                 Err(error) => Err(error),
             };
             let copies = slot.current().ok().map(|local| {
@@ -144,8 +150,11 @@ async fn run_here(
     deadline: Tick,
 ) -> Result<Response> {
     #[cfg(any(test, feature = "test-util"))]
-    if let Some(wrong) = super::planted::instead(node, cluster.timing.faults, slot, &request, deadline).await {
-        return wrong;
+    if cluster.timing.faults != super::Faults::None {
+        let instead = super::planted::instead(node, cluster.timing.faults, slot, &request, deadline);
+        if let Some(wrong) = Box::pin(instead).await {
+            return wrong;
+        }
     }
     node.run_here(slot, request).await
 }

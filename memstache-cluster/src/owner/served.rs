@@ -77,7 +77,6 @@ impl Node {
         let deadline = context.deadline.unwrap_or_else(|| self.clock.now().after(self.times.read));
         let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
         match call {
-            Call::Ping => Ok(Answer::Done),
             Call::Run { keyspace, request } => {
                 let (response, hot) = self.run_for_peer(cluster, from, &slot(&keyspace)?, request, deadline).await?;
                 Ok(Answer::Ran { response, hot })
@@ -100,11 +99,31 @@ impl Node {
                     response => Ok(Answer::Ran { response, hot }),
                 }
             }
+            other => Box::pin(self.serve_rare(cluster, from, other, context.epoch, deadline)).await,
+        }
+    }
+
+    /// Answers what is not asked for by each read and write: a call is as long as the longest that it may become.
+    async fn serve_rare(
+        self: &Arc<Self>,
+        cluster: &Arc<Cluster>,
+        from: &PeerInfo,
+        call: Call,
+        epoch: u64,
+        deadline: Tick,
+    ) -> Result<Answer, Refused> {
+        let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
+        match call {
+            Call::Ping => Ok(Answer::Done),
+            // Answered above.
+            Call::Run { .. } | Call::Fetch { .. } => {
+                Err(Refused::Failed(Error::new(ErrorKind::Unsupported, "no rare call")))
+            }
             Call::Peek { keyspace, items } => Ok(Answer::Peeked(slot(&keyspace)?.current()?.peek(items).await)),
             Call::Push { keyspace, stamp, items } => {
                 let local = slot(&keyspace)?.current()?;
                 let Some(copies) = &local.replica else { return Ok(Answer::NoKeyspace) };
-                if copies.take(cluster, (from, context.epoch, stamp), items, local.replicas()) {
+                if copies.take(cluster, (from, epoch, stamp), items, local.replicas()) {
                     Ok(Answer::Done)
                 } else {
                     Err(Refused::WrongOwner)
@@ -112,7 +131,7 @@ impl Node {
             }
             Call::Copies { keyspace, items } => {
                 let (local, view) = (slot(&keyspace)?.current()?, cluster.view());
-                if context.epoch != view.epoch {
+                if epoch != view.epoch {
                     return Err(Refused::WrongOwner);
                 }
                 let held = cluster.copies(&local, &view, items, deadline).await;
@@ -128,7 +147,7 @@ impl Node {
             }
             Call::Follow { keyspace, log, after } => {
                 // Others of whom one does not know may change what is followed.
-                if context.epoch != cluster.view().epoch {
+                if epoch != cluster.view().epoch {
                     return Err(Refused::WrongOwner);
                 }
                 let local = slot(&keyspace)?.current()?;

@@ -5,8 +5,8 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            AtomicU64,
-            Ordering::{AcqRel, Acquire},
+            AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Release},
         },
     },
     time::Duration,
@@ -96,6 +96,8 @@ pub(crate) struct Cluster {
     /// When the last question began to which somebody answered that it sees the same, in milliseconds. Calls of others say
     /// nothing: they may have waited here while this process was paused.
     heard: AtomicU64,
+    /// How many others there were then.
+    among: AtomicUsize,
     /// When nobody agreed last.
     disagreed: Disagreed,
     /// How often that was too long ago.
@@ -126,6 +128,7 @@ impl Cluster {
             heard: AtomicU64::new(clock.now().as_millis()),
             clock,
             calls: ArcSwapOption::empty(),
+            among: AtomicUsize::new(0),
             disagreed: Disagreed::default(),
             lapses: AtomicU64::new(0),
             lost: Mutex::default(),
@@ -166,6 +169,7 @@ impl Cluster {
         if self.view.load().other_owners().next().is_none() {
             // There was nobody to lose touch with.
             self.heard.fetch_max(self.clock.now().as_millis(), AcqRel);
+            self.among.store(view.other_owners().count(), Release);
         }
         // Before anybody is told that this node sees it: from then on changes may come by lines that do not stand yet.
         self.feeds.lose();
@@ -234,6 +238,7 @@ impl Cluster {
             Answer::Done if member.state == MemberState::Joining => Ok(true),
             Answer::Done => {
                 self.heard(began);
+                self.among.store(view.other_owners().count(), Release);
                 Ok(true)
             }
             _ => Ok(false),
@@ -259,6 +264,13 @@ impl Cluster {
         self.lapses.load(Acquire)
     }
 
+    /// Returns whether this node, which sees no other owner any more, may be the one that was left out: several agreed with each other
+    /// then, and went on without it. Of two, each is on its own.
+    pub(super) fn may_be_left_out(&self, now_alone: bool) -> bool {
+        let heard = Tick::from_millis(self.heard.load(Acquire));
+        now_alone && self.among.load(Acquire) > 1 && self.clock.now().since(heard) > self.timing.lease
+    }
+
     /// Returns whether this node was out of touch since a view was made: what it holds may be outdated.
     pub(crate) fn has_lapsed(&self, view: &View) -> bool {
         view.lapses != self.lapses()
@@ -277,7 +289,8 @@ impl Cluster {
         if self.disagreed.is_known(view.number, self.clock.now()) {
             return Err(cut_off());
         }
-        let agreed = self.one_agrees(view, view.other_owners(), deadline).await;
+        // Rare: calls are not to be longer by what it takes.
+        let agreed = Box::pin(self.one_agrees(view, view.other_owners(), deadline)).await;
         // Who had no time left has not heard them all.
         if agreed.is_none() && self.clock.now() < deadline {
             self.disagreed.note(view.number, self.clock.now());

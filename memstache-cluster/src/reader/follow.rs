@@ -51,7 +51,9 @@ pub(crate) fn adopt(node: &Arc<Node>, members: Members) {
     let lapses = cluster.lapses();
     let changes = members.changes_since(&old.members);
     let mut held = lost.note(&old.members, &members, &changes, cluster.me);
-    if held == Held::Good && lapses != old.lapses {
+    // Nobody is left to ask what was missed; whoever sees no other is asked by nobody either.
+    let now_alone = || !members.iter().any(|member| member.is_active() && member.id != cluster.me);
+    if held == Held::Good && (lapses != old.lapses || cluster.may_be_left_out(now_alone())) {
         held = lost.note_lapse();
     }
     go_over(node, cluster, &old, (members, changes), held, lapses);

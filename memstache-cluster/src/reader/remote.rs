@@ -10,7 +10,6 @@ use memstache_core::{Address, Consistency, Entry, Error, ErrorKind, Get, Lookup,
 
 use super::{Cluster, View, copies::Asked};
 use crate::{
-    engine::cut_off,
     member::Member,
     owner::{Local, Refused},
     stats::count,
@@ -34,21 +33,19 @@ pub(super) async fn run(
     request: Request,
     deadline: Tick,
 ) -> Result<Response, Refused> {
-    let reads = request.is_read();
     let now = cluster.clock.now();
     let until = if local.falls_back(&request) { time_of_peers(now, deadline) } else { deadline };
     let asked = Asked::of(local, &request, owner.id, view.number, now);
     let call = call(local, request);
-    let answer = async {
-        if let Some(asked) = asked.as_ref().filter(|asked| !asked.unheard.is_empty()) {
+    let answer = match asked.as_ref().filter(|asked| !asked.unheard.is_empty()) {
+        None => cluster.call(owner, call, until).await,
+        Some(asked) => {
             let seen = Call::Seen { keyspace: local.spec.name().clone(), items: asked.unheard.clone() };
             // That the owner does not hear of it costs a copy at most.
-            return join(cluster.call(owner, seen, until), cluster.call(owner, call, until)).await.1;
+            Box::pin(join(cluster.call(owner, seen, until), cluster.call(owner, call, until))).await.1
         }
-        cluster.call(owner, call, until).await
     };
-    let answer = crate::engine::until(&cluster.clock, until, answer).await;
-    match answer.unwrap_or_else(|| Err(cut_off(reads))) {
+    match answer {
         Ok(Answer::Ran { response, hot }) => {
             if let (Some(asked), Response::Found(found)) = (asked, &response) {
                 asked.keep(local, found.as_slice(), &hot, cluster.clock.now());
@@ -90,7 +87,7 @@ pub(super) async fn run_hedged(
     let asked = pin!(run(cluster, local, view, owner, request.clone(), deadline));
     let answer = match hedge(local, request) {
         None => return asked.await,
-        Some(keys) => run_both(cluster, local, view, asked, keys, deadline).await,
+        Some(keys) => Box::pin(run_both(cluster, local, view, asked, keys, deadline)).await,
     };
     if answer.is_ok() {
         cluster.hedging.answered(cluster.clock.elapsed().saturating_sub(began));

@@ -39,21 +39,27 @@ pub(crate) async fn run(
         }
         let view = cluster.view();
         let parts: Vec<Part> = open.drain(..).flat_map(|part| part.again(&view)).collect();
-        let runs = parts.into_iter().map(|part| async {
+        let run = |part: Part| async {
             if part.owner == Some(cluster.me) {
                 local.note_reads(&part.request);
                 let answer = crate::owner::run_owned(node, cluster, slot, part.request.clone(), deadline).await;
                 return vec![(part, answer)];
             }
             pieces::run(cluster, &local, &view, part, deadline).await
-        });
+        };
+        let mut parts = parts.into_iter();
+        let ran = match (parts.next(), parts.len()) {
+            // Most requests are about what one node owns: those are run where they are.
+            (Some(only), 0) => run(only).await,
+            (first, _) => join_all(first.into_iter().chain(parts).map(run)).await.into_iter().flatten().collect(),
+        };
         let mut refused = Vec::new();
-        for (part, answer) in join_all(runs).await.into_iter().flatten() {
+        for (part, answer) in ran {
             match answer {
                 Ok(response) => answers.push((part.places, Ok(response))),
                 Err(Refused::WrongOwner) => refused.push(part),
                 Err(Refused::Failed(error)) => {
-                    answers.push(settle(cluster, &local, &view, part, error, deadline).await)
+                    answers.push(Box::pin(settle(cluster, &local, &view, part, error, deadline)).await)
                 }
             }
         }
@@ -63,7 +69,7 @@ pub(crate) async fn run(
         }
     }
     for part in open {
-        answers.push(settle(cluster, &local, &cluster.view(), part, disagreeing(), deadline).await);
+        answers.push(Box::pin(settle(cluster, &local, &cluster.view(), part, disagreeing(), deadline)).await);
     }
     if let [(places, _)] = answers.as_slice()
         && places.len() == whole

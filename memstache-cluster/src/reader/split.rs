@@ -29,6 +29,10 @@ impl Part {
 
     /// Takes it apart anew, by the view that is seen now.
     pub(super) fn again(self, view: &View) -> Vec<Self> {
+        if self.places.len() == 1 {
+            let owner = owner_of_one(&self.request, view);
+            return vec![Self { owner, ..self }];
+        }
         let Self { places, request, .. } = self;
         split(request, view).into_iter().map(|part| part.within(&places)).collect()
     }
@@ -56,6 +60,14 @@ impl Part {
     fn within(mut self, places: &[usize]) -> Self {
         self.places.iter_mut().for_each(|place| *place = places[*place]);
         self
+    }
+}
+
+/// Returns who owns what a request of one item is about; nobody, for a kind that this version does not know.
+fn owner_of_one(request: &Request, view: &View) -> Option<NodeId> {
+    match request {
+        Request::Invalidate(op) => op.items.iter().next().and_then(|target| view.table.owner_of(&home_key(target))),
+        other => other.addresses().next().and_then(|address| view.table.owner_of(address.stored())),
     }
 }
 

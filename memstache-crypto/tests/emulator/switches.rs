@@ -157,7 +157,7 @@ fn only_the_token_of_the_environment_is_let_in() {
     const VARIABLE: &str = "MEMSTACHE_EMULATOR_TEST_TOKEN";
     let (_running, url) = Running::start(command().env(VARIABLE, "right").args(["--token-env", VARIABLE]));
     assert_status(&get(&url, "/secrets", "right").0, 200);
-    for wrong in ["wrong", "righ", "right2", ""] {
+    for wrong in ["wrong", "rig", "right2", ""] {
         let (head, body) = get(&url, "/secrets", wrong);
         assert_status(&head, 401);
         assert!(head.contains("\r\nwww-authenticate: bearer authorization="), "{head}");

@@ -17,11 +17,21 @@ use crate::{
 };
 
 /// So many nodes without a source, with so many copies of each key, that know of each other.
-async fn nodes(count: usize, replicas: usize) -> Nodes {
+pub(super) async fn nodes(count: usize, replicas: usize) -> Nodes {
     let keyspace = |_: &Counting| KeySpace::builder(KS).replicas(replicas);
     let nodes = Nodes::apart(count, SystemClock::new(), keyspace, |builder| builder).await;
     nodes.all_see(0..count).await;
     nodes
+}
+
+/// A key that one node owns and another has a copy of.
+pub(super) fn kept(nodes: &Nodes, owner: usize, keeper: usize) -> String {
+    let is_kept = |key: &String| {
+        let view = nodes.engines[owner].node.cluster().unwrap().view();
+        let partition = crate::placement::partition_of(format!(":{KS}:{key}").as_bytes());
+        view.table.ranked(partition, 2)[1] == nodes.members[keeper].id
+    };
+    (0..).map(|n| nodes.key_of(owner, &format!("k{n}."))).find(is_kept).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,13 +85,7 @@ async fn who_noticed_nothing_and_cannot_be_reached_is_told_as_soon_as_it_can() {
 #[tokio::test(start_paused = true)]
 async fn a_write_waits_for_the_copy_of_who_was_left_out_and_is_not_acknowledged_while_others_see_it() {
     let nodes = nodes(3, 2).await;
-    // Of one that node 0 owns and node 2 has a copy of.
-    let keeper = |key: &String| {
-        let view = nodes.engines[0].node.cluster().unwrap().view();
-        view.table.ranked(crate::placement::partition_of(format!(":{KS}:{key}").as_bytes()), 2)[1]
-            == nodes.members[2].id
-    };
-    let key = (0..).map(|n| nodes.key_of(0, &format!("k{n}."))).find(keeper).unwrap();
+    let key = kept(&nodes, 0, 2);
     nodes.engines[0].put(KS, &key, "old").await.unwrap();
     nodes.hub.cut(nodes.members[0].id, nodes.members[2].id);
     nodes.sees(0, [0, 1]);

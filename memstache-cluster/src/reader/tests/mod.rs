@@ -1,5 +1,6 @@
 //! Several nodes in one process, joined by a hub that can be broken.
 
+mod alone;
 mod changes;
 mod coherence;
 mod conformance;

@@ -1,6 +1,6 @@
 //! Engines of one cluster, in this process.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use memstache_cluster::{
@@ -11,6 +11,8 @@ use memstache_cluster::{
 use super::{BATCH, KEYS, LEN, Node};
 
 const KEYSPACE: &str = "bench";
+/// How long keys are handed over after the nodes have met.
+const HAND_OVER: Duration = Duration::from_secs(11);
 const SECRET: &[u8] = b"the secret of a bench";
 
 /// The first of some engines, which is read from.
@@ -68,9 +70,11 @@ impl Engines {
                 self.get(number).await?;
             }
             if loads()? == before {
+                // Until then, a new owner asks the one before for what it does not hold.
+                tokio::time::sleep(HAND_OVER).await;
                 return Ok(());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         anyhow::bail!("the nodes do not agree")
     }

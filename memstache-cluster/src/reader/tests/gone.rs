@@ -202,6 +202,48 @@ async fn who_could_not_be_reached_is_told_even_if_that_is_long_ago_and_then_no_m
     assert_eq!(read(&nodes.engines[1], &key).await, None);
 }
 
+/// How often node 2 asks or tells node 0 within a minute. It asks whether both see the same every half second at most.
+async fn told_within_a_minute(nodes: &Nodes) -> usize {
+    let calls = || nodes.hub.calls_between("take_over", nodes.members[2].id, nodes.members[0].id);
+    let before = calls();
+    tokio::time::sleep(secs(60)).await;
+    calls() - before
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_be_reached_is_told_by_one_alone_and_seldom_and_not_in_another_life() {
+    let nodes = nodes(3, 1).await;
+    nodes.hub.kill(nodes.members[0].id);
+    for _ in 0..2 {
+        nodes.sees(2, [2]);
+        nodes.settle([2]).await;
+        nodes.sees(2, 0..3);
+        tokio::time::sleep(secs(10)).await;
+    }
+    let told = told_within_a_minute(&nodes).await;
+    assert!((200..300).contains(&told), "{told}");
+    let anew = member(0).with_incarnation(Incarnation(2));
+    adopt(&nodes.engines[2].node, [anew, member(1), member(2)].into_iter().collect());
+    tokio::time::sleep(secs(10)).await;
+    let told = told_within_a_minute(&nodes).await;
+    assert!(told <= 125, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_heard_is_told_no_more_whatever_it_sees() {
+    let nodes = nodes(3, 1).await;
+    nodes.hub.cut(nodes.members[0].id, nodes.members[2].id);
+    nodes.sees(2, [2]);
+    nodes.settle([2]).await;
+    nodes.sees(2, 0..3);
+    tokio::time::sleep(secs(40)).await;
+    nodes.sees(0, [0, 1]);
+    nodes.hub.heal();
+    tokio::time::sleep(secs(5)).await;
+    let told = told_within_a_minute(&nodes).await;
+    assert!(told <= 125, "{told}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_is_known_to_disagree_who_had_no_time_to_answer() {
     let nodes = nodes(2, 1).await;

@@ -111,6 +111,10 @@ fn go_over(
     view.lapses = lapses;
     let view = Arc::new(view);
     let locals = node.registry.all();
+    if held != Held::Good {
+        // Before it is: a write that ends from now on may be kept nowhere.
+        old.let_go();
+    }
     if held.is_void() {
         // Nor does a request that began by the old view bring anything after that.
         old.close_takings();

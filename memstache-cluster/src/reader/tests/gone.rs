@@ -312,3 +312,22 @@ async fn who_said_goodbye_is_not_waited_out() {
     nodes.settle([0]).await;
     assert!(clock.now().since(start) < secs(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_waits_while_its_owner_lets_go_of_all_is_not_acknowledged() {
+    let nodes = nodes(3, 2).await;
+    let key = kept(&nodes, 0, 2);
+    // Nobody is asked any more for what it held before.
+    tokio::time::sleep(secs(11)).await;
+    nodes.hub.cut(nodes.members[0].id, nodes.members[2].id);
+    nodes.sees(0, [0, 1]);
+    let engine = nodes.engines[0].clone();
+    let written = key.clone();
+    let write = tokio::spawn(async move { engine.put(KS, &written, "new").await });
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert!(!write.is_finished(), "it waits for the copy of node 2");
+    nodes.sees(1, [0, 1]);
+    a_stranger_tells(&nodes, 0, 1).await;
+    let error = write.await.unwrap().unwrap_err();
+    assert!(error.may_have_effect(), "{error:?}");
+}

@@ -327,7 +327,9 @@ async fn a_write_that_waits_while_its_owner_lets_go_of_all_is_not_acknowledged()
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     assert!(!write.is_finished(), "it waits for the copy of node 2");
     nodes.sees(1, [0, 1]);
+    let view = nodes.engines[0].node.cluster().unwrap().view();
     a_stranger_tells(&nodes, 0, 1).await;
     let error = write.await.unwrap().unwrap_err();
     assert!(error.may_have_effect(), "{error:?}");
+    assert!(!view.keeps_since(&view), "nor while the next view was not there yet");
 }

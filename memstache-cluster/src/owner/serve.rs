@@ -132,6 +132,9 @@ async fn apply(
                 }
                 Err(error) => Err(error),
             };
+            // Where it waited while this node let go of what it holds, it may be kept nowhere.
+            let kept = |response| if cluster.view().keeps_since(&view) { Ok(response) } else { Err(cut_off(false)) };
+            let response = response.and_then(kept);
             let copies = slot.current().ok().map(|local| {
                 let held = local.hot.held(&changed);
                 (local, held)

@@ -66,7 +66,7 @@ impl Node {
         match call {
             // It has acknowledged nothing, and holds nothing.
             Call::TakeOver { splits, .. } if self.state() == State::New => {
-                hear_of_splits(self, from, splits);
+                let _holds_nothing = hear_of_splits(self, from, splits);
                 return Ok(Answer::Done);
             }
             // What is known of keyspaces is asked for and told by nodes that start, too.
@@ -180,7 +180,10 @@ impl Node {
                 Ok(Answer::Sequences(vec![current; spaces.len()]))
             }
             Call::TakeOver { epoch, splits } => {
-                hear_of_splits(self, from, splits);
+                if !hear_of_splits(self, from, splits) {
+                    let often = "the node has just been told of another split";
+                    return Err(Error::new(ErrorKind::Unavailable, often).without_effect().into());
+                }
                 // It may hear in a moment of what the caller knows.
                 let now = self.clock.now();
                 let soon = now.after((deadline.since(now) / 2).min(PATIENCE));

@@ -26,8 +26,8 @@ use crate::{
     wire::{Answer, Call, CallContext, Calls},
 };
 
-/// For how long it is known that nobody agrees.
-const KNOWN_FOR: Duration = Duration::from_millis(100);
+/// For how long it is known that nobody agrees: less than a request waits before it tries again.
+const KNOWN_FOR: Duration = Duration::from_millis(40);
 
 /// How long a cluster takes for what.
 #[derive(Clone, Copy, Debug)]
@@ -232,7 +232,8 @@ impl Cluster {
     /// Asks a member whether it sees what this node sees; takes note if it does.
     pub(crate) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<bool> {
         let began = self.clock.now();
-        match self.call(member, Call::TakeOver { epoch: view.epoch, splits: self.splits.own() }, deadline).await? {
+        match self.call(member, Call::TakeOver { epoch: view.epoch, splits: self.splits.news(began) }, deadline).await?
+        {
             // One that starts agrees with everybody: it has nothing to say.
             Answer::Done if member.state == MemberState::Joining => Ok(true),
             Answer::Done => {
@@ -290,7 +291,8 @@ impl Cluster {
         }
         // Rare: calls are not to be longer by what it takes.
         let agreed = Box::pin(self.one_agrees(view, view.other_owners(), deadline)).await;
-        if agreed.is_none() {
+        // Who had no time left has not heard them all.
+        if agreed.is_none() && self.clock.now() < deadline {
             self.disagreed.note(view.number, self.clock.now());
         }
         agreed.ok_or_else(cut_off)

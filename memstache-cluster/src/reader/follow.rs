@@ -9,10 +9,10 @@ use futures_util::future::join_all;
 use memstache_core::Tick;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Cluster, View, lost::Held, tables::Tables, view::Taking};
+use super::{Cluster, View, lost::Held, splits::News, tables::Tables, view::Taking};
 use crate::{
     engine::{EngineEvent, Node, until},
-    member::{Member, MemberChange, Members, NodeId},
+    member::{Incarnation, Member, MemberChange, Members, NodeId},
     owner::{Local, promote, push_anew},
     registry,
     wire::{Answer, Call, PeerInfo},
@@ -73,16 +73,30 @@ pub(crate) fn retake(node: &Arc<Node>) {
     }
 }
 
-/// Takes anew all that this node owns, if a member came back from a split that it had not told of before.
+/// Takes anew all that this node owns, if a member came back from a split that it had not told of before. Returns whether it need not
+/// tell again.
 ///
 /// This node may have noticed nothing; what the other acknowledged meanwhile may be newer than what this one holds.
-pub(crate) fn hear_of_splits(node: &Arc<Node>, from: &PeerInfo, splits: u64) {
-    let Some(cluster) = node.cluster() else { return };
+pub(crate) fn hear_of_splits(node: &Arc<Node>, from: &PeerInfo, splits: u64) -> bool {
+    let Some(cluster) = node.cluster() else { return true };
+    let now = cluster.clock.now();
+    let news = || cluster.splits.hear(from.id, from.incarnation, splits, now, cluster.timing.lease);
+    // Before the lock, which is held while a node goes over.
+    if news() == News::Known {
+        return true;
+    }
     let _lost = cluster.lost.lock();
     let old = cluster.view();
-    if cluster.splits.is_told(from.id, from.incarnation, splits) && !old.answers_for_nothing() {
-        go_over(node, cluster, &old, (old.members.clone(), Vec::new()), Held::Told, old.lapses);
+    match news() {
+        // Another call said it.
+        News::Known => return true,
+        _ if old.answers_for_nothing() => {}
+        News::TooSoon => return false,
+        News::New => go_over(node, cluster, &old, (old.members.clone(), Vec::new()), Held::Void, old.lapses),
     }
+    // Not sooner: whoever finds it known is answered at once.
+    cluster.splits.note(from.id, from.incarnation, splits, now, &old.members);
+    true
 }
 
 fn go_over(
@@ -97,9 +111,18 @@ fn go_over(
     view.lapses = lapses;
     let view = Arc::new(view);
     let locals = node.registry.all();
+    if held != Held::Good {
+        // Before it is: a write that ends from now on may be kept nowhere.
+        old.let_go();
+    }
     if held.is_void() {
-        // Not even to be handed over.
+        // Nor does a request that began by the old view bring anything after that.
+        old.close_takings();
         for local in &locals {
+            // Not even to be handed over; copies first, which may be on their way to the entry itself.
+            if let Some(copies) = &local.replica {
+                copies.store.retain(|_| false);
+            }
             local.store.retain(|_| false);
             local.copies.clear();
         }
@@ -111,7 +134,6 @@ fn go_over(
     }
     let gone = note_who_is_gone(cluster, old, &changes, locals.iter().any(|local| local.replica.is_some()));
     adopt_with_copies(cluster, &locals, old, &view, held);
-    cluster.splits.keep(&view.members);
     if held.is_void() {
         locals.iter().for_each(|local| local.changes.begin_anew());
     }
@@ -154,8 +176,11 @@ fn note_who_is_gone(cluster: &Cluster, old: &View, changes: &[MemberChange], has
     let (now, timing) = (cluster.clock.now(), cluster.timing);
     // That is how long others may see it still, and how long it answers after somebody agreed with it.
     let until = now.after(timing.suspicion + PATIENCE + timing.lease);
-    let tables = || if has_copies { old.tables() } else { Tables::default() };
-    gone.iter().for_each(|id| cluster.gone.note(*id, tables(), until, now));
+    if gone.is_empty() {
+        return gone;
+    }
+    let tables = Arc::new(if has_copies { old.tables() } else { Tables::default() });
+    gone.iter().for_each(|id| cluster.gone.note(*id, old.number + 1, Arc::clone(&tables), until, now));
     gone
 }
 
@@ -198,7 +223,7 @@ async fn take_over(node: Weak<Node>, change: Change) {
     if is_split {
         // What others let go of then, nothing comes after that was acknowledged on this side.
         view.settled().await;
-        cluster.splits.came_back();
+        cluster.splits.came_back(cluster.clock.now());
     }
     #[cfg(any(test, feature = "test-util"))]
     if cluster.timing.faults == crate::Faults::AcknowledgeEarly {
@@ -207,7 +232,7 @@ async fn take_over(node: Weak<Node>, change: Change) {
     let started = cluster.clock.now();
     let mut asked = JoinSet::new();
     for member in view.others() {
-        asked.spawn(agreed(Arc::clone(&cluster), member.id, started));
+        asked.spawn(agreed(Arc::clone(&cluster), member.clone(), started));
     }
     let mut waited_out = Vec::new();
     while let Some(agreed) = asked.join_next().await {
@@ -215,9 +240,14 @@ async fn take_over(node: Weak<Node>, change: Change) {
         waited_out.extend(agreed.err());
     }
     // Nobody agrees any more with who is gone.
-    cluster.gone.end(&gone, cluster.clock.now().after(cluster.timing.lease));
+    cluster.gone.end(&gone, view.number, cluster.clock.now().after(cluster.timing.lease));
     if is_split && let Some(node) = node.upgrade() {
-        waited_out.iter().for_each(|id| node.spawn(tell_of_splits(Arc::downgrade(&node), *id)));
+        for member in waited_out.iter().filter_map(|id| view.members.get(*id)) {
+            let life = (member.id, member.incarnation);
+            if cluster.splits.begin_to_tell(life) {
+                node.spawn(tell_of_splits(Arc::downgrade(&node), life));
+            }
+        }
     }
     let locals = node.upgrade().map(|node| node.registry.all()).unwrap_or_default();
     if !new.is_empty() {
@@ -244,13 +274,18 @@ async fn take_over(node: Weak<Node>, change: Change) {
 /// Waits until a member sees the same members as this node, or is waited out: then it does not, or is gone.
 ///
 /// What it is to agree to is what this node sees by then: members who start at once hear of each other one by one, and whoever
-/// waited for a view that has passed would be waited out each time. The error is one that was waited out.
-async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> Result<(), NodeId> {
+/// waited for a view that has passed would be waited out each time. The error is one that was waited out. Who drains owns nothing, and
+/// answers no more when it has said goodbye.
+async fn agreed(cluster: Arc<Cluster>, asked: Member, started: Tick) -> Result<(), NodeId> {
+    let (id, mut owns) = (asked.id, asked.is_active());
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
         let view = cluster.view();
-        // It was not heard, and may not know it.
-        let Some(member) = view.members.get(id) else { return Err(id) };
+        let Some(member) = view.members.get(id) else {
+            // It was not heard, and may not know it.
+            return if owns { Err(id) } else { Ok(()) };
+        };
+        owns = member.is_active();
         let deadline = unheard.max(cluster.clock.now().after(PATIENCE));
         let give_up = tokio::select! {
             biased;
@@ -273,18 +308,27 @@ async fn agreed(cluster: Arc<Cluster>, id: NodeId, started: Tick) -> Result<(), 
     }
 }
 
-/// Has a member that did not answer know of a split, as soon as it does.
-async fn tell_of_splits(node: Weak<Node>, id: NodeId) {
+/// Has a member that did not answer know of a split as soon as it does.
+///
+/// It ends when the member does not live on: should it come back, that is the end of another split.
+async fn tell_of_splits(node: Weak<Node>, life: (NodeId, Incarnation)) {
+    let mut rest = AGAIN;
     loop {
         let Some(cluster) = node.upgrade().and_then(|node| node.cluster().cloned()) else { return };
-        let view = cluster.view();
-        // Should it come back, that is the end of another split.
-        let Some(member) = view.members.get(id) else { return };
+        let (view, splits) = (cluster.view(), cluster.splits.own());
+        let Some(member) = view.members.get(life.0).filter(|member| member.incarnation == life.1) else {
+            return cluster.splits.tell_no_more(life);
+        };
         let deadline = cluster.clock.now().after(PATIENCE);
-        if let Some(Ok(_)) = until(&cluster.clock, deadline, cluster.agrees(&view, member, deadline)).await {
+        let call = Call::TakeOver { epoch: view.epoch, splits };
+        let answer = until(&cluster.clock, deadline, cluster.call(member, call, deadline)).await;
+        // It has heard, whatever it sees.
+        let heard = matches!(answer, Some(Ok(Answer::Done | Answer::WrongOwner { .. })));
+        if heard && cluster.splits.has_told(life, splits) {
             return;
         }
-        cluster.clock.sleep_until(cluster.clock.now().after(AGAIN)).await;
+        cluster.clock.sleep_until(cluster.clock.now().after(rest)).await;
+        rest = (rest * 2).min(PATIENCE);
     }
 }
 
@@ -292,7 +336,9 @@ async fn tell_of_splits(node: Weak<Node>, id: NodeId) {
 async fn raise_sequences(locals: &[Arc<Local>], cluster: &Cluster, view: &View) {
     // One that hangs holds up nobody else.
     let mut asked = Vec::new();
-    for member in view.others() {
+    let now = cluster.view();
+    // Who said goodbye meanwhile answers no more.
+    for member in view.others().filter(|member| member.is_active() || now.members.contains(member.id)) {
         asked.push(raise_to_those_of(member, locals, cluster));
     }
     join_all(asked).await;

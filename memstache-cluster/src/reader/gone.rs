@@ -1,10 +1,11 @@
 //! Members that left without a word, and may not know it: while others still see what they see, they answer for what they owned and
 //! from their copies.
 
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use std::sync::Arc;
 
 use memstache_core::{Clock, Tick};
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::tables::Tables;
 use crate::{member::NodeId, placement::Partition};
@@ -20,23 +21,26 @@ pub(crate) struct Gone {
 #[derive(Debug)]
 struct One {
     id: NodeId,
+    /// The view that left it out.
+    view: u64,
     /// By which it may keep copies.
-    tables: Tables,
+    tables: Arc<Tables>,
     until: Tick,
 }
 
 impl Gone {
     /// Takes note of who is gone, by which tables it may keep copies, and until when at the latest it answers.
-    pub(super) fn note(&self, id: NodeId, tables: Tables, until: Tick, now: Tick) {
+    pub(super) fn note(&self, id: NodeId, view: u64, tables: Arc<Tables>, until: Tick, now: Tick) {
         let mut all = self.all.lock();
         all.retain(|one| one.id != id && one.until > now);
-        all.push(One { id, tables, until });
+        all.push(One { id, view, tables, until });
     }
 
-    /// Says that some answer no longer than that.
-    pub(super) fn end(&self, ids: &[NodeId], until: Tick) {
+    /// Says that some whom a view left out answer no longer than that.
+    pub(super) fn end(&self, ids: &[NodeId], view: u64, until: Tick) {
         let mut all = self.all.lock();
-        all.iter_mut().filter(|one| ids.contains(&one.id)).for_each(|one| one.until = one.until.min(until));
+        let those = all.iter_mut().filter(|one| one.view == view && ids.contains(&one.id));
+        those.for_each(|one| one.until = one.until.min(until));
         drop(all);
         self.changed.send_replace(());
     }
@@ -53,9 +57,16 @@ impl Gone {
     }
 
     async fn ended(&self, clock: &dyn Clock, is_one: impl Fn(&One) -> bool) -> bool {
+        if self.all.lock().is_empty() {
+            return false;
+        }
         let (mut changed, mut any) = (self.changed.subscribe(), false);
-        let last = || self.all.lock().iter().filter(|one| is_one(one)).map(|one| one.until).max();
-        while let Some(until) = last().filter(|until| *until > clock.now()) {
+        let last = || {
+            let (mut all, now) = (self.all.lock(), clock.now());
+            all.retain(|one| one.until > now);
+            all.iter().filter(|one| is_one(one)).map(|one| one.until).max()
+        };
+        while let Some(until) = last() {
             any = true;
             tokio::select! {
                 biased;
@@ -65,5 +76,32 @@ impl Gone {
             }
         }
         any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use memstache_core::SystemClock;
+
+    use super::*;
+    use crate::Member;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_gone_again_is_waited_for_though_the_first_time_has_ended() {
+        let (gone, clock, id) = (Gone::default(), SystemClock::new(), Member::at(([10, 0, 0, 1], 3320).into()).id);
+        let (start, after) = (clock.now(), |secs| clock.now().after(Duration::from_secs(secs)));
+        gone.note(id, 1, Arc::default(), after(4), start);
+        gone.note(id, 2, Arc::default(), after(5), start);
+        gone.end(&[id], 1, after(1));
+        assert!(gone.answer_no_more(&clock).await);
+        assert!(clock.now().since(start) >= Duration::from_secs(5));
+        gone.note(id, 3, Arc::default(), after(5), clock.now());
+        let last = clock.now();
+        gone.end(&[id], 3, after(1));
+        assert!(gone.answer_no_more(&clock).await && clock.now().since(last) < Duration::from_secs(2));
+        assert!(gone.all.lock().is_empty(), "who has been waited for is forgotten");
+        assert!(!gone.answer_no_more(&clock).await);
     }
 }

@@ -30,14 +30,14 @@ pub(super) enum Held {
     Missed,
     /// Two sides of a split may have owned it: nobody knows which was the last.
     Split,
-    /// Another node was on the other side of a split from this one, which did not notice: the same.
-    Told,
+    /// The same, and it is not this node that tells others: it was told itself, or whoever was left out is not back yet.
+    Void,
 }
 
 impl Held {
     /// Whether nothing of it may be answered with, nor handed over.
     pub(super) const fn is_void(self) -> bool {
-        matches!(self, Self::Split | Self::Told)
+        matches!(self, Self::Split | Self::Void)
     }
 }
 
@@ -72,20 +72,21 @@ impl Lost {
             }
         }
         let is_back_itself = was.is_some() && is.is_some() && was != is;
+        let missed = if is_back_itself { self.note_lapse() } else { Held::Good };
         if is_back_itself {
-            is_split |= !self.0.is_empty();
             self.0.retain(|one| !one.is_back);
         }
-        match (is_split, is_back_itself) {
-            (true, _) => Held::Split,
-            (false, true) => Held::Missed,
-            (false, false) => Held::Good,
-        }
+        if is_split { Held::Split } else { missed }
     }
 
     /// Says the same of a node that was out of touch and sees no other members than before.
     pub(super) fn note_lapse(&self) -> Held {
-        if self.0.is_empty() { Held::Missed } else { Held::Split }
+        match (self.0.is_empty(), self.0.iter().any(|one| one.is_back)) {
+            (true, _) => Held::Missed,
+            // Should one that is not back ever be, that is a split of its own.
+            (false, false) => Held::Void,
+            (false, true) => Held::Split,
+        }
     }
 }
 
@@ -134,7 +135,7 @@ mod tests {
         let [me, back, later] = &[member(0, 0), member(0, 1), member(0, 2)];
         let [a, a_back] = &[member(1, 0), member(1, 1)];
         let story = |rest: &[Vec<&Member>]| held(&[&[vec![me, a], vec![me]], rest].concat());
-        assert_eq!(story(&[vec![back]]), Held::Split);
+        assert_eq!(story(&[vec![back]]), Held::Void, "the other is not back yet");
         assert_eq!(story(&[vec![back], vec![back, a_back]]), Held::Split);
         assert_eq!(story(&[vec![me, a_back], vec![back, a_back]]), Held::Split);
         assert_eq!(story(&[vec![me, a_back], vec![back, a_back], vec![later, a_back]]), Held::Missed, "that is over");
@@ -147,7 +148,7 @@ mod tests {
         let left: Vec<_> = (1..=MOST as u16 + 1).map(|host| MemberChange::Left(member(host, 0))).collect();
         let members: Members = [me.clone()].into_iter().collect();
         lost.note(&members, &members, &left, me.id);
-        assert_eq!((lost.0.len(), lost.note_lapse()), (MOST, Held::Split));
+        assert_eq!((lost.0.len(), lost.note_lapse()), (MOST, Held::Void));
         assert_eq!(lost.note(&members, &members, &[MemberChange::Joined(member(1, 0))], me.id), Held::Good);
         assert_eq!(lost.note(&members, &members, &[MemberChange::Joined(member(2, 0))], me.id), Held::Split);
     }

@@ -1,6 +1,17 @@
 //! Who is there and who owns what, as this node sees it at a moment; and how far what it gained is its own.
 
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release},
+        },
+    },
+    time::Duration,
+};
 
 use memstache_core::{Clock, Tick};
 use parking_lot::Mutex;
@@ -34,6 +45,10 @@ pub(crate) struct View {
     pub(super) lapses: u64,
     /// Whether all that was held before it was let go of.
     is_void: bool,
+    /// The last view that began with nothing of what this node owns, up to this one.
+    empty: u64,
+    /// Whether what is held is being let go of, by the time that another view follows.
+    lets_go: AtomicBool,
     /// Writes of this node's own that began by this view.
     pub(crate) writes: UnderWay,
     /// The view before it, until its writes have ended.
@@ -119,6 +134,8 @@ impl View {
             takings: Vec::new(),
             lapses: 0,
             is_void: true,
+            empty: 0,
+            lets_go: AtomicBool::new(false),
             writes: UnderWay::default(),
             older: Mutex::new(None),
             left: Mutex::default(),
@@ -149,6 +166,8 @@ impl View {
             takings: Vec::new(),
             lapses: self.lapses,
             is_void: held.is_void(),
+            empty: if held == lost::Held::Good { self.empty } else { self.number + 1 },
+            lets_go: AtomicBool::new(false),
             writes: UnderWay::default(),
             older: Mutex::new(Some(Arc::clone(self))),
             left: Mutex::new(Left { tables: self.tables(), agreed: HashSet::new() }),
@@ -180,7 +199,7 @@ impl View {
         match held {
             lost::Held::Good if self.table.nodes().iter().any(|(id, _)| *id == self.me) => return self.table.clone(),
             lost::Held::Good | lost::Held::Missed => {}
-            lost::Held::Split | lost::Held::Told => return Table::default(),
+            lost::Held::Split | lost::Held::Void => return Table::default(),
         }
         let others: Members = members.iter().filter(|member| member.id != self.me).cloned().collect();
         Table::of(&others)
@@ -240,6 +259,21 @@ impl View {
         let mut tables = self.left.lock().tables.clone();
         tables.push(self.table.clone());
         tables
+    }
+
+    /// Asks previous owners for nothing any more: what they hold may be outdated.
+    pub(super) fn close_takings(&self) {
+        self.takings.iter().for_each(|taking| taking.close());
+    }
+
+    /// Says that what is held is let go of from now on.
+    pub(super) fn let_go(&self) {
+        self.lets_go.store(true, Release);
+    }
+
+    /// Returns whether what was written by an earlier view, or this one, has not been let go of.
+    pub(crate) fn keeps_since(&self, earlier: &Self) -> bool {
+        self.empty <= earlier.number && !self.lets_go.load(Acquire)
     }
 
     /// Returns whether this node holds nothing from before this view, and answers for nothing yet.

@@ -35,7 +35,8 @@ pub(super) struct Hub {
     nodes: Mutex<HashMap<NodeId, Weak<Node>>>,
     broken: Mutex<Broken>,
     clock: Arc<dyn Clock>,
-    calls: Mutex<HashMap<&'static str, usize>>,
+    /// How many calls of a kind one has made to another.
+    calls: Mutex<HashMap<(&'static str, NodeId, NodeId), usize>>,
 }
 
 struct Line {
@@ -75,7 +76,12 @@ impl Hub {
 
     /// How many calls of a kind were carried.
     pub(super) fn calls(&self, name: &str) -> usize {
-        self.calls.lock().get(name).copied().unwrap_or(0)
+        self.calls.lock().iter().filter(|((kind, ..), _)| *kind == name).map(|(_, count)| count).sum()
+    }
+
+    /// How many of these one has made to another.
+    pub(super) fn calls_between(&self, name: &'static str, from: NodeId, to: NodeId) -> usize {
+        self.calls.lock().get(&(name, from, to)).copied().unwrap_or(0)
     }
 }
 
@@ -83,7 +89,7 @@ impl Calls for Line {
     fn call(&self, to: &Member, call: Call, context: CallContext) -> BoxFuture<'static, Result<Answer>> {
         let (hub, from, to) = (Arc::clone(&self.hub), self.from, to.id);
         Box::pin(async move {
-            *hub.calls.lock().entry(call.name()).or_default() += 1;
+            *hub.calls.lock().entry((call.name(), from, to)).or_default() += 1;
             let (dead, hole, delay, frame) = {
                 let broken = hub.broken.lock();
                 let dead = broken.dead.contains(&to) || broken.dead.contains(&from);

@@ -222,7 +222,8 @@ async fn who_cannot_be_reached_is_told_by_one_alone_and_seldom_and_not_in_anothe
         tokio::time::sleep(secs(10)).await;
     }
     let told = told_within_a_minute(&nodes).await;
-    assert!((200..300).contains(&told), "{told}");
+    // By whom it is told, every 400 ms; and it is asked, if not another answers first.
+    assert!((140..300).contains(&told), "{told}");
     let anew = member(0).with_incarnation(Incarnation(2));
     adopt(&nodes.engines[2].node, [anew, member(1), member(2)].into_iter().collect());
     tokio::time::sleep(secs(10)).await;

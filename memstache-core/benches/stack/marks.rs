@@ -7,7 +7,7 @@ use crate::collected;
 use crate::{
     recorded, refused,
     row::Row,
-    served::{BARE, BOXED, FULL, HANDLE, NEAR, WHOLE},
+    served::{BARE, BOXED, FULL, NEAR, WHOLE},
 };
 
 /// What a stack of layers may add to the bare store, in bare boxed calls.
@@ -61,11 +61,6 @@ pub(crate) fn of(rows: &[Row]) -> Vec<Mark> {
             TELEMETRY,
         ),
     ];
-    marks.push(Mark::new(
-        format!("{}: over the same unrecorded", recorded::HANDLE),
-        row(recorded::HANDLE).over(row(HANDLE)),
-        TELEMETRY,
-    ));
     #[cfg(feature = "otlp")]
     for name in [collected::HANGING, collected::DEAD] {
         let over = row(name).over(row(collected::QUICK));

@@ -14,7 +14,6 @@ use crate::{
     support::{Pass, now},
 };
 
-pub(crate) const HANDLE: &str = "handle over the store, get::<u64>, recorded";
 pub(crate) const NEAR: &str = "near hit, get::<u64>, recorded";
 pub(crate) const WHOLE: &str = "handle over the full stack, get::<u64>, recorded";
 
@@ -27,7 +26,7 @@ pub(crate) fn rows() -> Vec<Row> {
         cache
     };
     let stack = || Stack::over(store()).observe(ObserveLayer::new(recorder.clone()));
-    let handle = row(HANDLE, 2, build(stack().build()));
+    let handle = row("handle over the store, get::<u64>, recorded", 2, build(stack().build()));
 
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let near = NearConfig::new(1 << 20).expect("large enough");

@@ -18,7 +18,6 @@ pub(crate) const BARE: &str = "bare memory store";
 pub(crate) const BOXED: &str = "+ erased once";
 pub(crate) const FULL: &str = "full default stack, bytes hit";
 pub(crate) const NEAR: &str = "near hit, get::<u64>";
-pub(crate) const HANDLE: &str = "handle over the store, get::<u64>";
 pub(crate) const WHOLE: &str = "handle over the full stack, get::<u64>";
 
 pub(crate) fn store() -> MemoryStore {
@@ -87,7 +86,7 @@ fn full() -> Row {
 
 fn handle() -> Row {
     let cache = fill(ErasedService::new(store()));
-    Row::new(HANDLE, 2, move || {
+    Row::new("handle over the store, get::<u64>", 2, move || {
         assert_eq!(black_box(now(cache.get::<u64>("user:7"))).expect("found"), Some(7));
     })
 }

@@ -50,6 +50,22 @@ pub(super) struct Finished {
 }
 
 impl Finished {
+    /// One of which nothing is known but its number.
+    #[cfg(test)]
+    pub(super) fn numbered(span: u64) -> Self {
+        Self {
+            ids: Ids { trace: 1, span },
+            parent: None,
+            name: "x",
+            kind: Kind::default(),
+            start: 0,
+            end: 0,
+            noted: Noted::default(),
+            events: Vec::new(),
+            dropped_events: 0,
+        }
+    }
+
     /// Adds an event, as long as there is room.
     pub(super) fn add_event(&mut self, unix_nanos: u64, noted: Noted) {
         if self.events.len() < MOST_EVENTS {
@@ -178,17 +194,7 @@ mod tests {
 
     #[test]
     fn events_have_a_bound() {
-        let mut span = Finished {
-            ids: Ids { trace: 1, span: 1 },
-            parent: None,
-            name: "x",
-            kind: Kind::default(),
-            start: 0,
-            end: 0,
-            noted: Noted::default(),
-            events: Vec::new(),
-            dropped_events: 0,
-        };
+        let mut span = Finished::numbered(1);
         (0..MOST_EVENTS as u64 + 3).for_each(|at| span.add_event(at, Noted::default()));
         assert_eq!((span.events.len(), span.dropped_events), (MOST_EVENTS, 3));
     }

@@ -98,24 +98,7 @@ impl Inbox {
 mod tests {
     use tokio_test::{assert_pending, assert_ready, task::spawn};
 
-    use super::{
-        super::finished::{Ids, Kind, Noted},
-        *,
-    };
-
-    fn span(number: u64) -> Finished {
-        Finished {
-            ids: Ids { trace: 1, span: number },
-            parent: None,
-            name: "x",
-            kind: Kind::default(),
-            start: 0,
-            end: 0,
-            noted: Noted::default(),
-            events: Vec::new(),
-            dropped_events: 0,
-        }
-    }
+    use super::*;
 
     fn numbers(inbox: &mut Inbox) -> Vec<u64> {
         let mut all = Vec::new();
@@ -130,7 +113,7 @@ mod tests {
         for round in 0..3 {
             assert!(!inbox.is_used());
             for (number, wakes) in [(1, true), (2, false), (3, false), (4, true), (5, false)] {
-                assert!(slot.put(span(number)));
+                assert!(slot.put(Finished::numbered(number)));
                 let mut called = spawn(inbox.called());
                 if wakes {
                     assert_ready!(called.poll())
@@ -147,21 +130,24 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_refused_and_counts_for_nothing() {
         let (slot, mut inbox) = inbox(3, 512);
-        assert_eq!([1, 2, 3, 4, 5].map(|number| slot.put(span(number))), [true, true, true, false, false]);
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(|number| slot.put(Finished::numbered(number))),
+            [true, true, true, false, false]
+        );
         assert!(inbox.is_full(), "half of a short queue is a batch");
         assert_eq!(numbers(&mut inbox), [1, 2, 3]);
         assert!(!inbox.is_used() && !inbox.is_full());
-        assert!(slot.put(span(6)));
+        assert!(slot.put(Finished::numbered(6)));
         assert_eq!(numbers(&mut inbox), [6]);
     }
 
     #[tokio::test]
     async fn who_closes_gets_the_rest_and_nothing_more() {
         let (slot, mut inbox) = inbox(10, 4);
-        assert!(slot.put(span(1)) && slot.put(span(2)));
+        assert!(slot.put(Finished::numbered(1)) && slot.put(Finished::numbered(2)));
         let mut all = Vec::new();
         inbox.close(|span| all.push(span.ids.span)).await;
-        assert_eq!((all, slot.put(span(3))), (vec![1, 2], false));
+        assert_eq!((all, slot.put(Finished::numbered(3))), (vec![1, 2], false));
     }
 
     #[test]
@@ -172,7 +158,7 @@ mod tests {
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let slot = Arc::clone(&slot);
-                std::thread::spawn(move || (0..EACH).filter(|number| slot.put(span(*number))).count())
+                std::thread::spawn(move || (0..EACH).filter(|number| slot.put(Finished::numbered(*number))).count())
             })
             .collect();
         let mut taken = 0;

@@ -2,7 +2,7 @@
 
 /// Over ring's HMAC, which ring's own HKDF copies more often than it must.
 pub(crate) mod with_ring {
-    use ring::hmac::{Context, HMAC_SHA256, Key};
+    use ring::hmac::{Context, HMAC_SHA256, Key, Tag};
 
     /// The bytes of a block.
     const BLOCK: usize = 32;
@@ -18,20 +18,32 @@ pub(crate) mod with_ring {
         /// Fills `out`, of at most 255 blocks.
         #[inline(always)]
         pub(crate) fn expand(&self, info: &[u8], out: &mut [u8]) {
-            let (mut context, mut number) = (Context::with_key(&self.0), 1u8);
-            let mut blocks = out.chunks_mut(BLOCK).peekable();
-            while let Some(block) = blocks.next() {
+            if out.len() > BLOCK {
+                return self.expand_long(info, out);
+            }
+            // Nearly always, and with nothing moved: a context is some hundred bytes, and moving what was just written waits
+            // until it is.
+            let mut context = Context::with_key(&self.0);
+            context.update(info);
+            context.update(&[1]);
+            out.copy_from_slice(&context.sign().as_ref()[..out.len()]);
+        }
+
+        #[inline(never)]
+        fn expand_long(&self, info: &[u8], out: &mut [u8]) {
+            let mut last: Option<Tag> = None;
+            for (number, block) in (1..).zip(out.chunks_mut(BLOCK)) {
+                let number = u8::try_from(number).expect("a few bytes are within what HKDF gives");
+                let mut context = Context::with_key(&self.0);
+                // Each block but the first begins with the one before.
+                if let Some(last) = &last {
+                    context.update(last.as_ref());
+                }
                 context.update(info);
                 context.update(&[number]);
                 let tag = context.sign();
                 block.copy_from_slice(&tag.as_ref()[..block.len()]);
-                if blocks.peek().is_none() {
-                    return;
-                }
-                // Each block but the first begins with the one before.
-                context = Context::with_key(&self.0);
-                context.update(tag.as_ref());
-                number = number.checked_add(1).expect("a few bytes are within what HKDF gives");
+                last = Some(tag);
             }
         }
     }

@@ -129,10 +129,14 @@ impl Transform for Seal {
     type Pending = Pending;
 
     #[inline]
-    fn request(&self, request: Request) -> Step<(Request, Pending)> {
-        let asked = match &request {
+    fn request(&self, mut request: Request) -> Step<(Request, Pending)> {
+        // Calls and answers stay where they lie: they are some hundred bytes that are moved if they are handed on.
+        let asked = match &mut request {
             Request::Get(get) => Asked::Get(get.items.map_ref(|item| item.address.clone())),
-            Request::Set(_) => return write::request(&self.0, request),
+            Request::Set(set) => match write::seal(&self.0, set) {
+                None => Asked::Set(Failed::new()),
+                Some((failed, waits)) => return write::later(&self.0, request, failed, waits),
+            },
             Request::Remove(_) | Request::Touch(_) | Request::Invalidate(_) => Asked::NoValue,
             // It may carry values that would go down bare.
             _ => return Step::Now(Err(Error::new(ErrorKind::Unsupported, "the seal does not know this operation"))),
@@ -141,9 +145,13 @@ impl Transform for Seal {
     }
 
     #[inline]
-    fn response(&self, pending: Pending, response: Response) -> Step<Response> {
+    fn response(&self, pending: Pending, mut response: Response) -> Step<Response> {
         match pending.0 {
-            Asked::Get(asked) => read::response(&self.0, asked, response),
+            Asked::Get(asked) => match read::open(&self.0, &asked, &mut response) {
+                Ok(None) => Step::Now(Ok(response)),
+                Ok(Some(waits)) => read::later(&self.0, asked, response, waits),
+                Err(error) => Step::Now(Err(error)),
+            },
             Asked::Set(failed) => write::response(failed, response),
             Asked::NoValue => match response {
                 Response::Removed(_) | Response::Touched(_) | Response::Invalidated(_) => Step::Now(Ok(response)),

@@ -18,20 +18,26 @@ use crate::{
     key::{DataKey, KeyFailure, KeyId},
 };
 
-/// Opens an answer; at once if every key is at hand.
+/// Opens what can be opened of an answer; for the rest it is told which keys to wait for.
 #[inline]
-pub(super) fn response(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut response: Response) -> Step<Response> {
-    // Where it lies: an answer of one value is some hundred bytes that need not be moved.
-    match layer.here(&asked, &mut response) {
-        Ok(waits) if waits.is_empty() => Step::Now(Ok(response)),
-        Ok(waits) => later(layer, asked, response, waits),
-        Err(error) => Step::Now(Err(error)),
+pub(super) fn open(layer: &Layer, asked: &OneOrMany<Address>, response: &mut Response) -> Result<Option<Waits>> {
+    let Response::Found(found) = response else { return Err(super::foreign()) };
+    if asked.len() != found.len() {
+        return Err(Error::new(ErrorKind::Protocol, "the store answered another number of items"));
     }
+    let mut waits = Waits::default();
+    layer.open_all(asked, found, &mut Source::Ask(&*layer.keys, &mut waits));
+    Ok((!waits.is_empty()).then_some(waits))
 }
 
 /// Opens the rest once its keys are here.
 #[cold]
-fn later(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut response: Response, waits: Waits) -> Step<Response> {
+pub(super) fn later(
+    layer: &Arc<Layer>,
+    asked: OneOrMany<Address>,
+    mut response: Response,
+    waits: Waits,
+) -> Step<Response> {
     bump(&layer.counters.waited);
     let layer = Arc::clone(layer);
     Step::Wait(Box::pin(async move {
@@ -44,17 +50,6 @@ fn later(layer: &Arc<Layer>, asked: OneOrMany<Address>, mut response: Response, 
 }
 
 impl Layer {
-    /// Opens what can be opened at once; for the rest it is told which keys to wait for.
-    fn here(&self, asked: &OneOrMany<Address>, response: &mut Response) -> Result<Waits> {
-        let Response::Found(found) = response else { return Err(super::foreign()) };
-        if asked.len() != found.len() {
-            return Err(Error::new(ErrorKind::Protocol, "the store answered another number of items"));
-        }
-        let mut waits = Waits::default();
-        self.open_all(asked, found, &mut Source::Ask(&*self.keys, &mut waits));
-        Ok(waits)
-    }
-
     /// Opens every item for whose key it does not have to wait.
     #[inline]
     fn open_all(&self, asked: &OneOrMany<Address>, found: &mut Found, source: &mut Source<'_>) {

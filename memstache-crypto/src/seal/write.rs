@@ -21,24 +21,23 @@ use crate::{
     key::{DataKey, KeyFailure},
 };
 
-/// Seals what a call writes; at once if every key is at hand.
+/// Seals what a call writes; `None` if every item is sealed, else those that failed, and the keys that others wait for.
 #[inline]
-pub(super) fn request(layer: &Arc<Layer>, mut request: Request) -> Step<(Request, Pending)> {
-    let (mut failed, mut waits) = (Vec::new(), Waits::default());
-    if let Request::Set(set) = &mut request {
-        layer.seal_all(set, &mut Source::Ask(&*layer.keys, &mut waits), &mut failed);
-    }
-    // Where it lies: a request of one value is some hundred bytes that need not be moved.
-    if waits.is_empty() && failed.is_empty() {
-        return Step::Now(Ok((request, Pending::set(failed))));
-    }
-    later(layer, request, failed, waits)
+pub(super) fn seal(layer: &Layer, set: &mut Set) -> Option<(Failed, Waits)> {
+    let (mut failed, mut waits) = (Failed::new(), Waits::default());
+    layer.seal_all(set, &mut Source::Ask(&*layer.keys, &mut waits), &mut failed);
+    (!waits.is_empty() || !failed.is_empty()).then_some((failed, waits))
 }
 
 /// Seals the rest once its keys are here, if it waits for any.
 #[cold]
 #[inline(never)]
-fn later(layer: &Arc<Layer>, mut request: Request, mut failed: Failed, waits: Waits) -> Step<(Request, Pending)> {
+pub(super) fn later(
+    layer: &Arc<Layer>,
+    mut request: Request,
+    mut failed: Failed,
+    waits: Waits,
+) -> Step<(Request, Pending)> {
     if waits.is_empty() {
         return below(request, failed);
     }

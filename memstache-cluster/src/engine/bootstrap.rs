@@ -77,12 +77,12 @@ impl ClusterConfig {
         let events = Arc::clone(&node.events);
         let told = move |peer, state| events.tell(&EngineEvent::PeerBreaker { peer, state });
         let transport = Arc::clone(&self.transport);
-        let peers = Peers::new(transport, local.clone(), Self::peers(), Arc::clone(&clock), Arc::new(told))?;
+        let peers = Peers::new(transport, local.clone(), self.peers(), Arc::clone(&clock), Arc::new(told))?;
         if let Some(cluster) = node.cluster() {
             cluster.connect(Arc::new(peers.clone()));
         }
         let served = Arc::new(Served(Arc::downgrade(node)));
-        let server = Server::start(listener, local, served, Self::peers(), clock)?;
+        let server = Server::start(listener, local, served, self.peers(), clock)?;
         self.membership.connect(Arc::new(OverPeers(Arc::downgrade(node))));
         Ok(Joined { server, peers })
     }

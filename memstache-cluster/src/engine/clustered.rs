@@ -8,7 +8,7 @@ use crate::{
     member::{Incarnation, MAX_MEMBERS, Member, NodeId},
     membership::Membership,
     net::{Tcp, Transport},
-    peer::{Local, PeerConfig},
+    peer::{Local, MAX_CONNECTIONS, PeerConfig},
     problems::Problems,
 };
 
@@ -48,6 +48,7 @@ pub struct ClusterConfig {
     pub(super) join_retry_interval: Duration,
     pub(super) max_join_attempts: u32,
     pub(super) minimum_peers_quorum: usize,
+    connections: usize,
 }
 
 impl ClusterConfig {
@@ -66,6 +67,7 @@ impl ClusterConfig {
             join_retry_interval: Duration::from_secs(1),
             max_join_attempts: 10,
             minimum_peers_quorum: 1,
+            connections: 2,
         }
     }
 
@@ -120,11 +122,20 @@ impl ClusterConfig {
         self
     }
 
+    /// Sets how many connections are made to each peer, which take turns: 1 to 16. Default: 2.
+    ///
+    /// One is served by one core at a time at either end. More are for clusters of few nodes with many cores.
+    pub fn connections_per_peer(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
     pub(super) fn check(&self, problems: &mut Problems) {
         problems.positive("bootstrap_timeout", self.bootstrap_timeout);
         problems.positive("join_retry_interval", self.join_retry_interval);
         problems.within("max_join_attempts", self.max_join_attempts as usize, 1, 1000);
         problems.within("minimum_peers_quorum", self.minimum_peers_quorum, 1, MAX_MEMBERS);
+        problems.within("connections_per_peer", self.connections, 1, MAX_CONNECTIONS);
         problems.note(self.local());
         let proven = !self.secrets.is_empty() || self.transport.is_secure();
         let missing = || Error::invalid("secret", "set, or insecure asked for by name", "nothing");
@@ -147,8 +158,8 @@ impl ClusterConfig {
     }
 
     /// Returns the limits of connections. Nobody waits for a peer longer than half of a read.
-    pub(super) fn peers() -> PeerConfig {
-        PeerConfig::default()
+    pub(super) fn peers(&self) -> PeerConfig {
+        PeerConfig { connections: self.connections, ..PeerConfig::default() }
     }
 
     /// Returns when a start that begins now must have ended.

@@ -6,6 +6,9 @@ use memstache_core::{Error, ErrorKind, Result};
 
 use crate::wire::MAX_FRAME;
 
+/// Most connections to a peer.
+pub(crate) const MAX_CONNECTIONS: usize = 16;
+
 /// Limits of connections between peers, for both ends.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -86,7 +89,7 @@ impl PeerConfig {
     pub(crate) fn wrong(&self) -> Vec<Error> {
         let mut wrong = Vec::new();
         let counts = [
-            ("peer connections", self.connections, 1, 16),
+            ("peer connections", self.connections, 1, MAX_CONNECTIONS),
             ("peer max_connections", self.max_connections, 1, 65_536),
             ("peer max_handshakes", self.max_handshakes, 1, 65_536),
             ("peer max_in_flight", self.max_in_flight, 1, 65_536),

@@ -17,7 +17,7 @@ pub(crate) mod until;
 pub use self::server::ServerStats;
 pub(crate) use self::{
     client::{OnBreaker, PeerHealth, Peers},
-    config::PeerConfig,
+    config::{MAX_CONNECTIONS, PeerConfig},
     handshake::Refusal,
     local::Local,
     server::Server,

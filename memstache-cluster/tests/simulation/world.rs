@@ -225,7 +225,9 @@ impl World {
         let member = Member::at(([10, 0, 0, place + 1], 3320).into())
             .with_incarnation(Incarnation(self.incarnations.fetch_add(1, SeqCst)));
         let list = Arc::new(StaticMembership::new(member.clone(), others));
+        // One connection to each peer: with several, one seed would be many runs.
         let cluster = ClusterConfig::new("simulation", member.clone(), Arc::clone(&list))
+            .connections_per_peer(1)
             .transport(self.network.host(member.address.ip()))
             .bind(member.address)
             .insecure();

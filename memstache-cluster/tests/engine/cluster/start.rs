@@ -41,7 +41,8 @@ async fn everything_that_is_wrong_is_told_at_once() {
         .bootstrap_timeout(secs(0))
         .join_retry_interval(secs(0))
         .max_join_attempts(0)
-        .minimum_peers_quorum(0);
+        .minimum_peers_quorum(0)
+        .connections_per_peer(17);
     let error = Engine::builder().cluster(cluster).read_timeout(secs(0)).build().unwrap_err().to_string();
     for part in [
         "read_timeout must be above zero",
@@ -49,6 +50,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
         "join_retry_interval must be above zero",
         "max_join_attempts must be 1 to 1000, but 0 was given",
         "minimum_peers_quorum must be 1 to 65535, but 0 was given",
+        "connections_per_peer must be 1 to 16, but 17 was given",
         "cluster must be 1 to 64 bytes long, but 0 bytes was given",
         "secret must be set, or insecure asked for by name, but nothing was given",
         "membership must be that of this node, but one of another was given",

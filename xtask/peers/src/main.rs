@@ -66,7 +66,7 @@ struct Common {
     /// End with an error if a mark is missed
     #[arg(long)]
     check: bool,
-    /// Only contestants with this in their names (repeatable)
+    /// Only contestants with this in their names, or of this very name after an equals sign (repeatable)
     #[arg(long = "only", value_name = "NAME")]
     only: Vec<String>,
     /// Where plots are written
@@ -76,7 +76,9 @@ struct Common {
 
 impl Common {
     fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
+        let is_it =
+            |part: &String| part.strip_prefix('=').map_or_else(|| name.contains(part.as_str()), |exact| name == exact);
+        self.only.is_empty() || self.only.iter().any(is_it)
     }
 }
 

@@ -97,13 +97,16 @@ impl Evidence {
 
     fn known(&self) -> Verdict {
         let known = |row: &Row| row.seen.errors_of_known;
-        let lost = self.lost().map(known).sum();
+        let lost: u64 = self.lost().map(known).sum();
         let (failed, new) = (self.sum(known) - lost, self.sum(|row| row.seen.errors - row.seen.errors_of_known));
+        let is_lost = |row: &&Row| self.lost().any(|lost| lost.second == row.second);
+        let at: Vec<_> = self.rows.iter().filter(|row| known(row) > 0 && !is_lost(row)).map(|row| row.second).collect();
         let told = format!(
-            "{} of the requests for {} known products failed while store or database was there, {} while neither was; \
+            "{} of the requests for {} known products failed while store or database was there{}, {} while neither was; \
             {} for new ones",
             HumanCount(failed),
             self.known,
+            if at.is_empty() { String::new() } else { format!(" (in seconds {at:?})") },
             HumanCount(lost),
             HumanCount(new),
         );

@@ -41,7 +41,11 @@ const MAX_FILE: u64 = 1 << 20;
 /// ```
 #[must_use]
 pub fn register<F>(registry: Registry<F>) -> Registry<F> {
-    registry.backend("redis", |section| Ok(Backend::coherent_store(read(section)?.build()?)))
+    registry.backend("redis", |section| {
+        let store = read(section)?.build()?;
+        let calls = store.database_calls();
+        Ok(Backend::coherent_store(store).calling(calls))
+    })
 }
 
 /// The settings of the backend `redis` with their defaults, for a file of your own.

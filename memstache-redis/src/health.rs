@@ -17,6 +17,8 @@ pub struct RedisHealth {
     pub servers: Vec<ServerHealth>,
     /// Whether changes are told; `None` if nobody subscribed. Near caches are unverified while they are not.
     pub coherent: Option<bool>,
+    /// The word by which servers refuse the credentials, if they do: `WRONGPASS`, `NOAUTH`.
+    pub refused: Option<String>,
 }
 
 /// How one primary is.
@@ -45,7 +47,7 @@ impl RedisHealth {
             let eviction = if up { eviction(client, slot, within).await } else { None };
             ServerHealth { server: node.name.to_string(), up, eviction }
         });
-        Self { servers: join_all(asked).await, coherent: listeners.is_coherent() }
+        Self { servers: join_all(asked).await, coherent: listeners.is_coherent(), refused: client.refused() }
     }
 }
 
@@ -80,7 +82,7 @@ mod tests {
             (vec![server(true), server(false)], None, false),
             (vec![], None, false),
         ] {
-            assert_eq!(RedisHealth { servers, coherent }.is_up(), up);
+            assert_eq!(RedisHealth { servers, coherent, refused: None }.is_up(), up);
         }
     }
 }

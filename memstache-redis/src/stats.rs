@@ -55,7 +55,7 @@ pub struct RedisStats {
 
 impl RedisStats {
     /// Says how a store over so many primaries is.
-    pub(crate) fn health(&self, servers: usize) -> PartHealth {
+    pub(crate) fn health(&self, servers: usize, refused: bool) -> PartHealth {
         let part = PartHealth::healthy(TIER)
             .with("servers", servers as u64)
             .with("servers_gone", self.breakers_open as u64)
@@ -65,7 +65,9 @@ impl RedisStats {
             Some(coherent) => part.with("coherent", coherent),
             None => part,
         };
-        if servers == 0 {
+        if refused {
+            part.down("redis refuses the credentials")
+        } else if servers == 0 {
             part.down("no primary is known")
         } else if self.breakers_open >= servers {
             part.down("redis does not answer")
@@ -98,16 +100,17 @@ mod tests {
 
     #[test]
     fn one_row_for_each_state() {
-        for (servers, breakers_open, coherent, wanted) in [
-            (1, 0, None, "healthy"),
-            (3, 0, Some(true), "healthy"),
-            (3, 0, Some(false), "degraded, changes are not told"),
-            (3, 1, Some(false), "degraded, a primary does not answer"),
-            (1, 1, None, "down, redis does not answer"),
-            (0, 0, None, "down, no primary is known"),
+        for (servers, breakers_open, coherent, refused, wanted) in [
+            (1, 0, None, false, "healthy"),
+            (3, 0, Some(true), false, "healthy"),
+            (3, 0, Some(false), false, "degraded, changes are not told"),
+            (3, 1, Some(false), false, "degraded, a primary does not answer"),
+            (1, 1, None, false, "down, redis does not answer"),
+            (0, 0, None, false, "down, no primary is known"),
+            (0, 0, None, true, "down, redis refuses the credentials"),
         ] {
             let stats = RedisStats { breakers_open, coherent, ..RedisStats::default() };
-            let shown = stats.health(servers).to_string();
+            let shown = stats.health(servers, refused).to_string();
             assert!(shown.starts_with(&format!("redis: {wanted} (servers {servers}")), "{shown}");
         }
     }

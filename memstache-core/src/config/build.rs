@@ -191,7 +191,8 @@ impl<F: Format> Plan<F> {
         let metrics = metrics.map(|(metrics, name)| {
             let held = backend.held.map(|held| metrics.watch(&name, Tier::Store, move || held()));
             let near = view.clone().map(|view| metrics.watch(&name, Tier::Near, move || view.stats().into()));
-            [held, near].into_iter().flatten().collect::<crate::error::Result<()>>().map(|()| metrics)
+            let calls = backend.calls.map(|calls| metrics.watch_database(&name, calls));
+            [held, near, calls].into_iter().flatten().collect::<crate::error::Result<()>>().map(|()| metrics)
         });
         let metrics = metrics.transpose().map_err(|error| Problem {
             path: Place::Observe.as_str().to_owned(),

@@ -14,7 +14,7 @@ use crate::{
     health::{Health, Parts},
     load_gate::LoadGate,
     memory::{AnyPolicy, EvictionPolicy, OwnPolicy, PolicyKind},
-    observe::{self, ObserveLayer, Recorder, TierUse},
+    observe::{self, DatabaseCalls, ObserveLayer, Recorder, TierUse},
     service::{CacheService, ErasedService},
     store::{Store, StoreService},
     transform::{Transform, TransformLayer, TransformPart},
@@ -269,6 +269,7 @@ pub struct Backend {
     pub(super) changes: Option<Changes>,
     pub(super) parts: Parts,
     pub(super) held: Option<Held>,
+    pub(super) calls: Option<Arc<DatabaseCalls>>,
 }
 
 /// Asks what a tier holds.
@@ -277,7 +278,7 @@ pub(super) type Held = Arc<dyn Fn() -> TierUse + Send + Sync>;
 impl Backend {
     /// A leaf that does not tell what changes in it: it has no near cache.
     pub fn new(service: impl CacheService) -> Self {
-        Self { service: ErasedService::new(service), changes: None, parts: Parts::default(), held: None }
+        Self { service: ErasedService::new(service), changes: None, parts: Parts::default(), held: None, calls: None }
     }
 
     /// A leaf that tells what changes in it, and how it is.
@@ -302,6 +303,13 @@ impl Backend {
     #[must_use]
     pub fn holding(mut self, ask: impl Fn() -> TierUse + Send + Sync + 'static) -> Self {
         self.held = Some(Arc::new(ask));
+        self
+    }
+
+    /// Has `observe.kind = "registry"` tell how long the store's commands to its database took.
+    #[must_use]
+    pub fn calling(mut self, calls: Arc<DatabaseCalls>) -> Self {
+        self.calls = Some(calls);
         self
     }
 

@@ -144,6 +144,7 @@ mod tests {
             "memstache.retries",
             "memstache.timeouts",
             "memstache.telemetry.dropped",
+            "db.client.operation.duration",
         ];
         assert!(others.clone().all(|it| asked.iter().any(|begin| it.name.starts_with(begin))));
         assert_eq!(others.count() + RECORDED.len(), INSTRUMENTS.len());

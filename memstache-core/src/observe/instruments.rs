@@ -77,6 +77,14 @@ pub enum Attribute {
     BreakerState,
     /// `memstache.limit`: what is bounded.
     Limit,
+    /// `db.system.name`: which database a store stands on.
+    DbSystem,
+    /// `db.operation.name`: the command, as the database calls it.
+    DbOperation,
+    /// `db.stored_procedure.name`: the script that a command runs, if any.
+    DbProcedure,
+    /// `error.type` of a command: what the store calls it.
+    DbErrorType,
 }
 
 /// How loads end.
@@ -104,20 +112,25 @@ impl Attribute {
             Self::CallResult | Self::LoadResult | Self::Fill => "memstache.result",
             Self::Reason => "memstache.reason",
             Self::Tier => "memstache.tier",
-            Self::ErrorType => "error.type",
+            Self::ErrorType | Self::DbErrorType => "error.type",
             Self::Signal => "memstache.signal",
             Self::Tenant => "memstache.tenant",
             Self::Resource => "memstache.resource",
             Self::Breaker => "memstache.breaker",
             Self::BreakerState => "memstache.state",
             Self::Limit => "memstache.limit",
+            Self::DbSystem => "db.system.name",
+            Self::DbOperation => "db.operation.name",
+            Self::DbProcedure => "db.stored_procedure.name",
         }
     }
 
-    /// Returns all values that it can have; `None` for the names that the application gives.
+    /// Returns all values that it can have; `None` for the names that the application or the store gives.
     pub fn values(self) -> Option<Vec<&'static str>> {
         match self {
-            Self::Cache | Self::Tenant => None,
+            Self::Cache | Self::Tenant | Self::DbSystem | Self::DbOperation | Self::DbProcedure | Self::DbErrorType => {
+                None
+            }
             Self::Outcome => Some(Ending::ALL.iter().map(|it| it.as_str()).collect()),
             Self::Operation => Some(OperationKind::ALL.iter().map(|it| it.as_str()).collect()),
             Self::CallResult => Some(CallResult::NAMES.to_vec()),
@@ -189,6 +202,8 @@ instruments! {
         "Attempts that repeated one that had failed";
     TIMEOUTS = "memstache.timeouts", Counter, "{attempt}", [Cache],
         "Attempts that were cut off because they took too long";
+    DB_OPERATION_DURATION = "db.client.operation.duration", Histogram, "s", [Cache, DbSystem, DbOperation, DbProcedure, DbErrorType],
+        "Commands that a store sent to its database";
     TENANT_OPERATIONS = "memstache.tenant.operations", Counter, "{operation}", [Tenant],
         "Operations of a tenant that went through its quota, one for each key";
     TENANT_REFUSED = "memstache.tenant.refused", Counter, "{operation}", [Tenant, Resource],
@@ -218,7 +233,7 @@ mod tests {
     fn the_table_in_the_docs_is_this_one() {
         let docs = include_str!("README.md");
         let told: Vec<_> =
-            docs.lines().filter(|line| line.starts_with("| `memstache.") && line.matches('|').count() == 6).collect();
+            docs.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 6).collect();
         let ours: Vec<_> = INSTRUMENTS.iter().map(|instrument| line(instrument)).collect();
         assert_eq!(told, ours, "\n{}", ours.join("\n"));
     }

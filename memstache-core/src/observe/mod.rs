@@ -26,8 +26,8 @@ pub use self::{
     layer::ObserveLayer,
     recorder::{CallResult, Ending, Event, Fill, ObservedCall, OperationKind, Recorder, Rejection},
     registry::{
-        CacheMetrics, MAX_CACHES, MAX_TENANTS, OTHER_TENANTS, Registry, Resource, SHARED_SPACE, TenantUse, Tier,
-        TierUse,
+        CacheMetrics, DatabaseCalls, DatabaseCommand, MAX_CACHES, MAX_TENANTS, OTHER_TENANTS, Registry, Resource,
+        SHARED_SPACE, TenantUse, Tier, TierUse,
     },
     service::Observed,
     trace::{Propagator, TraceContext},

@@ -85,6 +85,10 @@ async fn every_instrument_of_the_table_and_no_other_is_exported_as_the_table_say
                 match attribute {
                     Attribute::Cache => assert_eq!(value, "products"),
                     Attribute::Tenant => assert_eq!(value, "(other)"),
+                    Attribute::DbSystem => assert_eq!(value, "redis"),
+                    Attribute::DbOperation => assert_eq!(value, "EVALSHA"),
+                    Attribute::DbProcedure => assert_eq!(value, "set"),
+                    Attribute::DbErrorType => assert_eq!(value, "timeout"),
                     known => assert!(known.values().unwrap().contains(&value.as_str()), "{value}"),
                 }
             }

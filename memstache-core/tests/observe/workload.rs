@@ -3,18 +3,24 @@
 use std::{
     future::{Ready, ready},
     io,
+    sync::Arc,
     time::Duration,
 };
 
 use memstache_core::{
     Cache, Error, ErrorKind, Json, LoadContext, MemoryStore, NearConfig, Stack,
-    observe::{OTHER_TENANTS, ObserveLayer, Recorder, Registry, ResilienceUse, TenantUse, Tier},
+    observe::{
+        DatabaseCalls, DatabaseCommand, OTHER_TENANTS, ObserveLayer, Recorder, Registry, ResilienceUse, TenantUse, Tier,
+    },
     resilience::{BreakerConfig, CircuitBreaker},
     testing::{Fault, Faults, Gate, ManualClock},
 };
 
 /// What a name or value of the workload contains, and nothing else.
 pub(crate) const SECRET: &str = "s3cret";
+
+/// What a store sends to its database.
+pub(crate) const COMMANDS: &[DatabaseCommand] = &[DatabaseCommand { operation: "EVALSHA", procedure: "set" }];
 
 /// A source's answer.
 fn brings(value: u32) -> Ready<io::Result<u32>> {
@@ -35,6 +41,9 @@ pub(crate) async fn everything(recorder: impl Recorder + Clone, registry: Option
         let breaker = Some(CircuitBreaker::new(BreakerConfig::leaf()).unwrap().snapshot());
         let fares = ResilienceUse { store: breaker, source: breaker, ..ResilienceUse::default() };
         registry.watch_resilience("products", move || fares).unwrap();
+        let calls = Arc::new(DatabaseCalls::new("redis", COMMANDS, &["timeout"]));
+        calls.record(0, Some(0), Duration::from_millis(1));
+        registry.watch_database("products", calls).unwrap();
         registry.watch_tenants(|| vec![TenantUse { name: OTHER_TENANTS.into(), ..TenantUse::default() }]);
     }
     let build = |schema| {

@@ -282,8 +282,8 @@ impl RedisBuilder {
 
     /// Builds the store and waits until its servers answer.
     ///
-    /// Errors are those of [`build`](Self::build), and [`Timeout`](memstache_core::ErrorKind::Timeout) when they do not
-    /// answer in time: for applications that would rather not start.
+    /// For applications that would rather not start. Errors are those of [`build`](Self::build) and of
+    /// [`ready`](RedisStore::ready).
     pub async fn connect(self, within: Duration) -> Result<RedisStore> {
         let store = self.build()?;
         store.ready(within).await?;

@@ -22,7 +22,7 @@ use memstache_core::BoxFuture;
 use parking_lot::RwLock;
 use tokio::{runtime::Handle, task::AbortHandle, time};
 
-use super::{Client, Command, Failure, Node, Reply, Topology};
+use super::{Client, Command, Failure, Node, Reply, Topology, refusal::Refusal};
 
 /// How often it is looked who is primary, and of what.
 const LOOK: Duration = Duration::from_millis(200);
@@ -44,6 +44,7 @@ pub(crate) struct FredClient {
     drivers: Vec<Driver>,
     owned: bool,
     topology: Arc<RwLock<Arc<Topology>>>,
+    refusal: Refusal,
     tasks: Vec<AbortHandle>,
     closed: AtomicBool,
 }
@@ -53,8 +54,10 @@ impl FredClient {
     pub(crate) fn start(lanes: Lanes, runtime: &Handle) -> Self {
         let Lanes { drivers, owned, client_name } = lanes;
         let topology = Arc::new(RwLock::new(Arc::new(look(&drivers[0]))));
-        let mut tasks = Vec::new();
+        let (mut tasks, refusal) = (Vec::new(), Refusal::default());
         let mut spawn = |task: BoxFuture<'static, ()>| tasks.push(runtime.spawn(task).abort_handle());
+        // One stands for all: they have the same credentials.
+        spawn(Box::pin(refusal.clone().watch(drivers[0].clone())));
         for driver in &drivers {
             if let Some(name) = &client_name {
                 spawn(Box::pin(name_connections(driver.clone(), name.clone())));
@@ -66,7 +69,7 @@ impl FredClient {
         if !drivers[0].client_config().server.is_centralized() {
             spawn(Box::pin(keep_looking(drivers[0].clone(), Arc::clone(&topology))));
         }
-        Self { drivers, owned, topology, tasks, closed: AtomicBool::new(false) }
+        Self { drivers, owned, topology, refusal, tasks, closed: AtomicBool::new(false) }
     }
 
     fn lane(&self, slot: u16) -> &Driver {
@@ -145,21 +148,38 @@ fn node(server: &Server) -> Node {
 
 impl Client for FredClient {
     fn send(&self, slot: u16, command: Command, within: Duration) -> BoxFuture<'static, Result<Reply, Failure>> {
-        let driver = self.lane(slot).clone();
+        let (driver, refusal) = (self.lane(slot).clone(), self.refusal.clone());
         Box::pin(async move {
+            if let Some(code) = refusal.code().filter(|_| !driver.is_connected()) {
+                return Err(Failure::Server(code));
+            }
             // Once: what was cut off may have happened, and only the store knows what may be sent again.
             let options = Options { timeout: Some(within), max_attempts: Some(1), ..Options::default() };
             let kind = CustomCommand::new_static(command.name, ClusterHash::Custom(slot), false);
             let args: Vec<Value> = command.args.into_iter().map(Value::Bytes).collect();
             match driver.with_options(&options).custom_raw(kind, args).await {
                 Ok(frame) => Reply::from_frame(frame),
-                Err(error) => Err(failure(&error)),
+                Err(error) => match (failure(&error), refusal.code()) {
+                    // It waited for a connection that is not made.
+                    (Failure::Timeout | Failure::Disconnected, Some(code)) if !driver.is_connected() => {
+                        Err(Failure::Server(code))
+                    }
+                    (failure, _) => Err(failure),
+                },
             }
         })
     }
 
     fn topology(&self) -> Arc<Topology> {
         Arc::clone(&self.topology.read())
+    }
+
+    fn refused(&self) -> Option<String> {
+        self.refusal.code().filter(|_| !self.drivers[0].is_connected())
+    }
+
+    fn database(&self) -> u8 {
+        self.drivers[0].client_config().database.unwrap_or(0)
     }
 
     fn reconnect(&self, _: u16) {

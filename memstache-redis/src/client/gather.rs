@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -11,21 +14,27 @@ use foldhash::fast::RandomState;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::oneshot, task};
+use tracing::Instrument as _;
 
 use super::{Command, Failure, Guarded, Reply};
 
 /// Keys of one command at most: it holds up everything else of its server.
 const MOST: usize = 256;
+/// Keys of a read that is a command of its own.
+const LARGE: usize = 64;
 
 /// Gathers `MGET`s of one server or slot.
 ///
 /// The first that comes lets whoever else is ready have a turn, and then sends for all who came meanwhile. Nobody waits
-/// for an answer on its way, nor for a time: one reader alone is as fast as without.
+/// for an answer on its way, nor for a time. A reader that is alone has nobody to wait for, and a batch that fills a
+/// command gains nothing: they go at once.
 pub(crate) struct Gather {
     client: Guarded,
     runtime: Handle,
     /// Who came after a first one that has not sent yet, by where their keys lie.
     waiting: Mutex<Waiting>,
+    /// Reads that are not answered.
+    under_way: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -46,7 +55,7 @@ struct Want {
 
 impl Gather {
     pub(crate) fn new(client: Guarded, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { client, runtime, waiting: Mutex::default() })
+        Arc::new(Self { client, runtime, waiting: Mutex::default(), under_way: AtomicUsize::new(0) })
     }
 
     /// Reads keys, with others that lie in the same place; the answer is as if they were asked for alone.
@@ -60,6 +69,11 @@ impl Gather {
         keys: Vec<Bytes>,
         within: Duration,
     ) -> Result<Reply, Failure> {
+        let _under_way = UnderWay(&self.under_way);
+        let alone = self.under_way.fetch_add(1, Relaxed) == 0;
+        if alone || keys.len() >= LARGE {
+            return self.client.send(slot, Command::new("MGET", keys), within).await;
+        }
         let (mut turn, keys) = match self.come(place, keys) {
             Come::First(id, keys) => (Turn { gather: self, place, slot, within, id, over: false }, keys),
             Come::After(id, answered) => {
@@ -76,7 +90,7 @@ impl Gather {
         task::yield_now().await;
         let mut wants = turn.take();
         if wants.is_empty() {
-            return self.client.send(slot, Command { name: "MGET", args: keys }, within).await;
+            return self.client.send(slot, Command::new("MGET", keys), within).await;
         }
         let (answer, answered) = oneshot::channel();
         wants.push(Want { keys, answer });
@@ -114,10 +128,21 @@ impl Gather {
     /// Sends for all of them, in a task that nobody can cancel.
     fn send(&self, slot: u16, within: Duration, wants: Vec<Want>) {
         let client = self.client.clone();
-        self.runtime.spawn(async move {
+        let send = async move {
             let commands = batches(wants).into_iter().map(|batch| batch.send(&client, slot, within));
             join_all(commands).await;
-        });
+        };
+        // What serves several belongs to the one that sends it.
+        self.runtime.spawn(send.in_current_span());
+    }
+}
+
+/// Counts a read until it is answered, or given up.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -194,7 +219,7 @@ impl Batch {
 
     async fn send(self, client: &Guarded, slot: u16, within: Duration) {
         let count = self.keys.len();
-        let answer = client.send(slot, Command { name: "MGET", args: self.keys }, within).await;
+        let answer = client.send(slot, Command::new("MGET", self.keys), within).await;
         let values =
             answer.and_then(|reply| reply.into_array().filter(|values| values.len() == count).ok_or(Failure::Protocol));
         for (answer, places) in self.wants {
@@ -207,8 +232,6 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
     use futures_util::FutureExt;
     use memstache_core::{BoxFuture, testing::ManualClock};
 
@@ -246,6 +269,13 @@ mod tests {
         Gather::new(client, Handle::current())
     }
 
+    /// One that has something to wait for: another read is under way.
+    fn busy(echo: &Arc<Echo>) -> Arc<Gather> {
+        let gather = gather(echo);
+        gather.under_way.fetch_add(1, Relaxed);
+        gather
+    }
+
     fn read(gather: &Arc<Gather>, place: u16, number: usize) -> impl Future<Output = Result<Reply, Failure>> + use<> {
         let gather = Arc::clone(gather);
         let keys = vec![Bytes::from(number.to_string()), Bytes::from("common")];
@@ -257,9 +287,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_gets_its_own_and_common_keys_are_read_once() {
+    async fn who_is_alone_or_brings_many_keys_waits_for_nobody() {
         let echo = Arc::new(Echo::default());
         let gather = gather(&echo);
+        let mut alone = Box::pin(read(&gather, 0, 1));
+        assert!((&mut alone).now_or_never().is_none());
+        assert_eq!(echo.commands.load(Relaxed), 1, "sent when it was polled first");
+        let mut second = Box::pin(read(&gather, 0, 2));
+        assert!((&mut second).now_or_never().is_none());
+        assert_eq!(echo.commands.load(Relaxed), 1, "now there may be others");
+        let keys = (0..LARGE).map(|number| Bytes::from(number.to_string())).collect();
+        let mut large = Box::pin(gather.read(0, 0, keys, Duration::from_secs(1)));
+        assert!((&mut large).now_or_never().is_none());
+        assert_eq!(echo.commands.load(Relaxed), 2);
+        assert_eq!((alone.await, second.await), (own(1), own(2)));
+        assert!(large.await.is_ok_and(|values| values.into_array().is_some_and(|values| values.len() == LARGE)));
+        assert_eq!(gather.under_way.load(Relaxed), 0);
+        let given_up = Box::pin(read(&gather, 0, 3));
+        drop(given_up.now_or_never());
+        assert_eq!(gather.under_way.load(Relaxed), 0, "whoever leaves is not under way");
+    }
+
+    #[tokio::test]
+    async fn each_gets_its_own_and_common_keys_are_read_once() {
+        let echo = Arc::new(Echo::default());
+        let gather = busy(&echo);
         let answers = join_all((0..100).map(|number| read(&gather, 0, number))).await;
         assert!(answers.into_iter().enumerate().all(|(number, answer)| answer == own(number)));
         assert_eq!((echo.commands.load(Relaxed), echo.keys.load(Relaxed)), (1, 101));
@@ -270,7 +322,7 @@ mod tests {
     #[tokio::test]
     async fn places_are_apart_and_commands_stay_short() {
         let echo = Arc::new(Echo::default());
-        let gather = gather(&echo);
+        let gather = busy(&echo);
         join_all((0..4).map(|number| read(&gather, number % 2, usize::from(number)))).await;
         assert_eq!(echo.commands.swap(0, Relaxed), 2);
         let answers = join_all((0..1_000).map(|number| read(&gather, 0, number))).await;
@@ -281,7 +333,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_leaves_takes_nothing_from_the_others() {
         let echo = Arc::new(Echo::default());
-        let gather = gather(&echo);
+        let gather = busy(&echo);
         let mut first = Box::pin(read(&gather, 0, 1));
         let (mut second, mut third) = (Box::pin(read(&gather, 0, 2)), Box::pin(read(&gather, 0, 3)));
         for waiting in [&mut first, &mut second, &mut third] {
@@ -302,7 +354,7 @@ mod tests {
     #[tokio::test]
     async fn a_first_one_that_is_not_polled_again_keeps_nobody_waiting() {
         let echo = Arc::new(Echo::default());
-        let gather = gather(&echo);
+        let gather = busy(&echo);
         let mut first = Box::pin(read(&gather, 0, 1));
         assert!((&mut first).now_or_never().is_none());
         assert_eq!(join_all([read(&gather, 0, 2), read(&gather, 0, 3)]).await, [own(2), own(3)]);
@@ -319,7 +371,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_everybodys() {
         let echo = Arc::new(Echo { fails: true, ..Echo::default() });
-        let gather = gather(&echo);
+        let gather = busy(&echo);
         let answers = join_all((0..3).map(|number| read(&gather, 0, number))).await;
         assert_eq!(answers, vec![Err(Failure::Timeout); 3]);
     }

@@ -1,8 +1,10 @@
 //! The thin line between the store and whatever speaks to Redis.
 
+mod calls;
 mod fred;
 mod gather;
 mod guarded;
+mod refusal;
 mod reply;
 mod topology;
 mod watchdog;
@@ -28,6 +30,16 @@ pub(crate) trait Client: fmt::Debug + Send + Sync + 'static {
     /// Returns the primaries as they are known now.
     fn topology(&self) -> Arc<Topology>;
 
+    /// Returns the word by which servers refuse who we are, if they do.
+    fn refused(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the number of the database, 0 in a Cluster.
+    fn database(&self) -> u8 {
+        0
+    }
+
     /// Drops all connections that serve a slot, and makes new ones.
     fn reconnect(&self, slot: u16);
 
@@ -40,11 +52,13 @@ pub(crate) trait Client: fmt::Debug + Send + Sync + 'static {
 pub(crate) struct Command {
     pub(crate) name: &'static str,
     pub(crate) args: Vec<Bytes>,
+    /// The script that it calls, if it does.
+    pub(crate) script: &'static str,
 }
 
 impl Command {
     pub(crate) fn new(name: &'static str, args: impl IntoIterator<Item = Bytes>) -> Self {
-        Self { name, args: args.into_iter().collect() }
+        Self { name, args: args.into_iter().collect(), script: "" }
     }
 
     pub(crate) fn plain(name: &'static str, args: &[&'static str]) -> Self {
@@ -70,6 +84,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Returns whether it was for who asks: asking again is of no use.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Server(code) if matches!(code.as_str(), "NOAUTH" | "WRONGPASS" | "NOPERM"))
+    }
+
     /// Returns whether the server did not do its part: what breakers count.
     pub(crate) fn is_outage(&self) -> bool {
         match self {

@@ -12,6 +12,7 @@ const PRELUDE: &str = include_str!("prelude.lua");
 /// A script, known to servers by its hash once they have seen it.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
+    name: &'static str,
     source: Bytes,
     sha: Bytes,
     /// Whether it reads lines by what plain reads go by.
@@ -19,12 +20,12 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    fn new(body: &str) -> Self {
-        Self::of(format!("{PRELUDE}{body}"))
+    fn new(name: &'static str, body: &str) -> Self {
+        Self::of(name, format!("{PRELUDE}{body}"))
     }
 
-    fn of(source: String) -> Self {
-        Self { sha: sha1(&source).into(), source: source.into(), by_extract: false }
+    fn of(name: &'static str, source: String) -> Self {
+        Self { name, sha: sha1(&source).into(), source: source.into(), by_extract: false }
     }
 
     fn by_extract(self) -> Self {
@@ -48,7 +49,8 @@ impl Script {
 
     fn command(&self, name: &'static str, script: &Bytes, keys: &[Bytes], args: &[Bytes]) -> Command {
         let count = Bytes::from(keys.len().to_string());
-        Command::new(name, [script.clone(), count].into_iter().chain(keys.iter().chain(args).cloned()))
+        let args = [script.clone(), count].into_iter().chain(keys.iter().chain(args).cloned());
+        Command { script: self.name, ..Command::new(name, args) }
     }
 
     /// Leaves out every line that is marked as a guard of this name, to show what it is for.
@@ -57,7 +59,7 @@ impl Script {
         let source = std::str::from_utf8(&self.source).unwrap();
         let mark = format!("-- guard: {guard}");
         let kept: Vec<_> = source.lines().filter(|line| !line.ends_with(&mark)).collect();
-        Self { by_extract: self.by_extract, ..Self::of(kept.join("\n")) }
+        Self { by_extract: self.by_extract, ..Self::of(self.name, kept.join("\n")) }
     }
 }
 
@@ -77,15 +79,21 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            get: Script::new(include_str!("get.lua")),
-            set: Script::new(include_str!("set.lua")).by_extract(),
-            remove: Script::new(include_str!("remove.lua")).by_extract(),
-            touch: Script::new(include_str!("touch.lua")),
-            line: Script::new(include_str!("line.lua")),
-            tags: Script::new(include_str!("tags.lua")),
-            invalidate: Script::new(include_str!("invalidate.lua")),
-            record: Script::new(include_str!("record.lua")),
+            get: Script::new("get", include_str!("get.lua")),
+            set: Script::new("set", include_str!("set.lua")).by_extract(),
+            remove: Script::new("remove", include_str!("remove.lua")).by_extract(),
+            touch: Script::new("touch", include_str!("touch.lua")),
+            line: Script::new("line", include_str!("line.lua")),
+            tags: Script::new("tags", include_str!("tags.lua")),
+            invalidate: Script::new("invalidate", include_str!("invalidate.lua")),
+            record: Script::new("record", include_str!("record.lua")),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> [&Script; 8] {
+        let Self { get, set, remove, touch, line, tags, invalidate, record } = self;
+        [get, set, remove, touch, line, tags, invalidate, record]
     }
 
     /// Leaves out a guard everywhere.
@@ -110,7 +118,7 @@ mod tests {
 
     #[test]
     fn keys_are_counted_and_come_first() {
-        let script = Script::new("return 1");
+        let script = Script::new("get", "return 1");
         let command = script.call(&["k".into(), "l".into()], &["a".into()]);
         assert_eq!(command.name, "EVALSHA");
         assert_eq!(command.args[1..], ["2", "k", "l", "a"]);

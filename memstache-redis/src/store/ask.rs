@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes};
-use futures_util::future::{join, join_all};
+use futures_util::future::{Either, join, join_all, select};
 use memstache_core::{Error, Result, Sequence, Tick};
 
 use super::{
@@ -179,13 +179,10 @@ impl Shared {
             let (server, sent_at) = (self.client.server_of(slot), self.clock.now());
             let answer = match what {
                 What::Plain(command) => self.client.send(slot, command.clone(), left.min(patience)).await,
-                // Who has less time than a read may take goes alone.
-                What::Keys(keys) if left < patience => {
-                    self.client.send(slot, Command { name: "MGET", args: keys.clone() }, left).await
-                }
                 What::Keys(keys) => {
                     let place = if self.client.topology().cluster { slot } else { 0 };
-                    self.gather.read(place, slot, keys.clone(), patience).await
+                    let read = self.gather.read(place, slot, keys.clone(), patience);
+                    if left < patience { self.until(manner.deadline, read).await } else { read.await }
                 }
                 What::Script(script, keys, args) => {
                     let answer = self.eval(script, slot, keys, args, left.min(patience)).await;
@@ -204,6 +201,18 @@ impl Shared {
             let pause = backoff(self.settings.backoff, attempt, fastrand::f64());
             self.clock.sleep_until(self.clock.now().after(pause).min(manner.deadline)).await;
             attempt += 1;
+        }
+    }
+
+    /// Waits for what others may wait for longer.
+    async fn until(
+        &self,
+        deadline: Tick,
+        answer: impl Future<Output = Result<Reply, Failure>>,
+    ) -> Result<Reply, Failure> {
+        match select(Box::pin(answer), self.clock.sleep_until(deadline)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(Failure::Timeout),
         }
     }
 

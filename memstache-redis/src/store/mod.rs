@@ -24,7 +24,7 @@ use std::{fmt, sync::Arc};
 
 use memstache_core::{
     Coherence, Explain, Explained, Found, Get, Invalidate, Invalidated, InvalidationStream, OnMiss, PartHealth, Remove,
-    Removed, Result, Set, Store, Stored, Touch, Touched,
+    Removed, Result, Set, Store, Stored, Touch, Touched, observe::DatabaseCalls,
 };
 
 pub use self::usage::RedisUsage;
@@ -77,8 +77,11 @@ impl RedisStore {
         &self.shared
     }
 
-    /// Waits until the servers answer and, if changes are subscribed to, are listened to; an error when `deadline`
-    /// passes first.
+    /// Waits until the servers answer and, if changes are subscribed to, are listened to.
+    ///
+    /// Errors: [`Timeout`](memstache_core::ErrorKind::Timeout) when they do not in time;
+    /// [`Unavailable`](memstache_core::ErrorKind::Unavailable), at once and not to be repeated, when a server refuses the
+    /// credentials, or to read keys of ours or run scripts with them.
     ///
     /// Nobody has to call this: a store whose servers are not there yet answers with errors until they are.
     pub async fn ready(&self, within: std::time::Duration) -> Result<()> {
@@ -88,6 +91,22 @@ impl RedisStore {
     /// Asks every primary how it is.
     pub async fn health(&self) -> RedisHealth {
         self.shared.health().await
+    }
+
+    /// Returns how long commands took, to be told by a [`Registry`](memstache_core::observe::Registry) as
+    /// `db.client.operation.duration`; the table of what is told is [above](crate#commands).
+    ///
+    /// ```no_run
+    /// use memstache_core::observe::Registry;
+    /// use memstache_redis::RedisStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> memstache_core::Result<()> {
+    /// let (registry, store) = (Registry::new(), RedisStore::builder("redis://127.0.0.1:6379")?.build()?);
+    /// registry.watch_database("products", store.database_calls())?;
+    /// # Ok(()) }
+    /// ```
+    pub fn database_calls(&self) -> Arc<DatabaseCalls> {
+        self.shared.client.times()
     }
 
     /// Returns what the store has done.
@@ -144,7 +163,7 @@ impl Store for RedisStore {
     /// the inherent [`health`](RedisStore::health) for that.
     fn health(&self) -> Option<PartHealth> {
         let (servers, stats) = (self.shared.client.topology().nodes.len(), self.shared.stats());
-        Some(stats.health(servers))
+        Some(stats.health(servers, self.shared.raw.refused().is_some()))
     }
 }
 

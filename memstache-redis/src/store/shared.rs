@@ -2,20 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use memstache_core::{Clock, Error, ErrorKind, InvalidationStream, Result, Scope, SetItem, Tick};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, SemaphorePermit},
 };
 
-use super::{clocks::ServerClocks, known::Known};
+use super::{clocks::ServerClocks, errors, known::Known};
 use crate::{
     builder::Settings,
-    client::{Client, Command, Gather, Guarded},
+    client::{Client, Command, Failure, Gather, Guarded, Node, slot_of},
     health::RedisHealth,
     layout::Keys,
     listen::Listeners,
-    script::Scripts,
+    script::{Args, Scripts},
     stats::{Counters, RedisStats},
 };
 
@@ -93,10 +94,15 @@ impl Shared {
     pub(super) async fn ready(&self, within: Duration) -> Result<()> {
         let deadline = self.clock.now().after(within);
         loop {
+            if let Some(code) = self.raw.refused() {
+                return Err(errors::of_read(&Failure::Server(code)));
+            }
             let topology = self.raw.topology();
-            let slots = topology.nodes.iter().map(|node| node.slots.first().map_or(0, |(first, _)| *first));
-            let asked = slots.map(|slot| self.raw.send(slot, Command::plain("PING", &[]), self.settings.read_timeout));
-            let answers = futures_util::future::join_all(asked).await;
+            let answers = join_all(topology.nodes.iter().map(|node| self.may_work_on(node))).await;
+            if let Some(refusal) = answers.iter().filter_map(|answer| answer.as_ref().err()).find(|it| it.is_refusal())
+            {
+                return Err(errors::of_read(refusal));
+            }
             if !answers.is_empty() && answers.iter().all(Result::is_ok) && self.listeners.is_ready() {
                 return Ok(());
             }
@@ -104,6 +110,28 @@ impl Shared {
                 return Err(Error::new(ErrorKind::Timeout, "redis was not ready in time"));
             }
             self.clock.sleep_until(self.clock.now().after(LOOK)).await;
+        }
+    }
+
+    /// Asks a server whether it is there, and lets us read keys and run scripts.
+    async fn may_work_on(&self, node: &Node) -> Result<(), Failure> {
+        let slot = node.slots.first().map_or(0, |(first, _)| *first);
+        let send = |command| self.raw.send(slot, command, self.settings.read_timeout);
+        send(Command::plain("PING", &[])).await?;
+        if let Some(tag) = node.tag() {
+            let key = self.keys.canary(&tag, 0);
+            self.raw.send(slot_of(&key), Command::new("MGET", [key]), self.settings.read_timeout).await?;
+        }
+        // Of no items: it only looks at the clock.
+        let mut nothing = Args::default();
+        [0; 5].into_iter().for_each(|zero| {
+            nothing.number(zero);
+        });
+        match send(self.scripts.touch.call(&[], nothing.as_slice())).await {
+            Err(Failure::Server(code)) if code == "NOSCRIPT" => {
+                send(self.scripts.touch.teach(&[], nothing.as_slice())).await.map(drop)
+            }
+            answer => answer.map(drop),
         }
     }
 

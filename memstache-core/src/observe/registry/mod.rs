@@ -1,6 +1,7 @@
 //! Counts in memory, for whoever asks.
 
 mod cache;
+mod database;
 mod histogram;
 #[cfg(feature = "resilience")]
 mod resilience;
@@ -26,6 +27,7 @@ pub(crate) use self::sample::Sample;
 use self::tier::Watched;
 pub use self::{
     cache::CacheMetrics,
+    database::{DatabaseCalls, DatabaseCommand},
     tenants::{MAX_TENANTS, OTHER_TENANTS, Resource, SHARED_SPACE, TenantUse},
     tier::{Tier, TierUse},
 };
@@ -74,6 +76,7 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     caches: RwLock<BTreeMap<Arc<str>, Arc<CacheMetrics>>>,
     tiers: RwLock<BTreeMap<(Arc<str>, Tier), Watched>>,
+    databases: RwLock<BTreeMap<Arc<str>, Arc<DatabaseCalls>>>,
     tenants: RwLock<Option<AskTenants>>,
     #[cfg(feature = "resilience")]
     resilience: RwLock<BTreeMap<Arc<str>, Fares>>,
@@ -165,6 +168,21 @@ impl Registry {
         Ok(())
     }
 
+    /// Tells the times of the commands that the store of a cache sends to its database. Those of another store for the same
+    /// cache take the place of these.
+    ///
+    /// # Errors
+    /// As of [`recorder`](Self::recorder).
+    pub fn watch_database(&self, cache: &str, calls: Arc<DatabaseCalls>) -> Result<()> {
+        let name = name::label("the cache's name", cache)?;
+        let mut databases = self.0.databases.write();
+        if !databases.contains_key(&name) {
+            check_room(databases.len(), MAX_CACHES)?;
+        }
+        databases.insert(name, calls);
+        Ok(())
+    }
+
     /// Asks what tenants use each time that somebody reads the registry. Another question takes this one's place.
     ///
     /// Of its answer, the first [`MAX_TENANTS`] and one more are told. Names of tenants become attributes that everybody
@@ -208,6 +226,7 @@ impl Registry {
                 self.0.resilience.read().iter().map(|(cache, it)| (Arc::clone(cache), it.clone())).collect();
             all.iter().for_each(|(cache, fares)| fares.samples(cache, &mut out));
         }
+        self.0.databases.read().iter().for_each(|(cache, calls)| calls.samples(cache, &mut out));
         let ask = self.0.tenants.read().clone();
         let tenants = ask.map(|ask| catch_unwind(AssertUnwindSafe(|| ask()))).transpose().unwrap_or_else(|_| {
             tracing::error!("what was asked for the use of tenants panicked");

@@ -23,7 +23,7 @@ pub(crate) enum Value {
 }
 
 impl Sample {
-    /// Its attributes, in the instrument's order.
+    /// Its attributes, in the instrument's order, without those that do not apply: their values are empty.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (Attribute, &str)> {
         let mut words = self.words.iter();
         let name = self.name.as_deref().unwrap_or_default();
@@ -31,6 +31,7 @@ impl Sample {
             Attribute::Cache | Attribute::Tenant => name,
             _ => words.next().copied().unwrap_or_default(),
         };
-        self.instrument.attributes.iter().copied().zip(self.instrument.attributes.iter().map(value))
+        let all = self.instrument.attributes.iter().copied().zip(self.instrument.attributes.iter().map(value));
+        all.filter(|(_, value)| !value.is_empty())
     }
 }

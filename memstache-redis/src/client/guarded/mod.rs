@@ -14,13 +14,18 @@ use std::{
 
 use memstache_core::{
     BoxFuture, Clock, Tick,
+    observe::DatabaseCalls,
     resilience::{Breaker, BreakerConfig, BreakerState, Permit, Transition, Verdict},
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use self::probing::{Prober, Told, probe, pulse};
-use super::{Client, Command, Failure, Reply, Topology, watchdog::Watchdog};
+use super::{
+    Client, Command, Failure, Reply, Topology,
+    calls::{Calls, Watched},
+    watchdog::Watchdog,
+};
 
 /// Failures within this time count once: a burst of commands that all end at once says no more than its first.
 const BURST: Duration = Duration::from_millis(50);
@@ -39,6 +44,7 @@ struct Inner {
     /// On which servers are probed: callers' own may end before they are back.
     runtime: Handle,
     watchdog: Watchdog,
+    calls: Calls,
     servers: Mutex<HashMap<Arc<str>, Server>>,
     /// Commands that were sent, and those of them that are not answered.
     sent: AtomicU64,
@@ -80,6 +86,7 @@ pub(crate) struct GuardedStats {
 impl Guarded {
     pub(crate) fn new(client: Arc<dyn Client>, clock: Arc<dyn Clock>, runtime: Handle) -> Self {
         Self(Arc::new(Inner {
+            calls: Calls::new(Arc::clone(&clock), client.database()),
             client,
             clock,
             runtime,
@@ -107,7 +114,8 @@ impl Guarded {
             let _under_way = UnderWay::new(&inner);
             let (server, since) = (inner.server_of(slot), inner.clock.now());
             let Some(permit) = inner.permit(&server, since) else { return Err(Failure::Open) };
-            let mut call = Call { inner: &inner, server, slot, since, permit: Some(permit) };
+            let watched = Some(inner.calls.begin(&command, &server));
+            let mut call = Call { inner: &inner, server, slot, since, permit: Some(permit), watched };
             let answer = inner.client.send(slot, command, within).await;
             call.note(answer.as_ref().err());
             answer
@@ -127,6 +135,11 @@ impl Guarded {
 
     pub(crate) fn server_of(&self, slot: u16) -> Arc<str> {
         self.0.server_of(slot)
+    }
+
+    /// Returns how long commands took.
+    pub(crate) fn times(&self) -> Arc<DatabaseCalls> {
+        self.0.calls.times()
     }
 
     pub(crate) fn stats(&self) -> GuardedStats {
@@ -167,10 +180,15 @@ struct Call<'a> {
     since: Tick,
     /// Until its outcome is noted.
     permit: Option<Permit>,
+    /// Who watches it; nobody those that are sent beside what the store is asked.
+    watched: Option<Watched>,
 }
 
 impl Call<'_> {
     fn note(&mut self, failure: Option<&Failure>) {
+        if let Some(watched) = self.watched.take() {
+            self.inner.calls.end(&watched, failure);
+        }
         let Some(permit) = self.permit.take() else { return };
         let patient = self.inner.clock.now().since(self.since) >= PATIENCE;
         let verdict = match failure {
@@ -193,6 +211,9 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
+        if let Some(watched) = self.watched.take() {
+            self.inner.calls.left(&watched);
+        }
         self.note(Some(&Failure::Timeout));
     }
 }

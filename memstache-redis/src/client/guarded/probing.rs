@@ -47,7 +47,8 @@ pub(super) async fn pulse(inner: Weak<Inner>, told: Told) {
 async fn ping(inner: Arc<Inner>, server: Arc<str>, slot: u16, told: Told) {
     let since = inner.clock.now();
     let Some(permit) = inner.permit(&server, since) else { return };
-    let mut call = Call { inner: &inner, server: Arc::clone(&server), slot, since, permit: Some(permit) };
+    let mut call =
+        Call { inner: &inner, server: Arc::clone(&server), slot, since, permit: Some(permit), watched: None };
     let answer = inner.client.send(slot, Command::plain("PING", &[]), PULSE).await;
     if answer == Err(Failure::Timeout) && inner.clock.now().since(since) > PULSE + LATE {
         call.ignore();
@@ -103,7 +104,8 @@ pub(super) async fn probe(prober: Prober, slot: u16) {
         let since = guard.clock.now();
         rests = since.after(REST);
         let Some(permit) = guard.probe_permit(server) else { continue };
-        let mut call = Call { inner: &guard, server: Arc::clone(server), slot, since, permit: Some(permit) };
+        let mut call =
+            Call { inner: &guard, server: Arc::clone(server), slot, since, permit: Some(permit), watched: None };
         let answer = guard.client.send(slot, Command::plain("PING", &[]), PROBE).await;
         call.note(answer.as_ref().err());
     }

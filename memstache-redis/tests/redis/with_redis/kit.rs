@@ -1,6 +1,6 @@
 //! The servers, and stores over them.
 
-use std::{env, time::Duration};
+use std::{env, io, time::Duration};
 
 use bytes::Bytes;
 use memstache_core::{
@@ -64,15 +64,22 @@ pub(crate) fn address(url: &str) -> String {
 
 /// Sends a command to the one server on a connection of its own, and returns the answer as text.
 pub(crate) async fn raw(command: &[&str]) -> String {
-    let mut stream = TcpStream::connect(address(&single())).await.expect("the server is there");
-    let mut out = format!("*{}\r\n", command.len());
-    for part in command {
-        out += &format!("${}\r\n{part}\r\n", part.len());
+    ask(&address(&single()), &[command]).await.expect("the server is there")
+}
+
+/// Sends commands on a connection of its own, one after the other, and returns the last answer as text.
+pub(crate) async fn ask(address: &str, commands: &[&[&str]]) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let (mut answer, mut len) = (vec![0; 64 * 1024], 0);
+    for command in commands {
+        let mut out = format!("*{}\r\n", command.len());
+        for part in *command {
+            out += &format!("${}\r\n{part}\r\n", part.len());
+        }
+        stream.write_all(out.as_bytes()).await?;
+        len = stream.read(&mut answer).await?;
     }
-    stream.write_all(out.as_bytes()).await.expect("the server reads");
-    let mut answer = vec![0; 64 * 1024];
-    let len = stream.read(&mut answer).await.expect("the server answers");
-    String::from_utf8_lossy(&answer[..len]).trim().to_owned()
+    Ok(String::from_utf8_lossy(&answer[..len]).trim().to_owned())
 }
 
 /// Returns an address in a space of its own.

@@ -130,14 +130,14 @@ pub(super) fn measure(
     progress: &Progress,
 ) -> Result<Vec<Cell>> {
     let mut cells = Vec::new();
-    let mut filled = 0;
+    // With values of which size each was filled last.
+    let mut filled = vec![0; entrants.len()];
     for load in scale.loads() {
         progress.part(&format!("{}, {} tasks", load.name(), load.tasks));
-        if filled != load.size {
-            for entrant in entrants {
+        for (entrant, filled) in entrants.iter().zip(&mut filled) {
+            if load.wants(entrant.part) && std::mem::replace(filled, load.size) != load.size {
                 entrant.runner.fill(runtime, load.size).context(entrant.name)?;
             }
-            filled = load.size;
         }
         let taking_part = || entrants.iter().filter(|entrant| load.wants(entrant.part));
         let mut rows: Vec<_> =

@@ -21,7 +21,8 @@ const NEAR: usize = 256 << 20;
 
 async fn store(url: &str) -> Result<RedisStore> {
     // A server that is saturated on purpose is slow, not gone; the others wait for ever.
-    let store = RedisStore::builder(url)?.read_timeout(PATIENCE).call_timeout(PATIENCE).build()?;
+    let builder = RedisStore::builder(url)?.read_timeout(PATIENCE).write_timeout(PATIENCE).call_timeout(2 * PATIENCE);
+    let store = builder.build()?;
     store.ready(READY).await?;
     Ok(store)
 }
@@ -83,7 +84,7 @@ impl OverStack {
             .seal(Seal::builder(keys).build()?);
         let stack = if near { stack.near(NearConfig::new(NEAR)?).build() } else { stack.build() };
         let keyspace = if near { "bench-near" } else { "bench-stack" };
-        Ok(Self(Cache::builder(stack).keyspace(keyspace).format(Postcard).ttl(TTL).build()?))
+        Ok(Self(Cache::builder(stack).keyspace(keyspace).format(Postcard).ttl(TTL).store_timeout(2 * PATIENCE).build()?))
     }
 }
 

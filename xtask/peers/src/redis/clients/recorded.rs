@@ -5,7 +5,7 @@
 //! They are recorded anew before each round, since writes carry the time until which they hold.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead, BufReader, Write as _},
     net::TcpStream,
     sync::{Arc, Mutex},
     time::Duration,
@@ -23,6 +23,8 @@ use super::{Client, memstache::OverStore};
 
 /// How long the server may take to show a command.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Commands of others that may come before the one that is to be recorded.
+const MOST_LINES: usize = 1_000;
 
 /// Repeats what the store sends.
 #[derive(Clone)]
@@ -92,10 +94,10 @@ impl Client for SameCommands {
         self.store.get_many(keys).await?;
         let many = monitor.all(keys)?;
         self.store.get(key).await?;
-        let get = monitor.one(key)?;
+        let get = monitor.one(&[key])?;
         // Last: it holds for the shortest time.
         self.store.set(key, value).await?;
-        let set = monitor.one(key)?;
+        let set = monitor.one(&[key])?;
         let recorded = Templates { key: key.to_owned(), get, set, many };
         *self.templates.lock().expect("nothing panics while it is held") = Arc::new(recorded);
         Ok(())
@@ -103,7 +105,7 @@ impl Client for SameCommands {
 }
 
 /// Everything that the server is asked.
-struct Monitor(BufReader<TcpStream>);
+struct Monitor<R = BufReader<TcpStream>>(R);
 
 impl Monitor {
     fn open(server: &str) -> Result<Self> {
@@ -114,23 +116,27 @@ impl Monitor {
         ensure!(monitor.line()?.starts_with("+OK"), "the server does not tell what it is asked");
         Ok(monitor)
     }
+}
 
-    /// The next command with the key in it; what scripts do in turn does not count.
-    fn one(&mut self, key: &str) -> Result<Vec<Vec<u8>>> {
-        loop {
+impl<R: BufRead> Monitor<R> {
+    /// The next command with one of the keys in it; what scripts do in turn does not count.
+    fn one(&mut self, keys: &[&str]) -> Result<Vec<Vec<u8>>> {
+        // Others keep talking, so that the line is never silent for long.
+        for _ in 0..MOST_LINES {
             let line = self.line()?;
-            if line.contains(key) && !line.contains(" lua] ") {
+            if !line.contains(" lua] ") && keys.iter().any(|key| line.contains(key)) {
                 return words(&line).with_context(|| format!("not a command: {line:?}"));
             }
         }
+        bail!("the server showed {MOST_LINES} commands, and not the one that was to be recorded")
     }
 
-    /// As many commands as it takes until each key was in one of them.
+    /// As many commands as it takes until each key was in one of them, in whatever order they were sent.
     fn all(&mut self, keys: &[&str]) -> Result<Vec<Vec<Vec<u8>>>> {
         let mut left = keys.to_vec();
         let mut commands = Vec::new();
-        while let Some(key) = left.first() {
-            let command = self.one(key)?;
+        while !left.is_empty() {
+            let command = self.one(&left)?;
             let text = command.concat();
             left.retain(|key| !text.windows(key.len()).any(|window| window == key.as_bytes()));
             commands.push(command);
@@ -215,6 +221,21 @@ mod tests {
         for bad in ["+OK", "+1 [0 a] \"x", "+1 [0 a] \"\\", "+1 [0 a] \"\\xg0\"", "+1 [0 a] \"x\" y"] {
             assert!(words(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn parts_of_a_batch_are_recorded_in_whatever_order_they_come() {
+        let shown = |commands: &[&str]| {
+            let lines = commands.iter().map(|words| format!("+1 [0 a] {words}\r\n"));
+            lines.collect::<String>().into_bytes()
+        };
+        let lines = shown(&[r#""PING""#, r#""MGET" "c" "d""#, r#""GET" "a""#, r#""GET" "b""#]);
+        let recorded = Monitor(&lines[..]).all(&["a", "b", "c", "d"]).unwrap();
+        let first_words: Vec<_> = recorded.iter().map(|words| String::from_utf8_lossy(&words[1])).collect();
+        assert_eq!(first_words, ["c", "a", "b"]);
+        let others = shown(&vec![r#""PING""#; MOST_LINES + 1]);
+        let error = Monitor(&others[..]).one(&["a"]).unwrap_err().to_string();
+        assert!(error.contains("not the one that was to be recorded"), "{error}");
     }
 
     #[test]

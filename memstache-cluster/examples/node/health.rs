@@ -1,15 +1,8 @@
 //! Whether the node lives, and whether it is ready, for probes: `/healthz` and `/readyz`.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use memstache_cluster::Engine;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -26,35 +19,28 @@ const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Answers probes until it is dropped.
-pub(crate) struct Health {
-    ready: Arc<AtomicBool>,
-    task: AbortHandle,
-}
+pub(crate) struct Health(AbortHandle);
 
 impl Health {
-    pub(crate) async fn listen(at: SocketAddr) -> io::Result<Self> {
-        let (listener, ready) = (TcpListener::bind(at).await?, Arc::new(AtomicBool::new(false)));
-        let task = tokio::spawn(serve(listener, Arc::clone(&ready))).abort_handle();
-        Ok(Self { ready, task })
-    }
-
-    pub(crate) fn ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
+    pub(crate) async fn listen(at: SocketAddr, engine: &Engine) -> io::Result<Self> {
+        let listener = TcpListener::bind(at).await?;
+        Ok(Self(tokio::spawn(serve(listener, engine.clone())).abort_handle()))
     }
 }
 
 impl Drop for Health {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
-async fn serve(listener: TcpListener, ready: Arc<AtomicBool>) {
+async fn serve(listener: TcpListener, engine: Engine) {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
-            let ready = ready.load(Ordering::Relaxed);
+            // Not once it has started, but once it owns its share; and no more when it begins to stop.
+            let ready = engine.is_ready();
             tokio::spawn(async move {
                 let _ = timeout(PATIENCE, answer(stream, ready)).await;
                 drop(place);

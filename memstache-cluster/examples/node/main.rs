@@ -17,6 +17,7 @@ use std::{env, error::Error, fs, net::SocketAddr, path::PathBuf, process::ExitCo
 
 use memstache_cluster::{
     ClusterConfig, Engine, KeySpace, Member, NodeName,
+    admin::{Admin, AdminServer},
     discovery::{DnsDiscovery, KubernetesDiscovery, NatsDiscovery},
     membership::{Gossip, GossipBuilder, GossipSecret, StaticDiscovery},
     net::{Pem, Tcp, Tls, TlsConfig, Udp, Watching},
@@ -65,19 +66,28 @@ async fn run(file: &str) -> Result<()> {
         builder = builder.keyspace(built.build()?);
     }
     let engine = builder.build()?;
-    let health = health::Health::listen(node.health).await?;
+    let _health = health::Health::listen(node.health, &engine).await?;
+    // Before the start: the page shows how the node joins.
+    let _admin = admin(&engine, node.admin).await?;
     let started = tokio::select! {
         started = engine.start() => Some(started),
         () = stop() => None,
     };
     if let Some(Ok(())) = started {
         println!("memstache-node: {} takes part in {}", node.advertise, node.cluster);
-        health.ready(true);
         stop().await;
-        health.ready(false);
     }
     engine.stop().await?;
     Ok(started.unwrap_or(Ok(()))?)
+}
+
+/// Serves the admin endpoints, if they are wanted, until what it returns is dropped.
+async fn admin(engine: &Engine, wanted: Option<settings::Admin>) -> Result<Option<AdminServer>> {
+    let Some(settings::Admin { at, read_token, write_token }) = wanted else { return Ok(None) };
+    let admin = Admin::builder(engine).bind(at);
+    let admin = read_token.into_iter().fold(admin, |admin, token| admin.read_token(token));
+    let admin = write_token.into_iter().fold(admin, |admin, token| admin.write_token(token));
+    Ok(Some(admin.build()?.serve().await?))
 }
 
 /// This node, as others are to reach it.

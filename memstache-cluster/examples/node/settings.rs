@@ -1,6 +1,11 @@
 //! What a node is told by its file and by variables: `[node]`, `[node.keyspaces.NAME]` and `[discovery]`.
 
-use std::{net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use memstache_core::config::{CacheConfig, ConfigError, Section};
 
@@ -13,6 +18,7 @@ pub(crate) struct Node {
     pub(crate) bind: SocketAddr,
     pub(crate) gossip: SocketAddr,
     pub(crate) health: SocketAddr,
+    pub(crate) admin: Option<Admin>,
     /// The address at which others reach it.
     pub(crate) advertise: IpAddr,
     pub(crate) secret: PathBuf,
@@ -21,6 +27,19 @@ pub(crate) struct Node {
     pub(crate) shutdown: Duration,
     pub(crate) zone: Option<String>,
     pub(crate) keyspaces: Vec<Keyspace>,
+}
+
+/// Where the admin endpoints and their page are, and the tokens for them.
+pub(crate) struct Admin {
+    pub(crate) at: SocketAddr,
+    pub(crate) read_token: Option<String>,
+    pub(crate) write_token: Option<String>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("at", &self.at).finish_non_exhaustive()
+    }
 }
 
 /// Files of PEM, and the name in all nodes' certificates.
@@ -76,6 +95,7 @@ fn node(section: &mut Section<'_>) -> Node {
         bind: parsed(section, "bind", "0.0.0.0:3320"),
         gossip: parsed(section, "gossip", "0.0.0.0:3322"),
         health: parsed(section, "health", "0.0.0.0:3321"),
+        admin: admin(section),
         advertise: parsed(section, "advertise", "127.0.0.1"),
         secret: section.text("secret_file", "/run/secrets/memstache/secret").into(),
         tls: tls(section),
@@ -83,6 +103,23 @@ fn node(section: &mut Section<'_>) -> Node {
         shutdown: section.span("shutdown_timeout", Duration::from_secs(30), Duration::from_secs(1)..=day),
         zone: section.optional_text("zone"),
         keyspaces: section.each("keyspaces", keyspace),
+    }
+}
+
+fn admin(section: &mut Section<'_>) -> Option<Admin> {
+    let [read_token, write_token] = ["admin_read_token", "admin_write_token"].map(|key| section.secret(key));
+    let Some(at) = section.optional_text("admin") else {
+        if read_token.is_some() || write_token.is_some() {
+            section.refuse("admin", "must be set where there are tokens for it");
+        }
+        return None;
+    };
+    match at.parse() {
+        Ok(at) => Some(Admin { at, read_token, write_token }),
+        Err(_) => {
+            section.refuse("admin", "must be an address and a port");
+            None
+        }
     }
 }
 

@@ -30,9 +30,12 @@ struct Told<'a> {
     at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<tell::Who>,
+    /// As its events and `/peers` tell it; a member may have left before its breaker closes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keyspace: Option<&'a str>,
-    /// What became of the keyspace.
+    /// What became of the keyspace, or of the breaker.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,12 +111,37 @@ fn told(event: &EngineEvent) -> (&'static str, Told<'_>) {
             });
             ("keyspace", Told { keyspace: Some(keyspace.as_str()), change, ..Told::default() })
         }
-        EngineEvent::PeerBreaker { state, .. } => {
-            ("peer_breaker", Told { change: Some(state.as_str()), ..Told::default() })
+        EngineEvent::PeerBreaker { peer, state } => {
+            let (peer_id, change) = (Some(peer.to_string()), Some(state.as_str()));
+            ("peer_breaker", Told { peer_id, change, ..Told::default() })
         }
         EngineEvent::SourceBreaker { keyspace, state } => {
             let (keyspace, change) = (Some(keyspace.as_str()), Some(state.as_str()));
             ("source_breaker", Told { keyspace, change, ..Told::default() })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memstache_core::resilience::BreakerState;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_breaker_is_told_by_whose_it_is() {
+        let member = Member::new("cache-1".parse().unwrap(), ([10, 0, 0, 1], 3320).into());
+        let as_json = |event: EngineEvent| {
+            let (name, event) = told(&event);
+            (name, serde_json::to_value(&event).unwrap())
+        };
+        let opened = EngineEvent::PeerBreaker { peer: member.id, state: BreakerState::Open };
+        let id = tell::Who::from(&member).id;
+        assert_eq!(as_json(opened), ("peer_breaker", json!({ "at": 0, "peer_id": id, "change": "open" })));
+        let keyspace = memstache_core::KeyspaceName::new("products").unwrap();
+        let closed = EngineEvent::SourceBreaker { keyspace, state: BreakerState::HalfOpen };
+        let expected = json!({ "at": 0, "keyspace": "products", "change": "half_open" });
+        assert_eq!(as_json(closed), ("source_breaker", expected));
     }
 }

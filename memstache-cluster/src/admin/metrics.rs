@@ -23,7 +23,7 @@ use crate::{KeySpaceStats, MemberState};
 /// Counts of each keyspace: the name, what it counts, where it is found.
 type Count = (&'static str, &'static str, fn(&KeySpaceStats) -> u64);
 
-const COUNTS: [Count; 12] = [
+const COUNTS: [Count; 15] = [
     ("gets", "Keys asked for, by callers of this node and by its peers", |stats| stats.gets),
     ("hits", "Keys answered from what this node held", |stats| stats.cache_hits),
     ("peer_loads", "Keys that a peer answered", |stats| stats.peer_loads),
@@ -32,6 +32,9 @@ const COUNTS: [Count; 12] = [
     ("loads_deduped", "Loads that were left after each key was loaded once for all", |stats| stats.loads_deduped),
     ("local_loads", "Keys that the source answered here", |stats| stats.local_loads),
     ("local_load_errors", "Keys that the source failed to answer here", |stats| stats.local_load_errs),
+    ("fallback_loads", "Keys that the source answered here in the place of an owner", |stats| stats.fallback_loads),
+    ("replica_loads", "Keys that a replica answered in the place of an owner", |stats| stats.replica_loads),
+    ("hedged", "Keys that a replica was asked for because the owner was slow", |stats| stats.hedged),
     ("server_requests", "Keys that peers asked this node for", |stats| stats.server_requests),
     ("remove_requests", "Calls that removed keys", |stats| stats.remove_keys_requests),
     ("removed_keys", "Keys that were removed and were there", |stats| stats.removed_keys),
@@ -66,15 +69,23 @@ fn write(out: &mut String, status: &Status, stats: &[(&str, KeySpaceStats)]) -> 
         let samples = stats.iter().map(|(keyspace, stats)| (label(keyspace, ""), of(stats)));
         family(out, &format!("keyspace_{name}_total"), "counter", help, samples)?;
     }
-    let tiers = |main: fn(&KeySpaceStats) -> u64, hot: fn(&KeySpaceStats) -> u64| {
+    let tiers = |of: fn(&KeySpaceStats) -> [u64; 3]| {
         stats.iter().flat_map(move |(keyspace, stats)| {
-            [(label(keyspace, "main"), main(stats)), (label(keyspace, "hot"), hot(stats))]
+            let [main, hot, replica] = of(stats);
+            [("main", main), ("hot", hot), ("replica", replica)].map(|(tier, held)| (label(keyspace, tier), held))
         })
     };
-    let bytes = tiers(|stats| stats.main_bytes, |stats| stats.hot_bytes);
-    family(out, "keyspace_size_bytes", "gauge", "Bytes held, as an owner and as copies of hot keys", bytes)?;
-    let entries = tiers(|stats| stats.main_entries, |stats| stats.hot_entries);
-    family(out, "keyspace_entries", "gauge", "Entries held, as an owner and as copies of hot keys", entries)?;
+    let bytes = tiers(|stats| [stats.main_bytes, stats.hot_bytes, stats.replica_bytes]);
+    family(
+        out,
+        "keyspace_size_bytes",
+        "gauge",
+        "Bytes held, as an owner, as copies of hot keys and as a replica",
+        bytes,
+    )?;
+    let entries = tiers(|stats| [stats.main_entries, stats.hot_entries, stats.replica_entries]);
+    let help = "Entries held, as an owner, as copies of hot keys and as a replica";
+    family(out, "keyspace_entries", "gauge", help, entries)?;
     let conflicts = status.keyspaces.iter().map(|keyspace| (label(&keyspace.told.name, ""), keyspace.conflicts));
     family(
         out,

@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     kit::*,
-    sources::{Stopwatch, millis, secs},
+    sources::{Counting, Stopwatch, millis, secs, sourced},
 };
 
 /// Who follows events.
@@ -142,6 +142,19 @@ async fn changes_of_keyspaces_are_told() {
         let (kind, data) = follower.next().await.unwrap();
         assert_eq!((kind.as_str(), &data["keyspace"], &data["change"]), ("keyspace", &"shops".into(), &change.into()));
     }
+}
+
+#[tokio::test]
+async fn a_source_that_is_left_alone_is_told() {
+    let source = Counting::default();
+    let engine = alone([sourced(&source).build().unwrap()]).await;
+    let mut follower = Follower::new(&open(&engine)).await;
+    for n in 0..20 {
+        assert!(engine.get("products", format!("fails{n}")).await.is_err());
+    }
+    let (kind, data) = follower.next().await.unwrap();
+    assert_eq!((kind.as_str(), &data["keyspace"]), ("source_breaker", &"products".into()));
+    assert_eq!(data["change"], "open");
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,8 @@ async fn what_the_engine_counts_is_told() {
         "memstache_cluster_keyspace_hits_total{memstache_keyspace=\"products\"} 1",
         "memstache_cluster_keyspace_local_load_errors_total{memstache_keyspace=\"products\"} 1",
         "memstache_cluster_keyspace_entries{memstache_keyspace=\"users\",memstache_tier=\"main\"} 1",
+        "memstache_cluster_keyspace_entries{memstache_keyspace=\"users\",memstache_tier=\"replica\"} 0",
+        "memstache_cluster_keyspace_fallback_loads_total{memstache_keyspace=\"products\"} 0",
         "memstache_cluster_keyspace_breaker_open{memstache_keyspace=\"products\"} 0",
         // Of the registry.
         "memstache_fills_total{memstache_cache=\"products\",memstache_result=\"stored\"} 2",

@@ -60,11 +60,14 @@ fn one<K: Resource + Serialize + DeserializeOwned + Debug>(file: &str) -> K {
     typed(&documents[0])
 }
 
-/// The file of settings within the map, and what it says.
-fn node_settings() -> (settings::Node, settings::Discovery) {
+/// The file of settings within the map.
+fn node_file() -> CacheConfig {
     let config: ConfigMap = one("config.yaml");
-    let text = &config.data.unwrap()["node.toml"];
-    settings::read(&CacheConfig::new().toml(text)).unwrap()
+    CacheConfig::new().toml(&config.data.unwrap()["node.toml"])
+}
+
+fn node_settings() -> (settings::Node, settings::Discovery) {
+    settings::read(&node_file()).unwrap()
 }
 
 #[test]
@@ -140,6 +143,7 @@ fn fits(template: &PodTemplateSpec, gossip: &str) {
         ports.iter().find(|port| port.name.as_deref() == Some(name)).unwrap().container_port
     };
     let of = |at: SocketAddr| i32::from(at.port());
+    assert_eq!(port("admin"), of(node.admin.as_ref().unwrap().at));
     assert_eq!((port("peers"), port("health"), port(gossip)), (of(node.bind), of(node.health), of(node.gossip)));
     for probe in [&container.startup_probe, &container.liveness_probe, &container.readiness_probe] {
         let get = probe.as_ref().unwrap().http_get.as_ref().unwrap();
@@ -159,8 +163,9 @@ fn fits(template: &PodTemplateSpec, gossip: &str) {
     }
     let variables: Vec<_> =
         container.env.iter().flatten().map(|variable| (variable.name.clone(), "10.0.0.1".to_owned())).collect();
-    let (node, _) = settings::read(&CacheConfig::new().variables("MEMSTACHE_", variables)).unwrap();
+    let (node, _) = settings::read(&node_file().variables("MEMSTACHE_", variables)).unwrap();
     assert_eq!((node.name.as_deref(), node.advertise), (Some("10.0.0.1"), [10, 0, 0, 1].into()));
+    assert!(node.admin.unwrap().read_token.is_some(), "all can reach it: it needs one");
 }
 
 #[test]
@@ -189,6 +194,9 @@ fn the_example_file_has_every_setting_and_its_default() {
 fn prometheus_takes_its_configuration() {
     let folder = Folder::new();
     let text = fs::read_to_string(super::deploy::folder().join("prometheus/prometheus.yml")).unwrap();
+    let token = folder.write("token", "0123456789abcdef");
+    let text = text.replace("/etc/prometheus/memstache-read-token", token.to_str().unwrap());
+    assert!(text.contains(token.to_str().unwrap()), "it shows the token");
     let check = |text: &str| {
         let file = folder.write("prometheus.yml", text);
         Command::new(program("MEMSTACHE_PROMTOOL")).args(["check", "config"]).arg(file).status().unwrap().success()

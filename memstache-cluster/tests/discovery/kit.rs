@@ -3,7 +3,7 @@
 use std::{
     env,
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -129,12 +129,24 @@ impl Drop for Server {
 pub(crate) fn http(at: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(at).unwrap();
     let len = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {len}\r\n\r\n{body}").unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\ncontent-length: {len}\r\n\r\n{body}"
+    )
+    .unwrap();
+    // Not every server ends the connection when it is asked to: the head says where the answer ends.
+    let (mut text, mut reader) = (String::new(), BufReader::new(stream));
+    while !text.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut text).unwrap() > 0, "the head has an end: {text}");
+    }
+    let head = text.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = String::new();
+    match length {
+        Some(length) => reader.take(length).read_to_string(&mut body).unwrap(),
+        None => reader.read_to_string(&mut body).unwrap(),
+    };
+    (head[9..12].parse().unwrap(), body)
 }
 
 /// Waits until a stream names these addresses.

@@ -16,15 +16,16 @@ fn at(port: u16) -> SocketAddr {
 }
 
 /// The settings of a node that gossips there, wants another, and knows where it is.
-fn settings(folder: &Folder, name: &str, (health, gossip): (u16, u16), seed: u16) -> String {
+fn settings(folder: &Folder, name: &str, (health, gossip, admin): (u16, u16, u16), seed: u16) -> String {
     let (bind, secret) = (free_port(Ipv4Addr::LOCALHOST), folder.write("secret", "0123456789abcdef"));
     let text = format!(
         "[node]\nname = '{name}'\nbind = '{}'\nhealth = '{}'\ngossip = '{}'\nquorum = 2\nsecret_file = '{}'\n\
-         shutdown_timeout = '4s'\n[node.keyspaces.products]\n[discovery]\nseeds = ['{}']\n",
+         admin = '{}'\nshutdown_timeout = '4s'\n[node.keyspaces.products]\n[discovery]\nseeds = ['{}']\n",
         at(bind),
         at(health),
         at(gossip),
         secret.display(),
+        at(admin),
         at(seed)
     );
     folder.write(&format!("{name}.toml"), text).display().to_string()
@@ -38,9 +39,9 @@ fn is_ready(at: SocketAddr) -> bool {
 #[ignore = "needs the program: cargo xtask test"]
 fn two_nodes_become_ready_together_and_end_when_they_are_told() {
     let folder = Folder::new();
-    let ports = [0; 4].map(|_: u16| free_port(Ipv4Addr::LOCALHOST));
-    let [first, second] = [(ports[0], ports[1]), (ports[2], ports[3])];
-    let start = |name: &str, own: (u16, u16), seed| {
+    let ports = [0; 6].map(|_: u16| free_port(Ipv4Addr::LOCALHOST));
+    let [first, second] = [(ports[0], ports[1], ports[2]), (ports[3], ports[4], ports[5])];
+    let start = |name: &str, own: (u16, u16, u16), seed| {
         Server::start(program("MEMSTACHE_TEST_NODE"), &[&settings(&folder, name, own, seed)], at(own.0), &folder)
     };
     let one = start("node-1", first, second.1);
@@ -52,6 +53,18 @@ fn two_nodes_become_ready_together_and_end_when_they_are_told() {
     while !(is_ready(one.at) && is_ready(two.at)) {
         assert!(Instant::now() < end, "they are not ready: {}", log(&folder));
         thread::sleep(Duration::from_millis(50));
+    }
+    for admin in [first.2, second.2] {
+        let get = |path: &str| http(at(admin), "GET", &format!("/_memstache/admin{path}"), "");
+        let (status, peers) = get("/peers");
+        assert!(status == 200 && peers.contains("node-1") && peers.contains("node-2"), "{status} {peers}");
+        assert!(
+            get("/keyspaces").1.contains("\"products\"")
+                && get("/metrics").1.contains("memstache_cluster_node_ready 1")
+        );
+        assert!(get("/").1.contains("<html"), "the page");
+        let flush = http(at(admin), "POST", "/_memstache/admin/keyspaces/products/flush", "");
+        assert_eq!(flush.0, 403, "nobody may change anything without a write token");
     }
     for mut node in [two, one] {
         assert!(node.terminate().success(), "{}", log(&folder));
@@ -81,6 +94,9 @@ fn what_is_wrong_with_a_file_is_told() {
     {
         assert!(told.contains(part), "{part} is not in {told}");
     }
+    let open = format!("[node]\nadmin = '0.0.0.0:0'\nsecret_file = '{}'\n", folder.write("secret", [7; 16]).display());
+    let (success, told) = run(&[], &folder.write("open.toml", open));
+    assert!(!success && told.contains("a loopback address, unless a read_token is set"), "{told}");
     let (success, told) = run(&[], &folder.write("no-secret.toml", "[node]\nsecret_file = '/no/such/file'\n"));
     assert!(!success && told.contains("/no/such/file cannot be read"), "{told}");
 }

@@ -10,7 +10,7 @@ use memstache_core::{
     resilience::{BreakerConfig, CircuitBreaker, Resilience},
     testing::Faults,
 };
-use memstache_tenancy::{TenantMetrics, Tenants};
+use memstache_tenancy::{SamplingTask, TenantMetrics, Tenants};
 
 use crate::{
     keys::Keys,
@@ -59,6 +59,8 @@ pub(crate) struct Caches {
     pub(crate) near: NearView,
     /// The shops' plans, and who uses how much.
     pub(crate) tenants: Tenants,
+    /// What puts right what shops are thought to hold.
+    _sampling: Option<SamplingTask>,
     /// The shops' keys.
     pub(crate) keys: Keys,
     /// What `/metrics` answers.
@@ -99,7 +101,7 @@ impl Caches {
             resilience: resilience.clone(),
             source: Box::new(health),
             seal: keys.seal.clone(),
-            quota: tenants.quota(),
+            quota: store.quota(&tenants),
             observe: ObserveLayer::new(recorder.clone()),
         })?;
         if let Kept::Memory(store) = &store {
@@ -124,7 +126,8 @@ impl Caches {
             .jitter(JITTER)
             .recorder(recorder)
             .build_tenanted()?;
-        Ok(Self { all, store, near, tenants, keys, registry, resilience, source, faults })
+        let sampling = store.sampling(&tenants)?;
+        Ok(Self { all, store, _sampling: sampling, near, tenants, keys, registry, resilience, source, faults })
     }
 
     /// Returns a shop's part, where no request says whose it is.

@@ -15,6 +15,7 @@ mod chaos;
 mod check;
 mod cluster;
 mod database;
+mod held;
 mod keys;
 mod load;
 mod place;

@@ -18,8 +18,9 @@ use crate::{
     check::{Checked, Evidence, Side, lifetimes},
     cluster,
     database::{Database, Route, Size},
+    held::held,
     keys::Keys,
-    load::{self, Demand, Load},
+    load::{self, Demand, Limits, Load},
     place::Place,
     plans, report,
     screen::{bar, say},
@@ -172,13 +173,16 @@ async fn drive(args: &Args, app: &App, load: &Load) -> Result<Evidence> {
     let seen = load::unknown(load).await?;
     let unknown = Checked { loads: loads(seen.place), seen };
 
+    let held = held(&app.caches).await?;
+
     // The shops share what there is from here on; until now it was measured how much that is.
-    app.caches.tenants.reload(plans::standard(app.database.size())?);
+    let size = app.database.size();
+    let limits = Limits { tenants: &app.caches.tenants, plans: plans::standard(size)?, none: plans::unmetered(size)? };
     let progress = bar(args.quiet, length, "Asking beside a noisy shop");
     let each = Duration::from_secs(args.seconds.div_ceil(2));
-    let neighbours = load::neighbours(load, app.database.size().shops, each).await?;
+    let neighbours = load::neighbours(load, size.shops, each, limits).await?;
     progress.finish_and_clear();
-    Ok(Evidence { uncached, cached, lifetimes, writes, stampede, invalidation, unknown, neighbours })
+    Ok(Evidence { uncached, cached, lifetimes, writes, stampede, invalidation, unknown, held, neighbours })
 }
 
 /// Shows what was seen; an error if it is not what was promised.

@@ -11,7 +11,7 @@ use memstache_core::{
 };
 use memstache_crypto::Seal;
 use memstache_redis::RedisStore;
-use memstache_tenancy::{MeterTenants as _, QuotaLayer, Tenants};
+use memstache_tenancy::{MeterTenants as _, QuotaLayer, SamplingTask, Tenants};
 
 use crate::database::Size;
 
@@ -27,6 +27,9 @@ pub(crate) const NEAR_BYTES: usize = 8 * 1024 * 1024;
 const READY: Duration = Duration::from_secs(10);
 /// How long it may take to answer a read, on a machine that also makes the load.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often shops are sampled that hold something in Redis.
+const SAMPLED_EVERY: Duration = Duration::from_secs(10);
 
 /// A store of either kind.
 #[derive(Clone, Debug)]
@@ -45,7 +48,7 @@ impl Kept {
     }
 
     /// In Redis, under names that no other run has: what is left of those is another database's. It keeps no
-    /// account: of a plan, only the operations are limited.
+    /// account: what a shop holds is estimated.
     pub(crate) async fn in_redis(url: &str) -> Result<Self> {
         let builder = RedisStore::builder(url)?.prefix(&format!("demo-{:x}:", fastrand::u64(..)));
         let store = builder.read_timeout(PATIENCE).connect(READY).await.context("--redis")?;
@@ -67,6 +70,22 @@ impl Kept {
         match self {
             Self::Memory(store) => (store.stats().bytes, store.stats().max_bytes),
             Self::Redis(_) => (0, 0),
+        }
+    }
+
+    /// What holds tenants to their plans: bytes are counted exactly in memory, and estimated over Redis.
+    pub(crate) fn quota(&self, tenants: &Tenants) -> QuotaLayer {
+        match self {
+            Self::Memory(_) => tenants.quota(),
+            Self::Redis(_) => tenants.quota().estimating(),
+        }
+    }
+
+    /// Has samples put right, in the background, what is thought of a store that keeps no account.
+    pub(crate) fn sampling(&self, tenants: &Tenants) -> Result<Option<SamplingTask>> {
+        match self {
+            Self::Memory(_) => Ok(None),
+            Self::Redis(store) => Ok(Some(tenants.sample_every(SAMPLED_EVERY, store.clone())?)),
         }
     }
 

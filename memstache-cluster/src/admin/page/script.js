@@ -316,6 +316,10 @@
     on("peer_updated", ({ at, peer }) => { tell(at, "changed", peer.name + " is " + peer.state, "warn"); known.set(peer.id, { ...peer, gone: 0 }); });
     on("peer_left", ({ at, peer }) => { const was = known.get(peer.id); if (!was || !was.gone) tell(at, "left", peer.name + " left", "bad"); known.set(peer.id, { ...peer, gone: at }); });
     on("keyspace", ({ at, keyspace, change }) => tell(at, change, "keyspace " + keyspace, ["undefined", "conflict"].includes(change) ? "bad" : "warn"));
+    // What is called is left alone for a while, or is called again; whose breaker that is, the tables say, too.
+    const breaker = (at, whose, change) => tell(at, change.replace("_", "-"), "breaker of " + whose, BREAKER[change] || "warn");
+    on("peer_breaker", ({ at, peer_id, change }) => { const who = known.get(peer_id); breaker(at, who ? who.name : "a member that left", change); });
+    on("source_breaker", ({ at, keyspace, change }) => breaker(at, "the source of " + keyspace, change));
     on("dropped", ({ at, dropped }) => tell(at, "missed", count(dropped) + " events", "warn"));
     source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) setTimeout(follow, EVERY); });
   }

@@ -152,6 +152,13 @@ async fn the_page_follows_its_cluster_and_outlives_its_node() {
         "return [...document.querySelectorAll('#keys th')].some((head) => head.textContent.includes('<script>'))";
     browser.until(secs(10), "a key is shown as text", named).await;
     browser.until(secs(10), "events are followed with a password", "return performance.getEntriesByType('resource').some((entry) => entry.name.endsWith('/status')) && document.querySelectorAll('#peers tr').length === 2").await;
+    // Its source fails until it is left alone.
+    for n in 0..50 {
+        drop(back.engine.get("products", format!("fails-{n}")).await);
+    }
+    let left_alone = "return document.querySelector('#log').textContent.includes('breaker of the source of products') \
+                      && [...document.querySelectorAll('#spaces [data-is=Breaker]')].some((cell) => cell.textContent.startsWith('open'))";
+    browser.until(secs(10), "a breaker that opened is told and shown", left_alone).await;
     assert_eq!(browser.errors(|_| true).await, [""; 0]);
     browser.end().await;
 }

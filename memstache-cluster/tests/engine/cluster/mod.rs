@@ -1,5 +1,6 @@
 //! Engines that find each other: over TCP, with gossip, and over a network in memory.
 
+mod hot_set;
 mod lists;
 mod rolling;
 mod settling;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::{
     database::Queries,
+    held::Held,
     load::{Invalidated, Measured, Neighbours, Stampeded, Unknown, Writes},
 };
 
@@ -20,6 +21,7 @@ pub(crate) struct Evidence {
     pub(crate) stampede: Checked<Stampeded>,
     pub(crate) invalidation: Checked<Invalidated>,
     pub(crate) unknown: Checked<Unknown>,
+    pub(crate) held: Held,
     /// `None` if there is one shop.
     pub(crate) neighbours: Option<Neighbours>,
 }
@@ -84,6 +86,7 @@ impl Evidence {
         must(*writes > 0, "no change was made".to_owned());
         must(*old_reads == 0, format!("{old_reads} reads after {writes} changes were old"));
         self.checks(&mut must);
+        self.held.judge(&mut must);
         if let Some(seen) = &self.neighbours {
             neighbours::judge(seen, &mut must);
         }

@@ -8,7 +8,7 @@ const MOST_FALL: f64 = 0.02;
 
 /// Judges what was seen.
 pub(super) fn judge(seen: &Neighbours, must: &mut impl FnMut(bool, String)) {
-    let Neighbours { noisy, before, noise } = seen;
+    let Neighbours { noisy, before, noise, unlimited } = seen;
     for (when, Phase { others, noisy: of_noisy }) in [("before", before), ("with", noise)] {
         for (who, group) in [("the others'", others), ("the noisy shop's", of_noisy)] {
             let (errors, requests) = (group.measured.errors, group.measured.requests);
@@ -22,6 +22,9 @@ pub(super) fn judge(seen: &Neighbours, must: &mut impl FnMut(bool, String)) {
     must(noise.noisy.refused > 0, format!("{noisy} was never refused, however much it asked for"));
     let unhinted = noise.noisy.unhinted;
     must(unhinted == 0, format!("{unhinted} refusals did not say when to come back"));
+    let free = unlimited.noisy.refused + unlimited.others.refused;
+    must(free == 0, format!("{free} requests were refused while no plan limited any shop"));
+    must(unlimited.noisy.measured.requests > 0, format!("{noisy} was never answered without plans"));
     let (was, is) = (before.others.hit_ratio(), noise.others.hit_ratio());
     must(
         was - is < MOST_FALL,

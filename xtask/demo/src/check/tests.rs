@@ -32,6 +32,7 @@ pub(crate) fn good() -> Evidence {
         noisy: Shop(2),
         before: Phase { others: group(380, 380, 0), noisy: group(20, 20, 0) },
         noise: Phase { others: group(380, 376, 0), noisy: group(1000, 0, 900) },
+        unlimited: Phase { others: group(380, 370, 0), noisy: group(1000, 0, 0) },
     };
     Evidence {
         uncached: side(10_000, 0, 10_000, 900),
@@ -47,6 +48,7 @@ pub(crate) fn good() -> Evidence {
             loads: 2,
         },
         unknown: Checked { seen: Unknown { requests: 10, place, wrong: 0 }, loads: 1 },
+        held: Held { shop: Shop(1).to_string(), bytes: 4096, entries: 8, most: 1 << 20, sampled: None },
         neighbours: Some(neighbours),
     }
 }
@@ -58,7 +60,7 @@ fn a_good_run_has_no_faults() {
 
 #[test]
 fn every_broken_promise_is_found() {
-    let cases: [(fn(&mut Evidence), &str); 14] = [
+    let cases: [(fn(&mut Evidence), &str); 15] = [
         (|seen| seen.cached.queries.most = 2, "asked 2 times for one product"),
         (|seen| seen.cached.queries.total = 501, "501 times for 500 products"),
         (|seen| seen.cached.measured.errors = 3, "3 of 40000 cached requests failed"),
@@ -73,6 +75,7 @@ fn every_broken_promise_is_found() {
         (|seen| seen.invalidation.loads = 1, "caused 1 loads, not 2"),
         (|seen| seen.unknown.seen.wrong = 1, "1 of 10 requests for an unknown product"),
         (|seen| seen.unknown.loads = 10, "unknown product caused 10 loads"),
+        (|seen| seen.held.bytes = 2 << 20, "shop-01 holds 2097152 bytes"),
     ];
     for (break_it, message) in cases {
         let mut seen = good();
@@ -84,7 +87,7 @@ fn every_broken_promise_is_found() {
 
 #[test]
 fn what_the_noise_does_to_others_is_found() {
-    let cases: [(fn(&mut Neighbours), &str); 10] = [
+    let cases: [(fn(&mut Neighbours), &str); 12] = [
         (|seen| seen.noise.others.measured.from_cache = 372, "fell from 100.0 % to 97.9 % by the noise"),
         (|seen| seen.noise.others.refused = 1, "1 requests of the others were refused with the noise"),
         (|seen| seen.before.others.refused = 1, "1 requests of the others were refused before the noise"),
@@ -95,6 +98,8 @@ fn what_the_noise_does_to_others_is_found() {
         (|seen| seen.noise.noisy.measured.errors = 1, "1 of the noisy shop's 1000 requests with the noise failed"),
         (|seen| seen.before.noisy.measured.errors = 1, "1 of the noisy shop's 20 requests before the noise failed"),
         (|seen| seen.noise.noisy.measured.requests = 0, "none of the noisy shop's requests with the noise"),
+        (|seen| seen.unlimited.noisy.refused = 3, "3 requests were refused while no plan limited any shop"),
+        (|seen| seen.unlimited.noisy.measured.requests = 0, "shop-02 was never answered without plans"),
     ];
     for (break_it, message) in cases {
         let mut seen = good();

@@ -32,7 +32,7 @@ pub(crate) use self::{
     demand::Demand,
     invalidation::{Invalidated, invalidate},
     measured::{Measured, percentile},
-    neighbours::{Group, Neighbours, Phase, neighbours},
+    neighbours::{Group, Limits, Neighbours, Phase, neighbours},
     paced::{Pace, RATE, Seen},
     stampede::{Stampeded, stampede},
     unknown::{Unknown, unknown},

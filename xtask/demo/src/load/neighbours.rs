@@ -1,8 +1,9 @@
-//! One shop asks for far more than its share, while the others ask as before.
+//! One shop asks for far more than its share, while the others ask as before: held to its plan, and by no plan.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use memstache_tenancy::{Plans, Tenants};
 use tokio::{
     task::JoinSet,
     time::{Instant, interval_at},
@@ -39,6 +40,8 @@ pub(crate) struct Neighbours {
     pub(crate) noisy: Shop,
     pub(crate) before: Phase,
     pub(crate) noise: Phase,
+    /// The same noise, and no plan that would hold it back.
+    pub(crate) unlimited: Phase,
 }
 
 /// A time in which all shops ask.
@@ -66,9 +69,23 @@ impl Group {
     }
 }
 
-/// Has the shops ask at an even pace, then again while the last one asks for fifty times its share; `None` for one shop
-/// alone.
-pub(crate) async fn neighbours(load: &Load, shops: u16, time: Duration) -> Result<Option<Neighbours>> {
+/// The plans that shops are held to, and those that hold back nobody.
+#[derive(Debug)]
+pub(crate) struct Limits<'a> {
+    pub(crate) tenants: &'a Tenants,
+    pub(crate) plans: Plans,
+    pub(crate) none: Plans,
+}
+
+/// Has the shops ask at an even pace, then again while the last one asks for fifty times its share, with plans and without;
+/// `None` for one shop alone. Leaves the shops with their plans.
+pub(crate) async fn neighbours(
+    load: &Load,
+    shops: u16,
+    time: Duration,
+    limits: Limits<'_>,
+) -> Result<Option<Neighbours>> {
+    limits.tenants.reload(limits.plans.clone());
     if shops < 2 {
         return Ok(None);
     }
@@ -77,7 +94,11 @@ pub(crate) async fn neighbours(load: &Load, shops: u16, time: Duration) -> Resul
     warm(load, others.iter().copied().chain([noisy])).await?;
     let before = phase(load, &others, noisy, 1, time).await?;
     let noise = phase(load, &others, noisy, NOISE, time).await?;
-    Ok(Some(Neighbours { noisy, before, noise }))
+    // Last, so that nothing of it is left when the others are judged.
+    limits.tenants.reload(limits.none);
+    let unlimited = phase(load, &others, noisy, NOISE, time).await;
+    limits.tenants.reload(limits.plans);
+    Ok(Some(Neighbours { noisy, before, noise, unlimited: unlimited? }))
 }
 
 /// Asks once for what is going to be asked for again, so that both times begin alike.

@@ -14,8 +14,8 @@ use crate::{
 /// A number that no product has, and that no check has asked for.
 const UNKNOWN: u32 = 999_999_999;
 
-/// A row: what it shows, past the cache, through it.
-type Row = [String; 3];
+/// A row: what it shows, and a number for each column.
+type Row<const COLUMNS: usize> = [String; COLUMNS];
 
 /// Shows both ways side by side.
 pub(crate) fn table(seen: &Evidence) -> String {
@@ -50,16 +50,20 @@ fn millis(span: Duration) -> String {
 }
 
 /// Names to the left, numbers to the right, a line under the head.
-fn aligned(rows: &[Row]) -> String {
+fn aligned<const COLUMNS: usize>(rows: &[Row<COLUMNS>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let (name, left, right) = (width(0), width(1), width(2));
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let mut out = String::new();
-    for (number, [what, uncached, cached]) in rows.iter().enumerate() {
-        let line = format!("  {what:<name$}   {uncached:>left$}   {cached:>right$}");
+    for (number, row) in rows.iter().enumerate() {
+        let mut line = format!("  {:<1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(widths).skip(1) {
+            write!(line, "   {cell:>width$}").expect("a string takes everything");
+        }
         out.push('\n');
         out.push_str(line.trim_end());
         if number == 0 {
-            write!(out, "\n  {}", "-".repeat(name + left + right + 6)).expect("a string takes everything");
+            let wide = widths.iter().sum::<usize>() + 3 * (COLUMNS - 1);
+            write!(out, "\n  {}", "-".repeat(wide)).expect("a string takes everything");
         }
     }
     out.push('\n');
@@ -100,6 +104,7 @@ pub(crate) fn checks(seen: &Evidence) -> String {
             many(seen.lifetimes, "load"),
             seen.cached.queries.most,
         ),
+        seen.held.told(),
         neighbours::check(seen.neighbours.as_ref()),
     ];
     lines.map(|line| format!("  {line}\n")).concat()

@@ -8,16 +8,17 @@ use crate::{
     plans::SHARE,
 };
 
-/// Shows both groups, before the noise and with it.
+/// Shows both groups: before the noise, with it, and with it while no plan holds it back.
 pub(super) fn table(seen: &Neighbours) -> String {
     let noisy = seen.noisy.to_string();
-    let mut rows: Vec<Row> = vec![[String::new(), "before".to_owned(), format!("{noisy} is noisy")]];
-    for (who, before, with) in [
-        ("the others", &seen.before.others, &seen.noise.others),
-        (noisy.as_str(), &seen.before.noisy, &seen.noise.noisy),
+    let mut rows: Vec<Row<4>> =
+        vec![[String::new(), "before".to_owned(), format!("{noisy} is noisy"), "and without plans".to_owned()]];
+    for (who, before, with, without) in [
+        ("the others", &seen.before.others, &seen.noise.others, &seen.unlimited.others),
+        (noisy.as_str(), &seen.before.noisy, &seen.noise.noisy, &seen.unlimited.noisy),
     ] {
         let mut row = |what: &str, show: &dyn Fn(&Group) -> String| {
-            rows.push([format!("{who}: {what}"), show(before), show(with)]);
+            rows.push([format!("{who}: {what}"), show(before), show(with), show(without)]);
         };
         row("requests/s", &|group| HumanCount(group.measured.requests_per_second() as u64).to_string());
         row("refused (429)", &|group| HumanCount(group.refused).to_string());
@@ -29,7 +30,7 @@ pub(super) fn table(seen: &Neighbours) -> String {
 
 /// Tells in a line what came of it.
 pub(super) fn check(seen: Option<&Neighbours>) -> String {
-    let Some(Neighbours { noisy, before, noise }) = seen else {
+    let Some(Neighbours { noisy, before, noise, .. }) = seen else {
         return "neighbours not tried: a shop alone has none".to_owned();
     };
     let times = noise.noisy.measured.requests_per_second() / f64::from(SHARE);
@@ -49,19 +50,19 @@ mod tests {
     use crate::check::tests::good;
 
     #[test]
-    fn both_groups_are_shown_before_and_with_the_noise() {
+    fn both_groups_are_shown_before_and_with_the_noise_and_without_plans() {
         let seen = good().neighbours.unwrap();
         let expected = "
-                               before   shop-02 is noisy
-  ------------------------------------------------------
-  the others: requests/s          380                380
-  the others: refused (429)         0                  0
-  the others: hit ratio       100.0 %             98.9 %
-  the others: latency p99     0.06 ms            0.06 ms
-  shop-02: requests/s              20              1,000
-  shop-02: refused (429)            0                900
-  shop-02: hit ratio          100.0 %              0.0 %
-  shop-02: latency p99        0.06 ms            0.06 ms";
+                               before   shop-02 is noisy   and without plans
+  --------------------------------------------------------------------------
+  the others: requests/s          380                380                 380
+  the others: refused (429)         0                  0                   0
+  the others: hit ratio       100.0 %             98.9 %              97.4 %
+  the others: latency p99     0.06 ms            0.06 ms             0.06 ms
+  shop-02: requests/s              20              1,000               1,000
+  shop-02: refused (429)            0                900                   0
+  shop-02: hit ratio          100.0 %              0.0 %               0.0 %
+  shop-02: latency p99        0.06 ms            0.06 ms             0.06 ms";
         let table = table(&seen);
         assert_eq!(table.trim_end(), expected, "{table}");
         assert_eq!(

@@ -84,7 +84,9 @@ impl OverStack {
             .seal(Seal::builder(keys).build()?);
         let stack = if near { stack.near(NearConfig::new(NEAR)?).build() } else { stack.build() };
         let keyspace = if near { "bench-near" } else { "bench-stack" };
-        Ok(Self(Cache::builder(stack).keyspace(keyspace).format(Postcard).ttl(TTL).store_timeout(2 * PATIENCE).build()?))
+        Ok(Self(
+            Cache::builder(stack).keyspace(keyspace).format(Postcard).ttl(TTL).store_timeout(2 * PATIENCE).build()?,
+        ))
     }
 }
 

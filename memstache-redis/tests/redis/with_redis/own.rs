@@ -28,6 +28,8 @@ impl Server {
         drop(listener);
         let mut command = Command::new(program.trim());
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        // A replica writes what it is sent into a file all the same.
+        command.args(["--dir", env!("CARGO_TARGET_TMPDIR"), "--dbfilename", &format!("own-{port}.rdb")]);
         command.args(options).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let child = command.spawn().expect("the program runs");
         let password = options.iter().skip_while(|option| **option != "--requirepass").nth(1);

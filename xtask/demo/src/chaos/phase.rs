@@ -65,11 +65,6 @@ impl Phase {
         });
     }
 
-    /// Whether the store answers.
-    pub(super) fn has_store(self) -> bool {
-        !matches!(self, Self::StoreFails | Self::StoreHangs | Self::BothHang)
-    }
-
     /// Whether the database answers.
     pub(super) fn has_source(self) -> bool {
         !matches!(self, Self::SourceFails | Self::SourceHangs | Self::BothHang)
@@ -105,7 +100,5 @@ mod tests {
     fn only_while_it_is_broken_the_source_is_away() {
         let away: Vec<_> = Phase::ALL.into_iter().filter(|phase| !phase.has_source()).collect();
         assert_eq!(away, [Phase::SourceFails, Phase::SourceHangs, Phase::BothHang]);
-        let away: Vec<_> = Phase::ALL.into_iter().filter(|phase| !phase.has_store()).collect();
-        assert_eq!(away, [Phase::StoreFails, Phase::StoreHangs, Phase::BothHang]);
     }
 }

@@ -114,17 +114,11 @@ impl Evidence {
     }
 
     /// The seconds in which near copies are all that is left, and the one after: of what begins before it is over.
-    ///
-    /// So is the first second without the database after some without the store: until it is noticed that the store is back,
-    /// there is neither.
     fn lost(&self) -> impl Iterator<Item = &Row> {
-        let neither = |phase: Phase| !phase.has_store() && !phase.has_source();
-        let before = [None].into_iter().chain(self.rows.iter().map(|row| Some(row.phase)));
-        let lost = move |row: &Row, before: Phase| neither(before) || (!before.has_store() && !row.phase.has_source());
+        let neither = |row: &Row| row.phase == Phase::BothHang;
+        let before = [None].into_iter().chain(self.rows.iter().map(Some));
         let pairs = self.rows.iter().zip(before);
-        pairs
-            .filter(move |(row, before)| neither(row.phase) || before.is_some_and(|before| lost(row, before)))
-            .map(|(row, _)| row)
+        pairs.filter(move |(row, before)| neither(row) || before.is_some_and(neither)).map(|(row, _)| row)
     }
 
     fn source(&self) -> Verdict {

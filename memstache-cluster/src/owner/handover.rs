@@ -1,6 +1,6 @@
 //! Taking over what a previous owner holds: brought here before it is read, dropped there before it is written.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use memstache_core::{
     Address, Entry, ErrorKind, Get, GetItem, Lease, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Request, Result,
@@ -73,13 +73,16 @@ struct Group<T> {
 }
 
 fn by_owner<T>(keys: impl IntoIterator<Item = (T, Arc<Taking>)>, now: Tick) -> Vec<Group<T>> {
-    let mut groups: HashMap<_, Group<T>> = HashMap::new();
+    let mut groups: Vec<Group<T>> = Vec::new();
     for (key, taking) in keys {
         let Some(from) = taking.source(now).cloned() else { continue };
-        let group = groups.entry(Arc::as_ptr(&taking)).or_insert_with(|| Group { from, taking, keys: Vec::new() });
-        group.keys.push(key);
+        // A few owners: looked through, not hashed.
+        match groups.iter_mut().find(|group| Arc::ptr_eq(&group.taking, &taking)) {
+            Some(group) => group.keys.push(key),
+            None => groups.push(Group { from, taking, keys: vec![key] }),
+        }
     }
-    groups.into_values().collect()
+    groups
 }
 
 /// Brings what previous owners hold and this node does not, under leases: what is written meanwhile wins.

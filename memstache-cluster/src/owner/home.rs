@@ -211,6 +211,10 @@ pub(super) async fn numbered(
         // Whoever was left out is told of nothing, and may have copies until they end.
         let end = async {
             local.hot.end_of_others(&view).await;
+            #[cfg(any(test, feature = "test-util"))]
+            if cluster.timing.faults == crate::Faults::NeverWaitForGone {
+                return false;
+            }
             cluster.gone.answer_no_more(&*cluster.clock).await
         };
         let waited = until(&cluster.clock, give_up, end).await.ok_or_else(|| cut_off(false))?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use memstache_core::{
-    Found, Get, Lifetime, Lookup, NewEntry, OneOrMany, Request, Response, Result, Scope, Set, SetItem, Store as _,
-    Tick, When,
+    Address, Found, Get, Lifetime, Lookup, NewEntry, OneOrMany, Request, Response, Result, Scope, Set, SetItem, Space,
+    Store as _, Tick, When,
 };
 
 use super::{Local, handover::anew};
@@ -35,6 +35,12 @@ pub enum Faults {
     AcknowledgeEarly,
     /// A delete is acknowledged before replicas have heard of it, and they never do.
     ForgetReplicas,
+    /// A write, or an invalidation, does not wait for members that were lost and may not know it.
+    NeverWaitForGone,
+    /// Who comes back from a split tells nobody of it.
+    NeverTellOfSplits,
+    /// What is stored without a source is bound to its key, and not to its tenant.
+    ForgetTenant,
     /// Nothing is handed over when members change: no bug, but something to compare with.
     NoHandOver,
 }
@@ -54,6 +60,10 @@ pub(super) async fn instead(
     deadline: Tick,
 ) -> Option<Result<Response>> {
     match (faults, request) {
+        (Faults::ForgetTenant, request) => {
+            let request = without_tenant(slot, request.clone())?;
+            Some(node.run_here(slot, request).await)
+        }
         (Faults::StoreAfterDelete, Request::Remove(_)) => Some(remove_and_put_back(node, slot, request.clone()).await),
         (Faults::IgnoreLease, Request::Get(op)) => {
             let loaded = async { slot.current()?.load_without_lease(op).await };
@@ -65,6 +75,24 @@ pub(super) async fn instead(
         },
         _ => None,
     }
+}
+
+/// The same request for keys of no tenant; none for a keyspace with a source, which is asked by tenant.
+fn without_tenant(slot: &Slot, mut request: Request) -> Option<Request> {
+    let space = slot.current().ok().filter(|local| !local.has_source())?.spec.name().clone();
+    let space = Space::new(None, &space);
+    let bare = |address: &mut Address| {
+        if let Ok(of_nobody) = Address::plain(&space, address.name()) {
+            *address = of_nobody;
+        }
+    };
+    match &mut request {
+        Request::Get(op) => op.items.iter_mut().for_each(|item| bare(&mut item.address)),
+        Request::Set(op) => op.items.iter_mut().for_each(|item| bare(&mut item.address)),
+        Request::Remove(op) => op.items.iter_mut().for_each(bare),
+        _ => return None,
+    }
+    Some(request)
 }
 
 async fn remove_and_put_back(node: &Arc<Node>, slot: &Slot, request: Request) -> Result<Response> {

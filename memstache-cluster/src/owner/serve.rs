@@ -108,7 +108,8 @@ async fn apply(
         }
         if let Request::Invalidate(op) = &request {
             let invalidated = Box::pin(cluster.rounds.invalidate(node, slot, &op.items, deadline)).await;
-            return Ok((Ok(Response::Invalidated(invalidated)), None));
+            let kept = cluster.view().keeps_since(&view);
+            return Ok((if kept { Ok(Response::Invalidated(invalidated)) } else { Err(cut_off(false)) }, None));
         }
         if !taken.is_empty() {
             Box::pin(handover::prepare(cluster, slot, &request, taken, deadline)).await?;
@@ -120,11 +121,12 @@ async fn apply(
             }
             return Ok((response, None));
         }
-        let _writing = view.writes.begin();
+        let writing = view.writes.begin();
         // After it was noted: who takes the key over either waits for this write or is seen here.
         if cluster.sees(&view) {
-            let (written, changed) = (replicas::written(&*slot.current()?, &request), hot::changed(&request));
-            let response = match run_here(node, cluster, slot, request, deadline).await {
+            let (local, began) = (slot.current()?, cluster.clock.now());
+            let (written, changed) = (replicas::written(&local, &request), hot::changed(&request));
+            let mut response = match run_here(node, cluster, slot, request, deadline).await {
                 Ok(response) if written.is_empty() => Ok(response),
                 Ok(response) => {
                     let confirm = replicas::confirm(node, cluster, slot, &view, &written, response, deadline);
@@ -132,6 +134,12 @@ async fn apply(
                 }
                 Err(error) => Err(error),
             };
+            if response.is_ok() && replicas::is_late(cluster, &local, &written, began) {
+                // The write has ended; owners that lost the same member would wait for each other.
+                drop(writing);
+                let wait = |response| replicas::wait_out(cluster, &local, &view, &written, response, deadline);
+                response = Ok(Box::pin(wait(response?)).await);
+            }
             // Where it waited while this node let go of what it holds, it may be kept nowhere.
             let kept = |response| if cluster.view().keeps_since(&view) { Ok(response) } else { Err(cut_off(false)) };
             let response = response.and_then(kept);

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use super::{Refused, changes::Told, forget_owned, run_owned};
 use crate::{
-    engine::{EngineError, Node, Slot, State, until},
+    engine::{EngineError, Node, Slot, State, cut_off, until},
     member::NodeId,
     reader::{Cluster, View, hear_of_splits},
     stats::count,
@@ -57,6 +57,23 @@ impl Handler for Served {
 
 fn is_no_keyspace(error: &Error) -> bool {
     error.find_source::<EngineError>() == Some(&EngineError::KeyspaceNotFound)
+}
+
+/// Runs a change for a peer, unless that was lost, before or meanwhile: it may see others, which this node does not see, and which
+/// were not told.
+async fn unless_lost<T>(
+    cluster: &Cluster,
+    from: &PeerInfo,
+    change: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
+    if cluster.has_lost(from) {
+        return Err(Refused::WrongOwner);
+    }
+    let done = change.await?;
+    if cluster.has_lost(from) {
+        return Err(cut_off(false).into());
+    }
+    Ok(done)
 }
 
 impl Node {
@@ -159,7 +176,9 @@ impl Node {
                 Ok(Answer::Changes { log, after, items })
             }
             Call::Forget { keyspace, items } => {
-                let unacked = forget_owned(self, cluster, &slot(&keyspace)?, items, deadline).await?;
+                let slot = slot(&keyspace)?;
+                let forget = forget_owned(self, cluster, &slot, items, deadline);
+                let unacked = unless_lost(cluster, from, forget).await?;
                 Ok(Answer::Partial { unacked: u32::try_from(unacked).unwrap_or(u32::MAX) })
             }
             Call::Seen { keyspace, items } => {
@@ -193,7 +212,9 @@ impl Node {
                 Ok(Answer::Done)
             }
             Call::Flush { keyspace, at: Sequence(0) } => {
-                let at = self.flush_as_home(cluster, &slot(&keyspace)?, deadline).await?;
+                let slot = slot(&keyspace)?;
+                let flush = self.flush_as_home(cluster, &slot, deadline);
+                let at = unless_lost(cluster, from, flush).await?;
                 Ok(Answer::Sequences(vec![at]))
             }
             Call::Flush { keyspace, at } => {
@@ -230,7 +251,8 @@ impl Node {
         let local = slot.current()?;
         request.scope_mut().deadline = Some(deadline);
         let Request::Get(op) = &request else {
-            return Ok((run_owned(self, cluster, slot, request, deadline).await?, Vec::new()));
+            let run = run_owned(self, cluster, slot, request, deadline);
+            return Ok((unless_lost(cluster, from, run).await?, Vec::new()));
         };
         count(&local.counters.server_requests, op.items.len());
         let promises = local.promise(op, from.id, cluster);

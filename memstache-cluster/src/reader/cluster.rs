@@ -23,7 +23,7 @@ use crate::{
     engine::until,
     member::{Member, MemberState, NodeId},
     owner::{Replication, Rounds},
-    wire::{Answer, Call, CallContext, Calls},
+    wire::{Answer, Call, CallContext, Calls, PeerInfo},
 };
 
 /// For how long it is known that nobody agrees: less than a request waits before it tries again.
@@ -232,8 +232,10 @@ impl Cluster {
     /// Asks a member whether it sees what this node sees; takes note if it does.
     pub(crate) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<bool> {
         let began = self.clock.now();
-        match self.call(member, Call::TakeOver { epoch: view.epoch, splits: self.splits.news(began) }, deadline).await?
-        {
+        let splits = self.splits.news(began);
+        #[cfg(any(test, feature = "test-util"))]
+        let splits = if self.timing.faults == crate::Faults::NeverTellOfSplits { 0 } else { splits };
+        match self.call(member, Call::TakeOver { epoch: view.epoch, splits }, deadline).await? {
             // One that starts agrees with everybody: it has nothing to say.
             Answer::Done if member.state == MemberState::Joining => Ok(true),
             Answer::Done => {
@@ -269,6 +271,13 @@ impl Cluster {
     pub(super) fn may_be_left_out(&self, now_alone: bool) -> bool {
         let heard = Tick::from_millis(self.heard.load(Acquire));
         now_alone && self.among.load(Acquire) > 1 && self.clock.now().since(heard) > self.timing.lease
+    }
+
+    /// Returns whether somebody was lost who is there after all: it may see others whom this node does not see, and who are told of
+    /// nothing that this node acknowledges.
+    pub(crate) fn has_lost(&self, peer: &PeerInfo) -> bool {
+        // The lock, which is held while a node goes over, for few.
+        !self.view.load().members.contains(peer.id) && self.lost.lock().has(peer.id, peer.incarnation)
     }
 
     /// Returns whether this node was out of touch since a view was made: what it holds may be outdated.

@@ -241,6 +241,8 @@ async fn take_over(node: Weak<Node>, change: Change) {
     }
     // Nobody agrees any more with who is gone.
     cluster.gone.end(&gone, view.number, cluster.clock.now().after(cluster.timing.lease));
+    #[cfg(any(test, feature = "test-util"))]
+    let is_split = is_split && cluster.timing.faults != crate::Faults::NeverTellOfSplits;
     if is_split && let Some(node) = node.upgrade() {
         for member in waited_out.iter().filter_map(|id| view.members.get(*id)) {
             let life = (member.id, member.incarnation);

@@ -28,6 +28,13 @@ struct One {
     until: Tick,
 }
 
+impl One {
+    /// Returns whether it may have copies of a partition.
+    fn keeps(&self, partition: Partition, replicas: usize) -> bool {
+        self.tables.keepers(partition, replicas).is_none_or(|all| all.contains(&self.id))
+    }
+}
+
 impl Gone {
     /// Takes note of who is gone, by which tables it may keep copies, and until when at the latest it answers.
     pub(super) fn note(&self, id: NodeId, view: u64, tables: Arc<Tables>, until: Tick, now: Tick) {
@@ -50,10 +57,14 @@ impl Gone {
         self.ended(clock, |_| true).await
     }
 
+    /// Returns whether any of them may answer from a copy of a partition.
+    pub(crate) fn may_keep(&self, now: Tick, partition: Partition, replicas: usize) -> bool {
+        self.all.lock().iter().any(|one| one.until > now && one.keeps(partition, replicas))
+    }
+
     /// Waits until none of them answers from a copy of a partition; returns whether any did.
     pub(crate) async fn keep_no_more(&self, clock: &dyn Clock, partition: Partition, replicas: usize) -> bool {
-        let keeps = |one: &One| one.tables.keepers(partition, replicas).is_none_or(|all| all.contains(&one.id));
-        self.ended(clock, keeps).await
+        self.ended(clock, |one| one.keeps(partition, replicas)).await
     }
 
     async fn ended(&self, clock: &dyn Clock, is_one: impl Fn(&One) -> bool) -> bool {

@@ -79,6 +79,11 @@ impl Lost {
         if is_split { Held::Split } else { missed }
     }
 
+    /// Returns whether a member in this life was lost, and is not back.
+    pub(super) fn has(&self, id: NodeId, life: Incarnation) -> bool {
+        self.0.iter().any(|one| one.id == id && one.life.0 == life && !one.is_back)
+    }
+
     /// Says the same of a node that was out of touch and sees no other members than before.
     pub(super) fn note_lapse(&self) -> Held {
         match (self.0.is_empty(), self.0.iter().any(|one| one.is_back)) {
@@ -140,6 +145,24 @@ mod tests {
         assert_eq!(story(&[vec![me, a_back], vec![back, a_back]]), Held::Split);
         assert_eq!(story(&[vec![me, a_back], vec![back, a_back], vec![later, a_back]]), Held::Missed, "that is over");
         assert_eq!(story(&[vec![me, a]]), Held::Split, "nobody counts");
+    }
+
+    #[test]
+    fn who_is_lost_is_known_until_it_is_back_or_starts_anew() {
+        let [me, a, back] = &[member(0, 0), member(1, 0), member(1, 1)];
+        let again = &member(1, 0).with_incarnation(Incarnation(2));
+        let lost = |story: &[&Member]| {
+            let (mut lost, mut before) = (Lost::default(), [me, a].into_iter().cloned().collect());
+            for other in [me].iter().chain(story) {
+                let now: Members = [me, *other].into_iter().cloned().collect();
+                lost.note(&before, &now, &now.changes_since(&before), me.id);
+                before = now;
+            }
+            [1, 2].map(|life| lost.has(a.id, Incarnation(life)))
+        };
+        assert_eq!(lost(&[]), [true, false], "another life was never known");
+        assert_eq!(lost(&[back]), [false, false]);
+        assert_eq!(lost(&[again]), [false, false]);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(crate) struct View {
     /// For each partition of this node's, under which taking it came.
     taken: Box<[u8; PARTITIONS]>,
     takings: Vec<Arc<Taking>>,
+    /// For each partition of this node's, by which view it came, or came anew.
+    since: Box<[u64; PARTITIONS]>,
     /// How often the node had been out of touch when it was made.
     pub(super) lapses: u64,
     /// Whether all that was held before it was let go of.
@@ -132,6 +134,7 @@ impl View {
             me,
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
+            since: Box::new([0; PARTITIONS]),
             lapses: 0,
             is_void: true,
             empty: 0,
@@ -164,6 +167,7 @@ impl View {
             me,
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
+            since: Box::new([self.number + 1; PARTITIONS]),
             lapses: self.lapses,
             is_void: held.is_void(),
             empty: if held == lost::Held::Good { self.empty } else { self.number + 1 },
@@ -174,6 +178,9 @@ impl View {
         };
         if held == lost::Held::Good {
             view.keep_takings(self, now);
+            for partition in Partition::all().filter(|one| self.table.owns(me, *one) && view.table.owns(me, *one)) {
+                view.since[partition.index()] = self.since[partition.index()];
+            }
         }
         let mut new: Vec<(Option<NodeId>, u8)> = Vec::new();
         for moved in change.gained(me) {
@@ -244,6 +251,11 @@ impl View {
     /// Returns whether a stored key is this node's own.
     pub(crate) fn owns(&self, stored: &[u8]) -> bool {
         self.table.owns(self.me, partition_of(stored))
+    }
+
+    /// Returns whether a stored key has been this node's own all the time since an earlier view.
+    pub(crate) fn owns_since(&self, earlier: &Self, stored: &[u8]) -> bool {
+        self.owns(stored) && self.since[partition_of(stored).index()] <= earlier.number
     }
 
     /// Returns whether a stored key became this node's own when this view followed another.

@@ -8,6 +8,7 @@
 //! or removed.
 
 mod copies;
+mod late;
 mod promote;
 mod push;
 
@@ -17,6 +18,7 @@ use memstache_core::{Address, Error, ErrorKind, KeyspaceName, OneOrMany, Request
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+pub(super) use self::late::{is_late, wait_out};
 pub(crate) use self::{copies::Copies, promote::promote};
 use super::Local;
 use crate::{
@@ -67,15 +69,6 @@ impl Replication {
             // Its sender is dropped with the node.
             let ended = until(&node.clock, deadline, wait).await;
             ended.and_then(Result::ok).unwrap_or_else(|| Err(cut_off(false)))?;
-        }
-        // After that: whoever was lost meanwhile was told of nothing.
-        let Some(cluster) = node.cluster() else { return Ok(()) };
-        let partition = partition_of(address.stored());
-        let no_more = cluster.gone.keep_no_more(&*node.clock, partition, local.replicas());
-        let waited = until(&node.clock, deadline, no_more).await.ok_or_else(|| cut_off(false))?;
-        if waited {
-            // While nobody agrees that it is gone, others may agree with it.
-            cluster.vouch(&cluster.view(), deadline).await.map_err(|_| cut_off(false))?;
         }
         Ok(())
     }
@@ -152,6 +145,11 @@ pub(super) async fn confirm(
     }
     let confirms = written.iter().map(|address| cluster.replication.confirm(node, slot, view, address, deadline));
     let confirmed = futures_util::future::join_all(confirms).await;
+    unless_all(response, confirmed)
+}
+
+/// Has the items fail that were not confirmed.
+fn unless_all(response: Response, confirmed: Vec<Result<()>>) -> Response {
     match response {
         Response::Stored(items) => Response::Stored(unless_failed(items, confirmed)),
         Response::Removed(items) => Response::Removed(unless_failed(items, confirmed)),

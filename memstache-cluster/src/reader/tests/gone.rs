@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use memstache_core::{Clock as _, SystemClock};
 
-use super::{Nodes, hub::member, kit::*};
+use super::{
+    Nodes,
+    hub::{member, members},
+    kit::*,
+};
 use crate::{
     Incarnation, KeySpace, MemberState, Put,
     owner::Served,
+    placement::{Table, partition_of},
     reader::{Held, adopt},
     wire::{Answer, Call, CallContext, Handler as _, PeerInfo},
 };
@@ -24,7 +29,7 @@ pub(super) async fn nodes(count: usize, replicas: usize) -> Nodes {
 pub(super) fn kept(nodes: &Nodes, owner: usize, keeper: usize) -> String {
     let is_kept = |key: &String| {
         let view = nodes.engines[owner].node.cluster().unwrap().view();
-        let partition = crate::placement::partition_of(format!(":{KS}:{key}").as_bytes());
+        let partition = partition_of(format!(":{KS}:{key}").as_bytes());
         view.table.ranked(partition, 2)[1] == nodes.members[keeper].id
     };
     (0..).map(|n| nodes.key_of(owner, &format!("k{n}."))).find(is_kept).unwrap()
@@ -333,4 +338,91 @@ async fn a_write_that_waits_while_its_owner_lets_go_of_all_is_not_acknowledged()
     let error = write.await.unwrap().unwrap_err();
     assert!(error.may_have_effect(), "{error:?}");
     assert!(!view.keeps_since(&view), "nor while the next view was not there yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sees_nobody_acknowledges_nothing_to_others_who_see_each_other() {
+    let nodes = nodes(3, 2).await;
+    let home = nodes.home();
+    let (one, other) = ((home + 1) % 3, (home + 2) % 3);
+    let (key, lost) = (nodes.key_of(one, "k"), kept(&nodes, home, other));
+    nodes.engines[one].put(KS, &key, Put::new("old").tags(["red"])).await.unwrap();
+    // It can be reached, and cannot reach anybody.
+    nodes.sees(home, [home]);
+    tokio::time::sleep(secs(3)).await;
+    let error = nodes.engines[one].invalidate_tag(KS, "red").await.unwrap_err();
+    assert!(!error.may_have_effect(), "{error:?}");
+    assert_eq!(read(&nodes.engines[one], &key).await.as_deref(), Some("old"), "it was told of nothing");
+    let error = nodes.engines[one].put(KS, &lost, "new").await.unwrap_err();
+    assert!(!error.may_have_effect(), "{error:?}");
+    let error = nodes.engines[one].delete_fast(KS, &lost).await.unwrap_err();
+    assert!(!error.may_have_effect(), "{error:?}");
+    assert!(nodes.engines[one].flush(KS).await.is_err());
+    nodes.engines[home].put(KS, &lost, "new").await.unwrap();
+    nodes.sees(home, 0..3);
+    nodes.settle(0..3).await;
+    nodes.engines[one].put(KS, &lost, "last").await.unwrap();
+    assert_eq!(read(&nodes.engines[other], &lost).await.as_deref(), Some("last"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_lost_while_it_waits_for_a_write_is_not_told_that_it_is_done() {
+    let nodes = nodes(3, 2).await;
+    let key = kept(&nodes, 0, 2);
+    nodes.hub.cut(nodes.members[0].id, nodes.members[2].id);
+    let engine = nodes.engines[1].clone();
+    let write = tokio::spawn(async move { engine.put(KS, &key, "new").await });
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert!(!write.is_finished(), "it waits for the copy of node 2");
+    nodes.sees(0, [0]);
+    let error = write.await.unwrap().unwrap_err();
+    assert!(error.may_have_effect(), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn owners_that_write_to_a_lost_replica_do_not_wait_for_each_other_and_take_over_what_it_owned() {
+    let nodes = nodes(3, 2).await;
+    let lost = [0, 1].map(|keeper| kept(&nodes, 2, keeper));
+    for key in &lost {
+        nodes.engines[0].put(KS, key, "old").await.unwrap();
+    }
+    nodes.hub.kill(nodes.members[2].id);
+    let writes = [0, 1].map(|owner| {
+        let (engine, key) = (nodes.engines[owner].clone(), kept(&nodes, owner, 2));
+        tokio::spawn(async move { engine.put(KS, &key, "new").await })
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    nodes.all_see(0..2).await;
+    for key in &lost {
+        assert_eq!(read(&nodes.engines[0], key).await.as_deref(), Some("old"));
+    }
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_waits_while_its_key_is_another_s_for_a_moment_is_not_acknowledged() {
+    let nodes = Nodes::apart(4, SystemClock::new(), |_| KeySpace::builder(KS).replicas(2), |builder| builder).await;
+    nodes.all_see(0..3).await;
+    let [three, two, another] = [&[0, 1, 2][..], &[0, 1], &[0, 1, 3]].map(|all| Table::of(&members(all.to_vec())));
+    let key = (0..).map(|n| nodes.key_of(0, &format!("k{n}."))).find(|key| {
+        let partition = partition_of(format!(":{KS}:{key}").as_bytes());
+        let [own, other] = [0, 3].map(|node| Some(nodes.members[node].id));
+        let moves = two.owner(partition) == own && another.owner(partition) == other;
+        moves && three.ranked(partition, 2)[1] == nodes.members[2].id
+    });
+    let (key, engine) = (key.unwrap(), nodes.engines[0].clone());
+    // Nobody is asked any more for what it held before.
+    tokio::time::sleep(secs(11)).await;
+    nodes.hub.cut(nodes.members[0].id, nodes.members[2].id);
+    nodes.sees(0, [0, 1]);
+    let write = tokio::spawn(async move { engine.put(KS, &key, "new").await });
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert!(!write.is_finished(), "it waits for the copy of node 2");
+    nodes.sees(0, [0, 1, 3]);
+    nodes.sees(0, [0, 1]);
+    nodes.sees(1, [0, 1]);
+    let error = write.await.unwrap().unwrap_err();
+    assert!(error.may_have_effect(), "{error:?}");
 }

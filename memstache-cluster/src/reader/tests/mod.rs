@@ -8,6 +8,7 @@ mod faults;
 mod gone;
 mod hot;
 mod hub;
+mod joining;
 mod keyspaces;
 #[path = "../../../tests/engine/kit.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]

@@ -26,15 +26,24 @@ pub(crate) enum Mix {
     Nodes,
     /// All of it at once.
     All,
+    /// Nodes find one or all of the others silent, who notice nothing.
+    Deaf,
 }
 
 impl Mix {
     pub(crate) fn of(seed: u64) -> Self {
-        [Self::Delays, Self::Links, Self::Nodes, Self::All][fastrand::Rng::with_seed(seed).usize(..4)]
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let most = [Self::Delays, Self::Links, Self::Nodes, Self::All][rng.usize(..4)];
+        if rng.u8(..5) > 0 { most } else { Self::Deaf }
     }
 
     pub(crate) const fn of_links(self) -> bool {
         matches!(self, Self::Links | Self::All)
+    }
+
+    /// Whether nodes that are there may find each other silent.
+    pub(crate) const fn splits(self) -> bool {
+        self.of_links() || matches!(self, Self::Deaf)
     }
 
     pub(crate) const fn of_nodes(self) -> bool {
@@ -49,11 +58,11 @@ pub(crate) async fn go_wrong(world: Arc<World>, mix: Mix, mut rng: fastrand::Rng
     world.network.set_delay(Duration::ZERO..=millis(slowest));
     while world.now() < end {
         sleep(millis(rng.u64(100..800))).await;
-        let of_nodes = mix.of_nodes() && (!mix.of_links() || rng.u8(..4) == 0);
-        if of_nodes {
-            fail_nodes(&world, &mut rng).await;
-        } else if mix.of_links() {
-            fail_links(&world, &mut rng).await;
+        match mix {
+            Mix::Deaf => deafen(&world, &mut rng).await,
+            _ if mix.of_nodes() && (!mix.of_links() || rng.u8(..4) == 0) => fail_nodes(&world, &mut rng).await,
+            _ if mix.of_links() => fail_links(&world, &mut rng).await,
+            _ => {}
         }
     }
 }
@@ -122,6 +131,18 @@ async fn fail_nodes(world: &Arc<World>, rng: &mut fastrand::Rng) {
         _ => {}
     }
     sleep(millis(rng.u64(0..3000))).await;
+}
+
+/// Has a node find all others silent for a while, or one of them. It can be reached.
+async fn deafen(world: &World, rng: &mut fastrand::Rng) {
+    let mut nodes = world.nodes();
+    rng.shuffle(&mut nodes);
+    let (deaf, others) = nodes.split_first().unwrap();
+    let silent = if rng.bool() { others } else { &others[..1] };
+    deaf.hears(silent, false);
+    sleep(millis(rng.u64(500..4000))).await;
+    deaf.hears(silent, true);
+    sleep(millis(rng.u64(0..2000))).await;
 }
 
 fn place(member: &Member) -> u8 {

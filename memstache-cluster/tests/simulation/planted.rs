@@ -7,11 +7,16 @@ use crate::{faults::Mix, run::run};
 /// In how many seeds a bug is to be noticed at the latest.
 const SEEDS: u64 = 100;
 
-/// Runs seeds until one notices the bug by an answer that says what the bug does.
+/// Runs seeds until one notices the bug by an answer that is too old.
 fn is_caught(faults: Faults, mix: Mix) {
+    is_caught_by(faults, mix, "was acknowledged");
+}
+
+/// Runs seeds until one notices the bug by an answer of which it says this.
+fn is_caught_by(faults: Faults, mix: Mix, says: &str) {
     let caught = (1..=SEEDS).find_map(|seed| {
         let problems = run(seed, mix, faults).problems;
-        let old = problems.into_iter().find(|problem| problem.contains("was acknowledged"));
+        let old = problems.into_iter().find(|problem| problem.contains(says));
         old.map(|problem| (seed, problem))
     });
     let (seed, problem) = caught.unwrap_or_else(|| panic!("{faults:?} is not noticed in {SEEDS} seeds"));
@@ -56,4 +61,20 @@ fn one_of_ten_thousand_invalidations_that_is_dropped() {
 #[test]
 fn a_new_owner_that_answers_too_early() {
     is_caught(Faults::AcknowledgeEarly, Mix::Nodes);
+}
+
+#[test]
+fn a_write_that_does_not_wait_for_who_was_left_out_and_does_not_know_it() {
+    is_caught(Faults::NeverWaitForGone, Mix::Deaf);
+}
+
+#[test]
+fn one_that_comes_back_from_a_split_and_tells_nobody() {
+    is_caught(Faults::NeverTellOfSplits, Mix::Deaf);
+}
+
+/// What seals values binds them to their tenant by associated data; here it is the address that does.
+#[test]
+fn a_value_that_is_bound_to_its_key_and_not_to_its_tenant() {
+    is_caught_by(Faults::ForgetTenant, Mix::Delays, "belongs to another tenant");
 }

@@ -10,10 +10,9 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     faults::{Mix, go_wrong},
     load::{Writer, reader, tenant},
-    world::{KEYS, PLAIN, SOURCED, WRITERS, World, millis},
+    world::{KEYS, NODES, PLAIN, SOURCED, WRITERS, World, millis},
 };
 
-const NODES: u8 = 3;
 const READERS: u64 = 4;
 /// How long things go wrong.
 const FAULTS: Duration = Duration::from_secs(6);
@@ -32,6 +31,8 @@ pub(crate) struct End {
     pub(crate) by_split: usize,
     /// How long the nodes took to agree.
     pub(crate) healed: Duration,
+    /// What tells this run from others: all that was written and read, and when.
+    pub(crate) digest: u64,
 }
 
 /// Runs one seed.
@@ -79,7 +80,8 @@ async fn simulate(seed: u64, mix: Mix, faults: Faults) -> End {
     let history: History = world.history.lock().unwrap().clone();
     let mut problems = std::mem::take(&mut *world.problems.lock().unwrap());
     problems.extend(history.violations().iter().map(ToString::to_string));
-    End { problems, reads: history.reads(), writes: history.writes(), by_split, healed }
+    let digest = xxhash_rust::xxh3::xxh3_64(format!("{history:?}").as_bytes());
+    End { problems, reads: history.reads(), writes: history.writes(), by_split, healed, digest }
 }
 
 /// Reads new keys through all nodes at once: each is loaded once, if they agree on its owner.

@@ -31,6 +31,8 @@ pub(crate) const PLAIN: &str = "plain";
 pub(crate) const SOURCED: &str = "sourced";
 pub(crate) const WRITERS: usize = 3;
 pub(crate) const KEYS: usize = 4;
+/// How many nodes there are at first.
+pub(crate) const NODES: u8 = 3;
 /// How long any call may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 const SLOWEST_SOURCE: u64 = 40;
@@ -153,6 +155,11 @@ impl Node {
         self.last_pause.lock().unwrap().is_some_and(|ended| ended >= since)
     }
 
+    /// Says whether the node hears of the others.
+    pub(crate) fn hears(&self, others: &[Self], hears: bool) {
+        others.iter().for_each(|other| self.list.mark(other.member.id, hears));
+    }
+
     /// Tells the node who is there.
     pub(crate) fn tell(&self, members: &[Member]) {
         self.list.set_others(members.iter().filter(|member| member.id != self.member.id).cloned());
@@ -173,7 +180,7 @@ pub(crate) struct World {
     faults: Faults,
     /// How many nodes hold each key.
     replicas: usize,
-    /// Whether links fail, so that nodes that are there may find each other silent.
+    /// Whether nodes that are there may find each other silent.
     splits: bool,
     /// What was acknowledged by nodes that left out others that are there, and whether it removed something.
     by_split: Mutex<Vec<(Stamp, bool)>>,
@@ -194,7 +201,7 @@ impl World {
             clock,
             faults,
             replicas: 1 + usize::from(seed.is_multiple_of(2)),
-            splits: mix.of_links(),
+            splits: mix.splits(),
             by_split: Mutex::default(),
         })
     }
@@ -269,6 +276,8 @@ impl World {
             self.nodes.lock().unwrap().iter().any(is_it)
         };
         let leaves_out = node.list.watched().iter().any(|other| !seen.contains(other.id) && there(other));
+        // Of three, two are the cluster, and see to it that nobody is misled: only the third is on its own.
+        let leaves_out = leaves_out && (seen.len() == 1 || self.nodes().len() > usize::from(NODES));
         let mut apart = node.apart.lock().unwrap();
         match (leaves_out, apart.since) {
             (true, None) => apart.since = Some(self.now()),

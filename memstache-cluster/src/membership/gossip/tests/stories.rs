@@ -230,3 +230,27 @@ fn events_that_come_together_are_one_change() {
     assert_eq!(cluster.members(0).len(), 10);
     assert!(cluster.told(0) - before <= 5, "{} changes", cluster.told(0) - before);
 }
+
+/// How many bytes a node sends in a second, while nothing happens.
+fn rate(cluster: &mut Simulation, nodes: usize) -> f64 {
+    cluster.run_for(seconds(15));
+    let before = cluster.bytes_sent();
+    cluster.run_for(seconds(10));
+    (cluster.bytes_sent() - before) as f64 / 10.0 / nodes as f64
+}
+
+#[test]
+fn a_crash_among_many_is_noticed_and_what_a_node_sends_does_not_grow_with_their_number() {
+    let rates = [20, 200].map(|nodes| {
+        let mut cluster = Simulation::new(nodes, Settings::new(1).with_loss(0.01));
+        cluster.start_all();
+        cluster.acquaint();
+        assert!(cluster.run_until(seconds(20), Simulation::agree).is_some(), "{nodes} nodes");
+        let rate = rate(&mut cluster, nodes);
+        cluster.crash(nodes / 2);
+        let took = cluster.run_until(seconds(30), |cluster| cluster.all_see(nodes / 2, false));
+        assert!(took.is_some_and(|took| took < seconds(10)), "{nodes} nodes: {took:?}");
+        rate
+    });
+    assert!(rates[1] < 1.5 * rates[0], "from 20 nodes to 200, bytes a second of each: {rates:?}");
+}

@@ -35,7 +35,7 @@ struct Told<'a> {
     peer_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keyspace: Option<&'a str>,
-    /// What became of the keyspace, or of the breaker.
+    /// What became of the keyspace, of the breaker or of the limiter.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +118,10 @@ fn told(event: &EngineEvent) -> (&'static str, Told<'_>) {
         EngineEvent::SourceBreaker { keyspace, state } => {
             let (keyspace, change) = (Some(keyspace.as_str()), Some(state.as_str()));
             ("source_breaker", Told { keyspace, change, ..Told::default() })
+        }
+        EngineEvent::SourceLimiter { keyspace, refuses } => {
+            let (keyspace, change) = (Some(keyspace.as_str()), Some(if *refuses { "refuses" } else { "passes" }));
+            ("source_limiter", Told { keyspace, change, ..Told::default() })
         }
     }
 }

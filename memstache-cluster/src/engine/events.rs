@@ -44,6 +44,14 @@ pub enum EngineEvent {
         /// To what.
         state: BreakerState,
     },
+    /// The limiter of a keyspace's source on this node began to refuse loads, or let the first one pass after it had refused none for
+    /// a second.
+    SourceLimiter {
+        /// Whose.
+        keyspace: KeyspaceName,
+        /// Whether it refuses.
+        refuses: bool,
+    },
     /// A keyspace changed, by this node or another; its `Debug` form does not show the name.
     KeySpace {
         /// Which.

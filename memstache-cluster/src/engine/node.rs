@@ -127,12 +127,6 @@ impl Node {
         self.cluster.iter().flat_map(|cluster| cluster.view().members.iter().cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// Returns what calls to a peer tell of it; `None` if it was never called.
-    #[cfg(feature = "admin")]
-    pub(crate) fn peer_health(&self, id: crate::member::NodeId) -> Option<crate::peer::PeerHealth> {
-        self.joined.lock().as_ref()?.health(id)
-    }
-
     /// Runs something beside the calls, until it ends or the node stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock();

@@ -25,6 +25,8 @@ pub struct PeerStatus {
     pub share: f64,
     /// Whether there is a connection to it.
     pub connected: bool,
+    /// How many connections to it were made.
+    pub connects: u64,
     /// What its breaker does with calls.
     pub breaker: BreakerState,
     /// Calls under way.
@@ -52,6 +54,7 @@ impl PeerStatus {
             partitions,
             share: partitions as f64 / PARTITIONS as f64,
             connected: health.connected,
+            connects: health.connects,
             breaker: health.breaker,
             in_flight: health.in_flight,
             calls: health.calls,

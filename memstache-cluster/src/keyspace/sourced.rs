@@ -49,6 +49,11 @@ impl Sourced {
         self.tags.extend(tags.into_iter().map(Into::into));
         self
     }
+
+    /// Tells of it in a debug form, but for the value.
+    pub(crate) fn describe(&self, mut form: fmt::DebugStruct<'_, '_>) -> fmt::Result {
+        form.field("len", &self.value.len()).field("expiry", &self.expiry).field("tags", &self.tags.len()).finish()
+    }
 }
 
 impl<T: Into<Bytes>> From<T> for Sourced {
@@ -59,10 +64,6 @@ impl<T: Into<Bytes>> From<T> for Sourced {
 
 impl fmt::Debug for Sourced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sourced")
-            .field("len", &self.value.len())
-            .field("expiry", &self.expiry)
-            .field("tags", &self.tags.len())
-            .finish()
+        self.describe(f.debug_struct("Sourced"))
     }
 }

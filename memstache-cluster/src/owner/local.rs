@@ -19,7 +19,14 @@ use memstache_core::{
 use parking_lot::Mutex;
 use tower_service::Service as _;
 
-use super::{changes::Changes, guard::Guard, herd::Herd, hot::Hot, octets::Plain, replicas};
+use super::{
+    changes::Changes,
+    guard::{Guard, OnLimiter},
+    herd::Herd,
+    hot::Hot,
+    octets::Plain,
+    replicas,
+};
 use crate::{
     engine::{EngineEvent, EventBus, OfLoads},
     keyspace::{HotCopies, Key, KeySpace, RateLimit},
@@ -269,10 +276,13 @@ impl Loads {
             None => ErasedService::new(store.clone()),
         };
         let limit = settings.rate_limit.or(around.rate_limit);
+        let (events, name) = (Arc::clone(&around.events), settings.name.clone());
+        let told: OnLimiter =
+            Box::new(move |refuses| events.tell(&EngineEvent::SourceLimiter { keyspace: name.clone(), refuses }));
         let guard = Guard::new(
             Arc::clone(source),
             Arc::clone(settings),
-            limit,
+            limit.map(|limit| (limit, told)),
             Arc::clone(counters),
             Arc::clone(herd),
             Arc::clone(&clock),

@@ -6,7 +6,7 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use futures_util::StreamExt as _;
-use memstache_cluster::{Engine, KeySpace, MemberState, admin::Admin};
+use memstache_cluster::{Engine, KeySpace, MemberState, RateLimit, admin::Admin};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -155,6 +155,25 @@ async fn a_source_that_is_left_alone_is_told() {
     let (kind, data) = follower.next().await.unwrap();
     assert_eq!((kind.as_str(), &data["keyspace"]), ("source_breaker", &"products".into()));
     assert_eq!(data["change"], "open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limiter_that_refuses_is_told_once_and_when_it_does_so_no_more() {
+    let limit = RateLimit::per_second(2).with_burst(1).with_wait(millis(0));
+    let engine = alone([sourced(&Counting::default()).rate_limit(limit).build().unwrap()]).await;
+    let mut follower = Follower::new(&open(&engine)).await;
+    let steps = [(0, 4, Some("refuses")), (600, 1, None), (500, 1, Some("passes")), (0, 4, Some("refuses"))];
+    for (step, (wait, loads, change)) in steps.into_iter().enumerate() {
+        tokio::time::sleep(millis(wait)).await;
+        for n in 0..loads {
+            // What is refused is told by an event.
+            let _ = engine.get("products", format!("{step}.{n}")).await;
+        }
+        let Some(change) = change else { continue };
+        let (kind, data) = follower.next().await.unwrap();
+        assert_eq!((kind.as_str(), &data["keyspace"]), ("source_limiter", &"products".into()));
+        assert_eq!(data["change"], change);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -320,6 +320,7 @@
     const breaker = (at, whose, change) => tell(at, change.replace("_", "-"), "breaker of " + whose, BREAKER[change] || "warn");
     on("peer_breaker", ({ at, peer_id, change }) => { const who = known.get(peer_id); breaker(at, who ? who.name : "a member that left", change); });
     on("source_breaker", ({ at, keyspace, change }) => breaker(at, "the source of " + keyspace, change));
+    on("source_limiter", ({ at, keyspace, change }) => tell(at, change, "limiter of the source of " + keyspace, change === "passes" ? "good" : "warn"));
     on("dropped", ({ at, dropped }) => tell(at, "missed", count(dropped) + " events", "warn"));
     source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) setTimeout(follow, EVERY); });
   }

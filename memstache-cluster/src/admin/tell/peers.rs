@@ -3,12 +3,8 @@
 use memstache_core::resilience::BreakerState;
 use serde::Serialize;
 
-use super::{millis, part};
-use crate::{
-    Engine, Member,
-    placement::{PARTITIONS, Partition},
-    reader::View,
-};
+use super::millis;
+use crate::{Engine, Member, PeerStatus, placement::Partition, reader::View};
 
 /// Who a member is.
 #[derive(Clone, Debug, Serialize)]
@@ -77,53 +73,55 @@ pub(in crate::admin) struct CallsTold {
 
 /// Tells of all members that this node sees, itself first; of nobody where it stands alone.
 pub(in crate::admin) fn peers(engine: &Engine) -> Vec<Peer> {
-    let Some(cluster) = engine.node.cluster() else { return Vec::new() };
-    let view = cluster.view();
-    let owned = owned(&view);
-    let mut peers: Vec<Peer> = view
-        .members
-        .iter()
-        .map(|member| {
-            let place = view.table.nodes().iter().position(|(id, _)| *id == member.id);
-            let partitions = place.map_or(0, |place| owned[place]);
-            let is_self = member.id == cluster.me;
-            let (health, calls) = if is_self { ("self", None) } else { health(engine, member) };
-            Peer {
-                who: member.into(),
-                is_self,
-                partitions,
-                share: part(partitions as f64, PARTITIONS as f64).unwrap_or_default(),
-                health,
-                calls,
-            }
-        })
-        .collect();
+    let mut peers: Vec<Peer> = engine.peers().iter().map(Peer::from).collect();
     peers.sort_by(|a, b| b.is_self.cmp(&a.is_self).then_with(|| a.who.name.cmp(&b.who.name)));
     peers
 }
 
-fn health(engine: &Engine, member: &Member) -> (&'static str, Option<CallsTold>) {
-    let Some(health) = engine.node.peer_health(member.id) else { return ("unknown", None) };
-    let word = match health.breaker {
-        BreakerState::Closed if health.consecutive_failures > 0 => "degraded",
-        BreakerState::Closed if health.connected => "healthy",
+impl From<&PeerStatus> for Peer {
+    fn from(peer: &PeerStatus) -> Self {
+        Self {
+            who: (&peer.member).into(),
+            is_self: peer.is_self,
+            partitions: peer.partitions as u64,
+            share: peer.share,
+            health: health(peer),
+            calls: was_called(peer).then(|| peer.into()),
+        }
+    }
+}
+
+fn was_called(peer: &PeerStatus) -> bool {
+    !peer.is_self && (peer.connects > 0 || peer.calls > 0 || peer.in_flight > 0)
+}
+
+/// How a peer is, in a word.
+fn health(peer: &PeerStatus) -> &'static str {
+    match peer.breaker {
+        _ if peer.is_self => "self",
+        BreakerState::Closed if peer.consecutive_failures > 0 => "degraded",
+        BreakerState::Closed if peer.connected => "healthy",
         // Its connection is gone, or there never was one.
-        BreakerState::Closed if health.connects > 0 => "disconnected",
+        BreakerState::Closed if peer.connects > 0 => "disconnected",
         BreakerState::Closed => "unknown",
         BreakerState::HalfOpen => "degraded",
         _ => "down",
-    };
-    let calls = CallsTold {
-        connected: health.connected,
-        breaker: health.breaker.as_str(),
-        in_flight: health.in_flight,
-        total: health.calls,
-        failures: health.failures,
-        consecutive_failures: health.consecutive_failures,
-        latency_ms: millis(health.latency),
-        p95_ms: millis(health.p95),
-    };
-    (word, Some(calls))
+    }
+}
+
+impl From<&PeerStatus> for CallsTold {
+    fn from(peer: &PeerStatus) -> Self {
+        Self {
+            connected: peer.connected,
+            breaker: peer.breaker.as_str(),
+            in_flight: peer.in_flight,
+            total: peer.calls,
+            failures: peer.failures,
+            consecutive_failures: peer.consecutive_failures,
+            latency_ms: millis(peer.latency),
+            p95_ms: millis(peer.p95),
+        }
+    }
 }
 
 /// Returns how many partitions each member of the table owns, in its order.

@@ -20,22 +20,24 @@ struct Node {
     source: Counting,
 }
 
-/// Nodes that gossip over a network in memory; all are started at once.
-async fn start(network: &SimNetwork, count: usize) -> Vec<Node> {
+/// A node that gossips over a network in memory, and asks so many who is there.
+fn node(network: &SimNetwork, n: usize, count: usize) -> Node {
     let seeds: Vec<_> = (0..count).map(|n| (ip(n), 3322).into()).collect();
-    let node = |n: usize| {
-        let (host, source) = (network.host(ip(n)), Counting::default());
-        let me = Member::at((ip(n), 3320).into()).with_gossip((ip(n), 3322).into());
-        let gossip = Gossip::builder("test", me.clone())
-            .secret(GossipSecret::new([3; 32]).unwrap())
-            .discovery(StaticDiscovery::new(seeds.clone()))
-            .start(Arc::new(host.datagrams(3322).unwrap()))
-            .unwrap();
-        let cluster = ClusterConfig::new("test", me.clone(), gossip).transport(host).bind(me.address).insecure();
-        let keyspace = sourced(&source).build().unwrap();
-        Node { engine: Engine::builder().keyspace(keyspace).cluster(cluster).build().unwrap(), source }
-    };
-    let nodes: Vec<Node> = (0..count).map(node).collect();
+    let (host, source) = (network.host(ip(n)), Counting::default());
+    let me = Member::at((ip(n), 3320).into()).with_gossip((ip(n), 3322).into());
+    let gossip = Gossip::builder("test", me.clone())
+        .secret(GossipSecret::new([3; 32]).unwrap())
+        .discovery(StaticDiscovery::new(seeds))
+        .start(Arc::new(host.datagrams(3322).unwrap()))
+        .unwrap();
+    let cluster = ClusterConfig::new("test", me.clone(), gossip).transport(host).bind(me.address).insecure();
+    let keyspace = sourced(&source).build().unwrap();
+    Node { engine: Engine::builder().keyspace(keyspace).cluster(cluster).build().unwrap(), source }
+}
+
+/// Nodes that are started at once.
+async fn start(network: &SimNetwork, count: usize) -> Vec<Node> {
+    let nodes: Vec<Node> = (0..count).map(|n| node(network, n, count)).collect();
     join_all(nodes.iter().map(|node| node.engine.start())).await.into_iter().for_each(|started| started.unwrap());
     nodes
 }
@@ -118,5 +120,42 @@ async fn after_a_kill_each_lost_key_is_loaded_once_more_as_soon_as_it_is_noticed
             keys.len()
         );
         assert!(last < noticed.unwrap() + millis(1000), "{last:?}");
+    }
+}
+
+/// The longest read of keys that are held, through some nodes, one after the other until so much time has passed.
+async fn longest_read(nodes: &[Node], span: Duration) -> Duration {
+    let (began, mut longest) = (Stopwatch::start(), Duration::ZERO);
+    while began.elapsed() < span {
+        let reads = (0..60).map(|key| async move {
+            let read_began = Stopwatch::start();
+            assert!(read(&nodes[key % nodes.len()].engine, &format!("k{key}")).await.is_some());
+            read_began.elapsed()
+        });
+        longest = join_all(reads).await.into_iter().fold(longest, Ord::max);
+        tokio::time::sleep(millis(5)).await;
+    }
+    longest
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_node_joins_no_read_waits_longer_than_the_news_takes() {
+    for (seed, killed) in [(1, false), (2, false), (3, true), (4, true)] {
+        let network = SimNetwork::new(seed);
+        network.set_delay(millis(1)..=millis(3));
+        let mut nodes = start(&network, 3).await;
+        tokio::time::sleep(secs(8)).await;
+        longest_read(&nodes, millis(10)).await;
+        if killed {
+            network.crash(ip(2));
+            nodes.pop();
+            tokio::time::sleep(secs(20)).await;
+            longest_read(&nodes, millis(10)).await;
+        }
+        let new = node(&network, 3, 4);
+        let (longest, started) = tokio::join!(longest_read(&nodes, secs(2)), new.engine.start());
+        started.unwrap();
+        println!("seed {seed}, one was killed before: {killed}: the longest read took {longest:?}");
+        assert!(longest < millis(200), "seed {seed}: {longest:?}");
     }
 }

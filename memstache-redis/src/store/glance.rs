@@ -211,7 +211,7 @@ mod tests {
         let line = Line::parse(&Reply::Array(numbers.map(Reply::Int).into()), 1).unwrap();
         let mut bytes = layout::write_head(head);
         let bare = NewEntry::new("v", Lifetime::UNLIMITED);
-        bytes.extend_from_slice(&layout::payload(bare)[2..]);
+        bytes.extend_from_slice(&layout::payload(bare)[layout::HEAD_LEN..]);
         let stored = Stored { reply: Reply::Bytes(bytes.into()), line: Arc::new(line), server_ms };
         let (said, ask) = judge(&stored, 0, Tick::from_millis(1), None);
         let word = match said {
@@ -254,7 +254,7 @@ mod tests {
         let zeros = |count| Reply::Bytes(vec![0; count].into());
         let line = Arc::new(Line::parse_extract(&zeros(24), &[zeros(16)]).unwrap());
         let (mut bytes, server_ms) = (layout::write_head(&head()), 4_000);
-        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[2..]);
+        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[layout::HEAD_LEN..]);
         let stored = |reply| Stored { reply, line: Arc::clone(&line), server_ms };
         let judged =
             |unless| judge(&stored(Reply::Bytes(bytes.clone().into())), 0, Tick::from_millis(100_000), unless).0;
@@ -312,7 +312,7 @@ mod tests {
         assert!(matches!(missing.0, Ok(Lookup::Miss)) && missing.1 == ["MGET"], "{missing:?}");
         assert_eq!(look(Mode::Lease).await.1, ["MGET", "EVALSHA"], "leases are granted by scripts");
         let mut bytes = layout::write_head(&Head { sequence: Sequence(0), ..head() });
-        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[2..]);
+        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[layout::HEAD_LEN..]);
         *server.has.lock() = Some(bytes.into());
         for mode in [Mode::Report, Mode::Lease] {
             let (found, asked) = look(mode).await;

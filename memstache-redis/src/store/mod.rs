@@ -16,6 +16,7 @@ mod tags;
 mod touch;
 mod usage;
 mod wait;
+mod writes;
 
 #[cfg(test)]
 mod with_redis;

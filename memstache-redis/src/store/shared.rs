@@ -9,7 +9,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
 };
 
-use super::{clocks::ServerClocks, errors, known::Known};
+use super::{clocks::ServerClocks, errors, known::Known, writes::Writes};
 use crate::{
     builder::Settings,
     client::{Client, Command, Failure, Gather, Guarded, Node, slot_of},
@@ -29,6 +29,7 @@ const UNIT: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) client: Guarded,
     pub(super) gather: Arc<Gather>,
+    pub(super) writes: Writes,
     pub(crate) raw: Arc<dyn Client>,
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
@@ -56,7 +57,8 @@ impl Shared {
         let noted: Arc<ServerClocks> = Arc::clone(&clocks);
         client.keep_pulse(Arc::new(move |server, server_us, sent_at, now| noted.note(server, server_us, sent_at, now)));
         Self {
-            gather: Gather::new(client.clone(), runtime),
+            gather: Gather::new(client.clone(), runtime.clone()),
+            writes: Writes::new(runtime),
             client,
             raw,
             keys,

@@ -16,3 +16,4 @@ mod store;
 mod tags;
 mod tenants;
 mod usage;
+mod writes;

@@ -9,6 +9,7 @@ mod glance;
 mod invalidate;
 mod known;
 mod plan;
+mod prospects;
 mod remove;
 mod set;
 mod shared;

@@ -9,7 +9,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
 };
 
-use super::{clocks::ServerClocks, errors, known::Known, writes::Writes};
+use super::{clocks::ServerClocks, errors, known::Known, prospects::Prospects, writes::Writes};
 use crate::{
     builder::Settings,
     client::{Client, Command, Failure, Gather, Guarded, Node, slot_of},
@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) clocks: Arc<ServerClocks>,
     pub(super) known: Known,
+    pub(super) prospects: Prospects,
     pub(crate) listeners: Listeners,
     pub(super) counters: Counters,
     /// Room for the bytes of writes under way, in units of a KiB.
@@ -67,6 +68,7 @@ impl Shared {
             clock,
             clocks,
             known: Known::default(),
+            prospects: Prospects::default(),
             listeners,
             counters: Counters::default(),
             room,

@@ -97,7 +97,7 @@ impl Bench {
     ) -> impl Future<Output = Result<u64, ErrorKind>> + Unpin + use<> {
         let shared = Arc::clone(&self.shared);
         let space = Space::new(None, &KeyspaceName::new("items").unwrap());
-        let address = Address::plain(&space, &name.to_string()).unwrap();
+        let address = Address::plain(&space, name.to_string()).unwrap();
         let item = SetItem { address, entry: NewEntry::new(value, Lifetime::UNLIMITED), when: When::Always };
         Box::pin(async move {
             match shared.set(vec![item], &scope).await.remove(0) {

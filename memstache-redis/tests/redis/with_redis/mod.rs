@@ -12,6 +12,7 @@ mod processes;
 mod proxy;
 mod records;
 mod refused;
+mod round_trips;
 mod store;
 mod tags;
 mod tenants;

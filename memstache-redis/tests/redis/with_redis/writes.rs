@@ -19,8 +19,8 @@ fn item(name: &str, value: impl Into<Bytes>, when: When) -> SetItem {
 }
 
 async fn set(store: &RedisStore, items: Vec<SetItem>) -> Vec<bool> {
-    let written = store.set(Set { items: OneOrMany::Many(items), scope: Scope::default() }).await.unwrap();
-    written.into_iter().map(|written| matches!(written.unwrap(), Written::Stored(_))).collect()
+    let written = store.set(Set { items: OneOrMany::Many(items), scope: Scope::default() }).await.expect("answered");
+    written.into_iter().map(|written| matches!(written.expect("the server is there"), Written::Stored(_))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,10 +65,23 @@ impl Keys {
         key.freeze()
     }
 
+    /// Returns the key of an entry's value.
+    pub(crate) fn value(&self, stored: &[u8]) -> Bytes {
+        self.key(b'v', tag_of(stored), stored)
+    }
+
+    /// Returns the key of the lease that goes with that of a value.
+    pub(crate) fn lease_of(&self, value: &Bytes) -> Bytes {
+        let mut key = BytesMut::from(&value[..]);
+        key[self.prefix.len()] = b'l';
+        key.freeze()
+    }
+
     /// Returns the keys of an entry.
+    #[cfg(test)]
     pub(crate) fn entry(&self, stored: &[u8]) -> EntryKeys {
-        let tag = tag_of(stored);
-        EntryKeys { value: self.key(b'v', tag, stored), lease: self.key(b'l', tag, stored) }
+        let value = self.value(stored);
+        EntryKeys { lease: self.lease_of(&value), value }
     }
 
     /// Returns the keys of a tenant's line; an empty name for the shared space.
@@ -132,6 +145,7 @@ impl Keys {
 }
 
 /// The keys of one entry.
+#[cfg(test)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EntryKeys {
     pub(crate) value: Bytes,

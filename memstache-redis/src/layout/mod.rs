@@ -10,7 +10,7 @@ pub(crate) use self::{
     entry::{ROOM, decode, payload},
     head::flags,
     head::{Head, LEN as HEAD_LEN, Visible},
-    keys::{EntryKeys, Keys, TenantKeys},
+    keys::{Keys, TenantKeys},
     line::{Hides, Line},
     marker::Marker,
 };

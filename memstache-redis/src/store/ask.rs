@@ -87,8 +87,8 @@ impl Shared {
                 });
             }
             for at in &group.items {
-                let place = &plan.places[*at].keys;
-                keys.extend([place.value.clone(), place.lease.clone()]);
+                let key = &plan.places[*at].key;
+                keys.extend([key.clone(), self.keys.lease_of(key)]);
                 item(&mut args, *at, fences);
             }
             if !cluster {

@@ -4,6 +4,7 @@ mod coherence;
 #[cfg(feature = "config")]
 mod config;
 mod conformance;
+mod failover;
 mod kit;
 mod late;
 mod outage;

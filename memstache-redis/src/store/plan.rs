@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use memstache_core::Address;
 
@@ -72,11 +72,12 @@ impl Plan {
         let mut plan =
             Self { places: Vec::with_capacity(addresses.size_hint().0), tenants: Vec::new(), groups: Vec::new() };
         let mut open: HashMap<(u16, usize), usize, RandomState> = HashMap::default();
+        let (mut room, many) = (BytesMut::new(), addresses.size_hint().0);
         // Neighbours mostly go together.
         let mut last = None;
         for (item, address) in addresses.enumerate() {
             let (tenant, space) = plan.space(keys, address);
-            let key = keys.value(address.stored());
+            let key = keys.value(address.stored(), &mut room, many.saturating_sub(item));
             // Where keys have no slots, all of a tenant go together, to the place of the first.
             let slot = if cluster { slot_of(&key) } else { 0 };
             let group = match last {

@@ -24,10 +24,11 @@ struct Stored {
     server_ms: u64,
 }
 
-/// What a plain read says of one item.
-enum Said {
-    /// It is fresh, unless a tag hides it that is to be looked at.
-    Fresh(Entry, Option<Visible>),
+/// What a plain read says of an item: a fresh entry, with what is to be asked about its tags; or what it says instead.
+type Said = std::result::Result<(Entry, Option<Visible>), Instead>;
+
+/// What a plain read says of an item that is not fresh.
+enum Instead {
     /// An invalidation hides it.
     Hidden(Version),
     /// Nothing is there.
@@ -58,13 +59,13 @@ impl Shared {
                 }
             };
             match judge(stored, plan.places[item].space, sent_at, items[item].unless) {
-                Said::Fresh(entry, doubt) => {
+                Ok((entry, doubt)) => {
                     doubts.extend(doubt.map(|entry| Doubt { item, entry }));
                     question.answer = Some(Ok(Lookup::fresh(entry)));
                 }
-                Said::Hidden(version) => question.miss(Some(version), mode),
-                Said::Nothing => question.miss(None, mode),
-                Said::Unclear => {}
+                Err(Instead::Hidden(version)) => question.miss(Some(version), mode),
+                Err(Instead::Nothing) => question.miss(None, mode),
+                Err(Instead::Unclear) => {}
             }
         }
         let hidden = if doubts.is_empty() { Vec::new() } else { self.hidden_by_tags(&plan, &doubts, deadline).await };
@@ -141,25 +142,25 @@ impl Shared {
 fn judge(stored: Stored, space: usize, sent_at: Tick, unless: Option<Version>) -> Said {
     let Stored { reply, line, server_ms } = stored;
     let bytes = match reply {
-        Reply::Nil => return Said::Nothing,
+        Reply::Nil => return Err(Instead::Nothing),
         Reply::Bytes(bytes) => bytes,
-        _ => return Said::Unclear,
+        _ => return Err(Instead::Unclear),
     };
     // What cannot be read is a script's to judge.
-    let Ok((head, envelope)) = Head::parse(bytes) else { return Said::Unclear };
+    let Ok((head, envelope)) = Head::parse(bytes) else { return Err(Instead::Unclear) };
     if !head.present || unless == Some(head.version) {
-        return Said::Nothing;
+        return Err(Instead::Nothing);
     }
     if server_ms >= head.fresh_until || slides(&head, server_ms) {
-        return Said::Unclear;
+        return Err(Instead::Unclear);
     }
     let hides = line.hides(space, &head.visible());
     if hides == Hides::Yes {
-        return Said::Hidden(head.version);
+        return Err(Instead::Hidden(head.version));
     }
     match layout::decode(&head, envelope, server_ms, sent_at) {
-        Ok(entry) => Said::Fresh(entry, (hides == Hides::AskTags).then(|| head.visible())),
-        Err(_) => Said::Unclear,
+        Ok(entry) => Ok((entry, (hides == Hides::AskTags).then(|| head.visible()))),
+        Err(_) => Err(Instead::Unclear),
     }
 }
 
@@ -221,10 +222,10 @@ mod tests {
         bytes.extend_from_slice(&layout::payload(bare)[layout::HEAD_LEN..]);
         let stored = Stored { reply: Reply::Bytes(bytes.into()), line: Arc::new(line), server_ms };
         match judge(stored, 0, Tick::from_millis(1), None) {
-            Said::Fresh(_, doubt) => ("fresh", doubt.is_some()),
-            Said::Hidden(_) => ("hidden", false),
-            Said::Nothing => ("nothing", false),
-            Said::Unclear => ("unclear", false),
+            Ok((_, doubt)) => ("fresh", doubt.is_some()),
+            Err(Instead::Hidden(_)) => ("hidden", false),
+            Err(Instead::Nothing) => ("nothing", false),
+            Err(Instead::Unclear) => ("unclear", false),
         }
     }
 
@@ -262,13 +263,13 @@ mod tests {
         bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[layout::HEAD_LEN..]);
         let stored = |reply| Stored { reply, line: Arc::clone(&line), server_ms };
         let judged = |unless| judge(stored(Reply::Bytes(bytes.clone().into())), 0, Tick::from_millis(100_000), unless);
-        let Said::Fresh(entry, _) = judged(None) else { panic!("it is fresh") };
+        let Ok((entry, _)) = judged(None) else { panic!("it is fresh") };
         assert_eq!(entry.meta.fresh_until, Tick::from_millis(107_000));
-        assert!(matches!(judged(Some(Version(9))), Said::Nothing), "asked for anything else");
+        assert!(matches!(judged(Some(Version(9))), Err(Instead::Nothing)), "asked for anything else");
         for reply in [Reply::Int(1), Reply::Bytes("no head".into())] {
-            assert!(matches!(judge(stored(reply), 0, Tick::from_millis(1), None), Said::Unclear));
+            assert!(matches!(judge(stored(reply), 0, Tick::from_millis(1), None), Err(Instead::Unclear)));
         }
-        assert!(matches!(judge(stored(Reply::Nil), 0, Tick::from_millis(1), None), Said::Nothing));
+        assert!(matches!(judge(stored(Reply::Nil), 0, Tick::from_millis(1), None), Err(Instead::Nothing)));
     }
 
     /// A server that notes what it is asked, and has one value.

@@ -59,7 +59,7 @@ impl Shared {
         client.keep_pulse(Arc::new(move |server, server_us, sent_at, now| noted.note(server, server_us, sent_at, now)));
         Self {
             gather: Gather::new(client.clone(), runtime.clone()),
-            writes: Writes::new(runtime),
+            writes: Writes::new(settings.max_queued, runtime),
             client,
             raw,
             keys,

@@ -18,7 +18,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use tracing::{Instrument as _, Span};
 
 pub(super) use self::order::{Order, Outcome};
-use self::queue::{Come, MOST_BYTES, Queue, Turn};
+use self::queue::{Come, MOST, MOST_BYTES, Queue, Turn, WINDOW};
 use super::{errors, shared::Shared};
 use crate::client::Failure;
 
@@ -32,6 +32,8 @@ pub(super) struct Writes {
     queue: Mutex<Queue<Want>>,
     /// Writes that are not answered.
     callers: AtomicUsize,
+    /// So many of them at most: what waits for a server that is gone is bounded.
+    most: usize,
     runtime: Handle,
 }
 
@@ -43,8 +45,8 @@ struct Want {
 }
 
 impl Writes {
-    pub(super) fn new(runtime: Handle) -> Self {
-        Self { queue: Mutex::default(), callers: AtomicUsize::new(0), runtime }
+    pub(super) fn new(max_queued: usize, runtime: Handle) -> Self {
+        Self { queue: Mutex::default(), callers: AtomicUsize::new(0), most: max_queued.max(WINDOW * MOST), runtime }
     }
 }
 
@@ -57,9 +59,12 @@ impl Shared {
     /// A write that is dropped before it was sent is not; dropping it keeps nothing from others.
     pub(super) async fn order_together(self: &Arc<Self>, order: Order) -> Result<Outcome> {
         let _caller = Caller(&self.writes.callers);
-        let alone = self.writes.callers.fetch_add(1, Relaxed) == 0;
-        if alone || order.len() >= LARGE || self.client.topology().cluster {
+        let others = self.writes.callers.fetch_add(1, Relaxed);
+        if others == 0 || order.len() >= LARGE || self.client.topology().cluster {
             return self.order(&[order]).await.remove(0);
+        }
+        if others >= self.writes.most {
+            return Err(errors::of_write(&Failure::Full));
         }
         let (deadline, len) = (order.deadline, order.len());
         let (answer, mut answered) = oneshot::channel();

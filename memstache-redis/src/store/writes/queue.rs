@@ -1,7 +1,7 @@
 //! What waits to be sent, and when it goes: no I/O, no clock.
 
 /// Commands under way beside which others wait: one that the server works at, and one that it goes on with.
-const WINDOW: usize = 2;
+pub(super) const WINDOW: usize = 2;
 /// Items of one command at most: a script holds up everything else of its server.
 pub(super) const MOST: usize = 64;
 /// Bytes of one command at most, but for one item that is larger.

@@ -75,7 +75,7 @@ impl Bench {
     /// One whose server answers so many writes.
     fn new(answers: usize, cluster: bool) -> Self {
         let clock = ManualClock::new();
-        let builder = RedisStore::builder("redis://127.0.0.1:1").unwrap().clock(clock.clone());
+        let builder = RedisStore::builder("redis://127.0.0.1:1").unwrap().clock(clock.clone()).max_queued(300);
         let mut shared = builder.shared().unwrap();
         let (answers, writes) = (Arc::new(Semaphore::new(answers)), Arc::default());
         let server = Server { answers: Arc::clone(&answers), writes: Arc::clone(&writes), cluster };
@@ -229,6 +229,18 @@ async fn a_caller_that_is_not_polled_holds_up_nobody() {
     }
     assert_eq!(join_all([4, 5].map(|name| bench.set(name, Scope::default()))).await, [Ok(4), Ok(5)]);
     assert_eq!(join_all(parked).await, [Ok(1), Ok(2), Ok(3)]);
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded() {
+    let bench = Bench::new(0, false);
+    let mut waiting: Vec<_> = (0..310).map(|name| bench.set(name, Scope::default())).collect();
+    let refused = waiting.iter_mut().filter_map(|write| write.now_or_never());
+    assert_eq!(refused.collect::<Vec<_>>(), [Err(ErrorKind::Overloaded); 10], "whoever came last");
+    bench.answers.add_permits(300);
+    let answers = join_all(waiting.into_iter().take(300)).await;
+    assert_eq!(answers, (0..300).map(Ok).collect::<Vec<_>>());
+    assert_eq!(bench.set(7, Scope::default()).await, Ok(7));
 }
 
 #[tokio::test]

@@ -15,6 +15,16 @@ pub(crate) struct Server {
     port: u16,
     /// Sent before each command.
     password: Option<String>,
+    /// What it keeps for itself.
+    file: Option<String>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be ended already, and have written nothing yet.
+        let _ = self.child.start_kill();
+        let _ = self.file.take().map(std::fs::remove_file);
+    }
 }
 
 impl Server {
@@ -27,7 +37,7 @@ impl Server {
         let own = ["--port", &number, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dbfilename", &file];
         let child = run(&[&own[..], &["--dir", env!("CARGO_TARGET_TMPDIR")], options].concat()).await;
         let password = options.iter().skip_while(|option| **option != "--requirepass").nth(1);
-        let server = Self { child, port, password: password.map(|password| (*password).to_owned()) };
+        let server = Self { child, port, password: password.map(|password| (*password).to_owned()), file: None };
         server.answers().await;
         server
     }
@@ -43,7 +53,8 @@ impl Server {
         // It writes down what it learns.
         let file = format!("{}/sentinel-{port}.conf", env!("CARGO_TARGET_TMPDIR"));
         std::fs::write(&file, watches).expect("the folder of tests");
-        let sentinel = Self { child: run(&[&file, "--sentinel"]).await, port, password: None };
+        let child = run(&[&file, "--sentinel"]).await;
+        let sentinel = Self { child, port, password: None, file: Some(file) };
         sentinel.answers().await;
         sentinel
     }
@@ -52,9 +63,12 @@ impl Server {
     pub(crate) async fn member() -> Self {
         let bus = free_port().await.to_string();
         let file = format!("{}/nodes-{bus}.conf", env!("CARGO_TARGET_TMPDIR"));
+        let _ = std::fs::remove_file(&file); // of an earlier run, killed before it could end its own
         let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-config-file", &file];
         let bus = ["--cluster-port", &bus, "--cluster-replica-validity-factor", "0"];
-        Self::start(&[&cluster[..], &bus].concat()).await
+        let mut member = Self::start(&[&cluster[..], &bus].concat()).await;
+        member.file = Some(file);
+        member
     }
 
     async fn answers(&self) {

@@ -18,7 +18,7 @@ impl RedisBuilder {
         self.settings.check()?;
         let (milli, minute) = (Duration::from_millis(1), Duration::from_secs(60));
         count("connections", self.connections, 1, 64)?;
-        count("max_queued", self.max_queued, 16, 1 << 20)?;
+        count("max_queued", self.settings.max_queued, 16, 1 << 20)?;
         span("connect_timeout", self.connect_timeout, milli, minute)?;
         let (least, most) = self.reconnect_backoff;
         span("reconnect_backoff", least, milli, minute)?;
@@ -48,7 +48,7 @@ impl RedisBuilder {
             ("connections", self.connections != 1),
             ("connect_timeout", self.connect_timeout != CONNECT_TIMEOUT),
             ("reconnect_backoff", self.reconnect_backoff != RECONNECT_BACKOFF),
-            ("max_queued", self.max_queued != MAX_QUEUED),
+            ("max_queued", self.settings.max_queued != MAX_QUEUED),
         ];
         self.misplaced.into_iter().chain(others.into_iter().filter_map(|(name, given)| given.then_some(name)))
     }

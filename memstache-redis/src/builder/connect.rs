@@ -69,7 +69,7 @@ impl RedisBuilder {
             // A server that is paused accepts connections, and then says nothing.
             internal_command_timeout: self.connect_timeout.min(GREETING),
             max_command_attempts: 1,
-            max_command_buffer_len: self.max_queued,
+            max_command_buffer_len: self.settings.max_queued,
             tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
             ..ConnectionConfig::default()
         };

@@ -51,7 +51,6 @@ pub struct RedisBuilder {
     connections: usize,
     connect_timeout: Duration,
     reconnect_backoff: (Duration, Duration),
-    max_queued: usize,
     /// A setting of connections that there is no place for.
     misplaced: Option<&'static str>,
     settings: Settings,
@@ -86,7 +85,6 @@ impl RedisBuilder {
             connections: 1,
             connect_timeout: CONNECT_TIMEOUT,
             reconnect_backoff: RECONNECT_BACKOFF,
-            max_queued: MAX_QUEUED,
             misplaced: None,
             settings: Settings::default(),
         }
@@ -235,8 +233,10 @@ impl RedisBuilder {
 
     /// Bounds the commands that wait for each connection; beyond it a call is
     /// [`Overloaded`](memstache_core::ErrorKind::Overloaded). 16 to 1,048,576. Default: 16,384.
+    ///
+    /// Writes that share commands count one by one until they are answered, and at least 128 of them may be under way.
     pub fn max_queued(mut self, commands: usize) -> Self {
-        self.max_queued = commands;
+        self.settings.max_queued = commands;
         self
     }
 

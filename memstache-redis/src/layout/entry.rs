@@ -7,14 +7,18 @@ use memstache_core::{Entry, NewEntry, Result, Sequence, Tags, Tick, Version, env
 
 use super::head::{self, Head};
 
-/// What a write sends of an entry: its tags with their length, then the envelope without them.
+/// Bytes in front of what a write sends: the script puts the head there, up to the tags.
+pub(crate) const ROOM: usize = head::LEN - 2;
+
+/// What a write sends of an entry: room for its head, its tags with their length, then the envelope without them.
 pub(crate) fn payload(entry: NewEntry) -> Bytes {
     let tags = entry.tags.clone();
     let bare = NewEntry { tags: Tags::NONE, ..entry };
     // Version, sequence and times are the head's: the script knows them.
     let tick = Tick::from_millis(0);
     let envelope = envelope::encode(&bare.into_entry(tick, Version(0), Sequence(0)), tick);
-    let mut out = Vec::with_capacity(head::tags_len(&tags) + envelope.len());
+    let mut out = Vec::with_capacity(ROOM + head::tags_len(&tags) + envelope.len());
+    out.resize(ROOM, 0);
     head::put_tags(&tags, &mut out);
     out.extend_from_slice(&envelope);
     out.into()
@@ -73,8 +77,14 @@ mod tests {
             tags: tags.clone(),
         };
         let mut stored = head::tests::write(&head);
-        stored.truncate(66);
-        stored.extend_from_slice(&payload(new));
+        stored.truncate(ROOM);
+        let payload = payload(new);
+        assert_eq!(
+            Head::parse(payload.clone()).unwrap_err().kind(),
+            ErrorKind::Unsupported,
+            "without a head it is nothing"
+        );
+        stored.extend_from_slice(&payload[ROOM..]);
         let (parsed, envelope) = Head::parse(stored.into()).unwrap();
         assert_eq!(parsed, head);
 

@@ -56,26 +56,28 @@ impl Head {
         if stored.len() < LEN {
             return Err(damaged("too short"));
         }
-        let layout = stored.get_u8();
+        let fixed = &stored[..LEN];
+        let (layout, flags) = (fixed[0], fixed[1]);
         if layout != LAYOUT {
             let detail = format!("the stored entry has layout {layout}, but this build reads {LAYOUT}");
             return Err(Error::new(ErrorKind::Unsupported, detail));
         }
-        let flags = stored.get_u8();
+        let number = |at: usize| u64::from_be_bytes(fixed[2 + 8 * at..][..8].try_into().expect("eight bytes"));
         let mut head = Self {
             present: flags & PRESENT != 0,
             negative: flags & NEGATIVE != 0,
-            version: Version(stored.get_u64()),
-            written: stored.get_u64(),
-            fresh_until: stored.get_u64(),
-            hard_until: stored.get_u64(),
-            grace: stored.get_u64(),
-            sliding: stored.get_u64(),
-            sequence: Sequence(stored.get_u64()),
-            filled_by: LeaseId(stored.get_u64()),
+            version: Version(number(0)),
+            written: number(1),
+            fresh_until: number(2),
+            hard_until: number(3),
+            grace: number(4),
+            sliding: number(5),
+            sequence: Sequence(number(6)),
+            filled_by: LeaseId(number(7)),
             tags: Tags::NONE,
         };
-        let len = usize::from(stored.get_u16());
+        let len = usize::from(u16::from_be_bytes([fixed[LEN - 2], fixed[LEN - 1]]));
+        stored.advance(LEN);
         if stored.len() < len {
             return Err(damaged("its tags are cut off"));
         }

@@ -65,10 +65,28 @@ impl Keys {
         key.freeze()
     }
 
+    /// Returns the key of an entry's value, in a buffer that has room for so many like it.
+    pub(crate) fn value(&self, stored: &[u8], room: &mut BytesMut, many: usize) -> Bytes {
+        let len = self.prefix.len() + 7 + stored.len();
+        if room.capacity() < len {
+            room.reserve(len * many.max(1));
+        }
+        self.put(room, b'v', tag_of(stored), stored);
+        room.split().freeze()
+    }
+
+    /// Returns the key of the lease that goes with that of a value.
+    pub(crate) fn lease_of(&self, value: &Bytes) -> Bytes {
+        let mut key = BytesMut::from(&value[..]);
+        key[self.prefix.len()] = b'l';
+        key.freeze()
+    }
+
     /// Returns the keys of an entry.
+    #[cfg(test)]
     pub(crate) fn entry(&self, stored: &[u8]) -> EntryKeys {
-        let tag = tag_of(stored);
-        EntryKeys { value: self.key(b'v', tag, stored), lease: self.key(b'l', tag, stored) }
+        let value = self.value(stored, &mut BytesMut::new(), 1);
+        EntryKeys { lease: self.lease_of(&value), value }
     }
 
     /// Returns the keys of a tenant's line; an empty name for the shared space.
@@ -120,6 +138,11 @@ impl Keys {
 
     fn key(&self, kind: u8, tag: u16, rest: &[u8]) -> Bytes {
         let mut key = BytesMut::with_capacity(self.prefix.len() + 7 + rest.len());
+        self.put(&mut key, kind, tag, rest);
+        key.freeze()
+    }
+
+    fn put(&self, key: &mut BytesMut, kind: u8, tag: u16, rest: &[u8]) {
         key.put_slice(&self.prefix);
         key.put_u8(kind);
         if self.tagged {
@@ -127,11 +150,11 @@ impl Keys {
             key.put_slice(&[b'{', digit(12), digit(8), digit(4), digit(0), b'}']);
         }
         key.put_slice(rest);
-        key.freeze()
     }
 }
 
 /// The keys of one entry.
+#[cfg(test)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EntryKeys {
     pub(crate) value: Bytes,
@@ -173,6 +196,16 @@ mod tests {
         assert_eq!(entry.value, "ms:v{a22b}acme:items:7");
         assert_eq!(entry.lease, "ms:l{a22b}acme:items:7");
         assert_eq!(keys().tenant("acme").line, "ms:s{fe5e}acme");
+    }
+
+    #[test]
+    fn keys_share_a_buffer_and_are_their_own() {
+        let (keys, mut room) = (keys(), BytesMut::new());
+        let names: Vec<_> = (0..100).map(|at| "x".repeat(at)).collect();
+        let many: Vec<_> = names.iter().map(|name| keys.value(name.as_bytes(), &mut room, 10)).collect();
+        for (name, value) in names.iter().zip(many) {
+            assert_eq!(value, keys.entry(name.as_bytes()).value);
+        }
     }
 
     #[test]

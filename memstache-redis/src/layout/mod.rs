@@ -7,10 +7,10 @@ mod line;
 pub(crate) mod marker;
 
 pub(crate) use self::{
-    entry::{decode, payload},
+    entry::{ROOM, decode, payload},
     head::flags,
     head::{Head, LEN as HEAD_LEN, Visible},
-    keys::{EntryKeys, Keys, TenantKeys},
+    keys::{Keys, TenantKeys},
     line::{Hides, Line},
     marker::Marker,
 };

@@ -114,7 +114,7 @@ impl Inner {
     ) -> Result<Option<u64>> {
         let deadline = self.deadline();
         for _ in 0..ROUNDS {
-            let fence = self.shared().fence(self.slot, self.shared().clock.now(), deadline);
+            let fence = self.shared().fences(self.slot, self.shared().clock.now()).until(deadline);
             let mut args = Args::default();
             args.number(fence.not_after).word(what).text(key.as_str());
             match expected {

@@ -94,24 +94,31 @@ local function end_lease(key, lease, prefix)
   if sub(lease, 17, 17) == '1' then tell(sub(key, 1, prefix) .. 'w' .. sub(key, prefix + 2)) end
 end
 
+-- What a write goes by: whether there is a value, and the version of what there is, if this release can read it.
+local function version_of(stored)
+  if type(stored) ~= 'string' or #stored < 68 or string.byte(stored, 1) ~= 1 then return false, nil end
+  local flags, version = unpack_from('>BI8', stored, 2)
+  return flags % 2 == 1, version
+end
+
 -- The version of a write: above the one before, and in time with the server and the writer, so that it rises also
 -- over what was forgotten, and over a failover to a server whose clock is behind. A stamp far ahead is a mistake.
-local function next_version(head, stamp)
+local function next_version(before, stamp)
   local version = now_us
   if stamp > version and stamp < version + 300000000 then version = stamp end
-  if head and head.version >= version then version = head.version + 1 end
+  if before and before >= version then version = before + 1 end
   return version
 end
 
 -- Whether a write comes later than its writer waits for it: then it may not undo what happened since.
-local function is_late(head, not_after)
+local function is_late(before, not_after)
   if now_us > not_after then return true end -- guard: fence
-  if head and head.version > not_after then return true end -- guard: version
+  if before and before > not_after then return true end -- guard: version
   return false
 end
 
 -- Whether a key was removed since its write was sent: the writer may have given it up by then. One that still waits
 -- sends it again, with a stamp that shows that it knows of the removal.
-local function is_overtaken(head, stamp)
-  return head ~= nil and not head.present and head.version > stamp
+local function is_overtaken(present, before, stamp)
+  return before ~= nil and not present and before > stamp
 end

@@ -16,10 +16,11 @@ for item = 1, items do
   local found = redis.call('MGET', key, lease_key)
   local stored, lease = found[1], found[2]
   local head = head_of(stored)
-  if is_late(head, not_after) then
-    answer[item + 2] = pack('>BI8', 3, head and head.version or 0)
+  local before = head and head.version
+  if is_late(before, not_after) then
+    answer[item + 2] = pack('>BI8', 3, before or 0)
   else
-    local version = next_version(head, stamp)
+    local version = next_version(before, stamp)
     local grave = pack('>BBI8I8I8I8I8I8I8', 1, 0, version, now, 0, 0, 0, 0, 0) .. '\0\0\0\0\0\0\0\0\0\0'
     redis.call('DEL', key)
     redis.call('SET', key, grave, 'PX', tomb) -- guard: tombstone

@@ -7,7 +7,7 @@ use futures_util::future::{Either, join, join_all, select};
 use memstache_core::{Error, Result, Sequence, Tick};
 
 use super::{
-    clocks::{Fence, Floor},
+    clocks::{Fence, Fences, Floor},
     errors,
     plan::{Group, Plan},
     shared::Shared,
@@ -56,7 +56,7 @@ impl Shared {
     ///
     /// `floor` says what the fence of an item must reach at least, for a writer that knows it is not late.
     /// `head` writes the arguments before the spaces, given the sequence for lines that lie elsewhere; `item` those of one
-    /// item.
+    /// item, given what its own fence goes by.
     pub(super) async fn ask(
         &self,
         plan: &Plan,
@@ -64,7 +64,7 @@ impl Shared {
         manner: Manner,
         floor: impl Fn(usize) -> Floor,
         head: impl Fn(&mut Args, Fence, Sequence),
-        item: impl Fn(&mut Args, usize),
+        item: impl Fn(&mut Args, usize, Fences),
     ) -> Round {
         let cluster = self.client.topology().cluster;
         if cluster {
@@ -75,8 +75,10 @@ impl Shared {
         let calls = plan.groups.iter().map(|group| {
             let (mut keys, mut args) = (Vec::with_capacity(2 * group.items.len() + 1), Args::default());
             let tenant = &plan.tenants[group.tenant];
-            let fence = self.fence(group.slot, sent_at, manner.deadline);
-            let fence = fence.reach(group.items.iter().map(|at| floor(*at)).fold(Floor::default(), Floor::max));
+            let fences = self.fences(group.slot, sent_at);
+            let fence = fences
+                .until(manner.deadline)
+                .reach(group.items.iter().map(|at| floor(*at)).fold(Floor::default(), Floor::max));
             head(&mut args, fence, known[group.tenant]);
             args.number(if cluster { 0 } else { tenant.spaces.len() as u64 });
             if !cluster {
@@ -85,9 +87,9 @@ impl Shared {
                 });
             }
             for at in &group.items {
-                let place = &plan.places[*at].keys;
-                keys.extend([place.value.clone(), place.lease.clone()]);
-                item(&mut args, *at);
+                let key = &plan.places[*at].key;
+                keys.extend([key.clone(), self.keys.lease_of(key)]);
+                item(&mut args, *at, fences);
             }
             if !cluster {
                 keys.push(tenant.keys.line.clone());
@@ -234,9 +236,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn fence(&self, slot: u16, now: Tick, deadline: Tick) -> Fence {
-        let patience = now.after(self.settings.write_timeout);
-        self.clocks.fence(&self.client.server_of(slot), now, deadline.min(patience))
+    pub(crate) fn fences(&self, slot: u16, now: Tick) -> Fences {
+        self.clocks.fences(&self.client.server_of(slot), now, now.after(self.settings.write_timeout))
     }
 
     fn note_time(&self, server: &Arc<str>, reply: &Reply, sent_at: Tick) {
@@ -358,7 +359,7 @@ mod tests {
         let address = Address::plain(&Space::new(None, &KeyspaceName::new("items").unwrap()), "k").unwrap();
         let item =
             SetItem { address: address.clone(), entry: NewEntry::new("v", Lifetime::UNLIMITED), when: When::Always };
-        let scope = Scope::default();
+        let (shared, scope) = (Arc::new(shared), Scope::default());
         let written = shared.set(vec![item], &scope).await.remove(0);
         assert_eq!(written.unwrap_err().kind(), ErrorKind::Unknown);
         let removed = shared.remove(std::slice::from_ref(&address), &scope).await.remove(0);

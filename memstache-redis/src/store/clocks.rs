@@ -49,7 +49,7 @@ pub(crate) struct Fence {
     /// The server refuses the write after this. 0 where its time is unknown: it refuses, and tells.
     pub(crate) not_after: u64,
     /// When the writer sent it.
-    pub(super) stamp: u64,
+    pub(crate) stamp: u64,
 }
 
 /// What the fence of an item must reach that was refused as late, by a writer that is not.
@@ -79,6 +79,24 @@ impl Fence {
     }
 }
 
+/// Makes the fences of what is sent together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fences {
+    /// How far the server's clock is ahead of ours at least, µs.
+    ahead: Option<i64>,
+    now: Tick,
+    latest: Tick,
+}
+
+impl Fences {
+    /// Makes the fence of a write that is given up at `deadline`.
+    pub(crate) fn until(self, deadline: Tick) -> Fence {
+        let Some(ahead) = self.ahead else { return Fence { not_after: 0, stamp: 0 } };
+        let there = |tick: Tick| tick.as_millis().saturating_mul(1000).saturating_add_signed(ahead);
+        Fence { not_after: there(deadline.min(self.latest)), stamp: there(self.now) }
+    }
+}
+
 impl ServerClocks {
     /// Takes note of a time that an answer carried, which was sent for at `sent_at` and arrived at `now`.
     pub(crate) fn note(&self, server: &Arc<str>, server_us: u64, sent_at: Tick, now: Tick) {
@@ -103,14 +121,10 @@ impl ServerClocks {
         (age <= HOLDS).then(|| us.saturating_add_signed(known.most.saturating_add(drift)).div_ceil(1000))
     }
 
-    /// Makes the fence of a write that is given up at `deadline`.
-    pub(super) fn fence(&self, server: &str, now: Tick, deadline: Tick) -> Fence {
+    /// Returns what fences go by of what is sent to a server at `now`, and is given up at `latest` in any case.
+    pub(super) fn fences(&self, server: &str, now: Tick, latest: Tick) -> Fences {
         // At least so far ahead: what is not after a deadline by this measure is not after it in truth.
-        let Some(ahead) = self.0.read().get(server).map(|known| known.least) else {
-            return Fence { not_after: 0, stamp: 0 };
-        };
-        let there = |tick: Tick| tick.as_millis().saturating_mul(1000).saturating_add_signed(ahead);
-        Fence { not_after: there(deadline), stamp: there(now) }
+        Fences { ahead: self.0.read().get(server).map(|known| known.least), now, latest }
     }
 }
 
@@ -123,14 +137,16 @@ mod tests {
         let clocks = ServerClocks::default();
         let server: Arc<str> = "h:1".into();
         let (now, deadline) = (Tick::from_millis(1_000), Tick::from_millis(3_000));
-        assert_eq!(clocks.fence(&server, now, deadline), Fence { not_after: 0, stamp: 0 });
+        assert_eq!(clocks.fences(&server, now, deadline).until(deadline), Fence { not_after: 0, stamp: 0 });
         // The server's clock is 500 ms ahead; the answer took 20 ms.
         clocks.note(&server, 1_480_000, Tick::from_millis(960), Tick::from_millis(1_000));
-        let fence = clocks.fence(&server, now, deadline);
+        let fence = clocks.fences(&server, now, deadline).until(deadline);
         assert!(fence.not_after <= 3_500_000 && fence.not_after > 3_400_000, "{fence:?}");
+        let earlier = clocks.fences(&server, now, Tick::from_millis(2_000)).until(deadline);
+        assert_eq!(earlier.not_after, fence.not_after - 1_000_000, "it is given up earlier than it need be");
         // Behind ours, too.
         clocks.note(&server, 400_000, Tick::from_millis(990), Tick::from_millis(1_000));
-        assert!(clocks.fence(&server, now, deadline).not_after <= 2_400_000);
+        assert!(clocks.fences(&server, now, deadline).until(deadline).not_after <= 2_400_000);
     }
 
     #[test]

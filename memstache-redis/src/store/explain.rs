@@ -65,8 +65,8 @@ impl Shared {
     }
 
     async fn look_into(&self, plan: &Plan, group: &Group, deadline: Tick) -> Result<Vec<There>> {
-        let places = group.items.iter().map(|at| &plan.places[*at].keys);
-        let keys = places.flat_map(|keys| [keys.value.clone(), keys.lease.clone()]).collect();
+        let values = group.items.iter().map(|at| &plan.places[*at].key);
+        let keys = values.flat_map(|key| [key.clone(), self.keys.lease_of(key)]).collect();
         // The values first: what is read of them is not older than the time.
         let values = self.read(group.slot, keys, deadline).await?;
         let server_ms = self.time(group.slot, deadline).await? / 1000;
@@ -119,7 +119,7 @@ mod tests {
 
     fn stored(head: &Head) -> Reply {
         let mut bytes = layout::write_head(head);
-        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[2..]);
+        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[layout::HEAD_LEN..]);
         Reply::Bytes(bytes.into())
     }
 

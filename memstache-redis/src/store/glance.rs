@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::{join, join_all};
-use memstache_core::{Entry, GetItem, Lookup, Result, Tick};
+use memstache_core::{Entry, GetItem, Lookup, Result, Tick, Version};
 
 use super::{
     get::{Mode, Question},
@@ -14,7 +13,7 @@ use super::{
 };
 use crate::{
     client::Reply,
-    layout::{self, Head, Hides, Line},
+    layout::{self, Head, Hides, Line, Visible},
 };
 
 /// A value as it is stored, with what it takes to judge it.
@@ -25,12 +24,13 @@ struct Stored {
     server_ms: u64,
 }
 
-/// What a plain read says of one item.
-enum Said {
-    /// It is fresh, unless a tag hides it.
-    Fresh(Box<(Head, Entry)>),
+/// What a plain read says of an item: a fresh entry, with what is to be asked about its tags; or what it says instead.
+type Said = std::result::Result<(Entry, Option<Visible>), Instead>;
+
+/// What a plain read says of an item that is not fresh.
+enum Instead {
     /// An invalidation hides it.
-    Hidden(Head),
+    Hidden(Version),
     /// Nothing is there.
     Nothing,
     /// It takes a script to say.
@@ -45,40 +45,37 @@ impl Shared {
     /// what that leaves open: what may be stale, what slides, what is to be leased.
     pub(super) async fn glance(&self, items: &[GetItem], questions: &mut [Question], mode: Mode, deadline: Tick) {
         let cluster = self.client.topology().cluster;
-        let plan = Plan::new(&self.keys, cluster, items.iter().map(|item| &item.address));
+        let plan = Plan::of_reads(&self.keys, cluster, items.iter().map(|item| &item.address));
         let sent_at = self.clock.now();
         let found = self.read_values(&plan, cluster, sent_at, deadline).await;
-        let (mut said, mut doubts) = (Vec::with_capacity(items.len()), Vec::new());
-        for (item, stored) in found.into_iter().enumerate() {
-            let one = stored.map(|stored| match stored {
-                Some(stored) => judge(&stored, plan.places[item].space, sent_at, items[item].unless),
-                None => (Said::Unclear, false),
-            });
-            if let Ok((Said::Fresh(fresh), true)) = &one {
-                doubts.push(Doubt { item, entry: fresh.0.visible() });
+        let mut doubts = Vec::new();
+        for (item, (stored, question)) in found.into_iter().zip(&mut *questions).enumerate() {
+            let stored = match stored {
+                Ok(Some(stored)) => stored,
+                Ok(None) => continue,
+                Err(error) => {
+                    question.answer = Some(Err(error));
+                    continue;
+                }
+            };
+            match judge(stored, plan.places[item].space, sent_at, items[item].unless) {
+                Ok((entry, doubt)) => {
+                    doubts.extend(doubt.map(|entry| Doubt { item, entry }));
+                    question.answer = Some(Ok(Lookup::fresh(entry)));
+                }
+                Err(Instead::Hidden(version)) => question.miss(Some(version), mode),
+                Err(Instead::Nothing) => question.miss(None, mode),
+                Err(Instead::Unclear) => {}
             }
-            said.push(one.map(|(said, _)| said));
         }
         let hidden = if doubts.is_empty() { Vec::new() } else { self.hidden_by_tags(&plan, &doubts, deadline).await };
         for (doubt, hidden) in doubts.iter().zip(hidden) {
-            let known = &mut said[doubt.item];
-            match (hidden, &mut *known) {
-                (Ok(true), Ok(Said::Fresh(fresh))) => *known = Ok(Said::Hidden(fresh.0.clone())),
-                (Err(error), _) => *known = Err(error),
-                _ => {}
+            let question = &mut questions[doubt.item];
+            match hidden {
+                Ok(true) => question.miss(Some(doubt.entry.version), mode),
+                Ok(false) => {}
+                Err(error) => question.answer = Some(Err(error)),
             }
-        }
-        for (question, said) in questions.iter_mut().zip(said) {
-            question.answer = match said {
-                Err(error) => Some(Err(error)),
-                Ok(Said::Fresh(fresh)) => Some(Ok(Lookup::fresh(fresh.1))),
-                Ok(Said::Nothing | Said::Hidden(_)) if mode == Mode::Report => Some(Ok(Lookup::Miss)),
-                Ok(Said::Hidden(head)) => {
-                    question.pass_by = Some(head.version);
-                    None
-                }
-                Ok(Said::Nothing | Said::Unclear) => None,
-            };
         }
     }
 
@@ -94,7 +91,7 @@ impl Shared {
         let calls = plan.groups.iter().map(|group| async move {
             let Some(server_ms) = latest(group) else { return Ok(None) };
             let mut keys = Vec::with_capacity(group.items.len() + 2);
-            keys.extend(group.items.iter().map(|at| plan.places[*at].keys.value.clone()));
+            keys.extend(group.items.iter().map(|at| plan.places[*at].key.clone()));
             if !cluster {
                 keys.extend(plan.tenants[group.tenant].extract());
             }
@@ -141,28 +138,38 @@ impl Shared {
     }
 }
 
-/// Says what is there, and whether single tags are to be looked at.
-fn judge(stored: &Stored, space: usize, sent_at: Tick, unless: Option<memstache_core::Version>) -> (Said, bool) {
-    let bytes = match &stored.reply {
-        Reply::Nil => return (Said::Nothing, false),
-        Reply::Bytes(bytes) => Bytes::clone(bytes),
-        _ => return (Said::Unclear, false),
+/// Says what is there.
+fn judge(stored: Stored, space: usize, sent_at: Tick, unless: Option<Version>) -> Said {
+    let Stored { reply, line, server_ms } = stored;
+    let bytes = match reply {
+        Reply::Nil => return Err(Instead::Nothing),
+        Reply::Bytes(bytes) => bytes,
+        _ => return Err(Instead::Unclear),
     };
     // What cannot be read is a script's to judge.
-    let Ok((head, envelope)) = Head::parse(bytes) else { return (Said::Unclear, false) };
+    let Ok((head, envelope)) = Head::parse(bytes) else { return Err(Instead::Unclear) };
     if !head.present || unless == Some(head.version) {
-        return (Said::Nothing, false);
+        return Err(Instead::Nothing);
     }
-    if stored.server_ms >= head.fresh_until || slides(&head, stored.server_ms) {
-        return (Said::Unclear, false);
+    if server_ms >= head.fresh_until || slides(&head, server_ms) {
+        return Err(Instead::Unclear);
     }
-    let hides = stored.line.hides(space, &head.visible());
+    let hides = line.hides(space, &head.visible());
     if hides == Hides::Yes {
-        return (Said::Hidden(head), false);
+        return Err(Instead::Hidden(head.version));
     }
-    match layout::decode(&head, envelope, stored.server_ms, sent_at) {
-        Ok(entry) => (Said::Fresh(Box::new((head, entry))), hides == Hides::AskTags),
-        Err(_) => (Said::Unclear, false),
+    match layout::decode(&head, envelope, server_ms, sent_at) {
+        Ok(entry) => Ok((entry, (hides == Hides::AskTags).then(|| head.visible()))),
+        Err(_) => Err(Instead::Unclear),
+    }
+}
+
+impl Question {
+    /// Answers that nothing is there, to who does not want to load it; else leaves it to a script, to which this version
+    /// is none.
+    fn miss(&mut self, version: Option<Version>, mode: Mode) {
+        self.answer = (mode == Mode::Report).then_some(Ok(Lookup::Miss));
+        self.pass_by = version.or(self.pass_by);
     }
 }
 
@@ -176,6 +183,7 @@ fn slides(head: &Head, server_ms: u64) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use bytes::Bytes;
     use memstache_core::{
         Address, BoxFuture, Clock as _, KeyspaceName, LeaseId, Lifetime, NewEntry, Scope, Sequence, Space, Tag, Tags,
         Version, testing::ManualClock,
@@ -211,16 +219,14 @@ mod tests {
         let line = Line::parse(&Reply::Array(numbers.map(Reply::Int).into()), 1).unwrap();
         let mut bytes = layout::write_head(head);
         let bare = NewEntry::new("v", Lifetime::UNLIMITED);
-        bytes.extend_from_slice(&layout::payload(bare)[2..]);
+        bytes.extend_from_slice(&layout::payload(bare)[layout::HEAD_LEN..]);
         let stored = Stored { reply: Reply::Bytes(bytes.into()), line: Arc::new(line), server_ms };
-        let (said, ask) = judge(&stored, 0, Tick::from_millis(1), None);
-        let word = match said {
-            Said::Fresh(_) => "fresh",
-            Said::Hidden(_) => "hidden",
-            Said::Nothing => "nothing",
-            Said::Unclear => "unclear",
-        };
-        (word, ask)
+        match judge(stored, 0, Tick::from_millis(1), None) {
+            Ok((_, doubt)) => ("fresh", doubt.is_some()),
+            Err(Instead::Hidden(_)) => ("hidden", false),
+            Err(Instead::Nothing) => ("nothing", false),
+            Err(Instead::Unclear) => ("unclear", false),
+        }
     }
 
     const NONE: [i64; 4] = [0, 0, 0, 0];
@@ -254,17 +260,16 @@ mod tests {
         let zeros = |count| Reply::Bytes(vec![0; count].into());
         let line = Arc::new(Line::parse_extract(&zeros(24), &[zeros(16)]).unwrap());
         let (mut bytes, server_ms) = (layout::write_head(&head()), 4_000);
-        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[2..]);
+        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[layout::HEAD_LEN..]);
         let stored = |reply| Stored { reply, line: Arc::clone(&line), server_ms };
-        let judged =
-            |unless| judge(&stored(Reply::Bytes(bytes.clone().into())), 0, Tick::from_millis(100_000), unless).0;
-        let Said::Fresh(fresh) = judged(None) else { panic!("it is fresh") };
-        assert_eq!(fresh.1.meta.fresh_until, Tick::from_millis(107_000));
-        assert!(matches!(judged(Some(Version(9))), Said::Nothing), "asked for anything else");
+        let judged = |unless| judge(stored(Reply::Bytes(bytes.clone().into())), 0, Tick::from_millis(100_000), unless);
+        let Ok((entry, _)) = judged(None) else { panic!("it is fresh") };
+        assert_eq!(entry.meta.fresh_until, Tick::from_millis(107_000));
+        assert!(matches!(judged(Some(Version(9))), Err(Instead::Nothing)), "asked for anything else");
         for reply in [Reply::Int(1), Reply::Bytes("no head".into())] {
-            assert!(matches!(judge(&stored(reply), 0, Tick::from_millis(1), None).0, Said::Unclear));
+            assert!(matches!(judge(stored(reply), 0, Tick::from_millis(1), None), Err(Instead::Unclear)));
         }
-        assert!(matches!(judge(&stored(Reply::Nil), 0, Tick::from_millis(1), None).0, Said::Nothing));
+        assert!(matches!(judge(stored(Reply::Nil), 0, Tick::from_millis(1), None), Err(Instead::Nothing)));
     }
 
     /// A server that notes what it is asked, and has one value.
@@ -312,7 +317,7 @@ mod tests {
         assert!(matches!(missing.0, Ok(Lookup::Miss)) && missing.1 == ["MGET"], "{missing:?}");
         assert_eq!(look(Mode::Lease).await.1, ["MGET", "EVALSHA"], "leases are granted by scripts");
         let mut bytes = layout::write_head(&Head { sequence: Sequence(0), ..head() });
-        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[2..]);
+        bytes.extend_from_slice(&layout::payload(NewEntry::new("v", Lifetime::UNLIMITED))[layout::HEAD_LEN..]);
         *server.has.lock() = Some(bytes.into());
         for mode in [Mode::Report, Mode::Lease] {
             let (found, asked) = look(mode).await;

@@ -9,6 +9,7 @@ mod glance;
 mod invalidate;
 mod known;
 mod plan;
+mod prospects;
 mod remove;
 mod set;
 mod shared;
@@ -16,6 +17,7 @@ mod tags;
 mod touch;
 mod usage;
 mod wait;
+mod writes;
 
 #[cfg(test)]
 mod with_redis;

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use memstache_core::Address;
 
 use crate::{
     client::slot_of,
-    layout::{EntryKeys, Keys, TenantKeys},
+    layout::{Keys, TenantKeys},
 };
 
 /// Items that one script takes at most: a script holds up everything else of its server.
 const MOST: usize = 64;
+/// Items of a command that only reads.
+const MOST_READ: usize = 256;
 
 /// The items of a call, by where they lie.
 pub(super) struct Plan {
@@ -23,7 +25,8 @@ pub(super) struct Plan {
 
 /// Where an item lies.
 pub(super) struct Place {
-    pub(super) keys: EntryKeys,
+    /// The key of its value.
+    pub(super) key: Bytes,
     /// Its tenant, and its space among those of the tenant.
     pub(super) tenant: usize,
     pub(super) space: usize,
@@ -55,23 +58,43 @@ pub(super) struct Group {
 }
 
 impl Plan {
+    /// Plans calls of scripts.
     pub(super) fn new<'a>(keys: &Keys, cluster: bool, addresses: impl Iterator<Item = &'a Address>) -> Self {
-        let mut plan = Self { places: Vec::new(), tenants: Vec::new(), groups: Vec::new() };
+        Self::of(keys, cluster, MOST, addresses)
+    }
+
+    /// Plans plain reads.
+    pub(super) fn of_reads<'a>(keys: &Keys, cluster: bool, addresses: impl Iterator<Item = &'a Address>) -> Self {
+        Self::of(keys, cluster, MOST_READ, addresses)
+    }
+
+    fn of<'a>(keys: &Keys, cluster: bool, most: usize, addresses: impl Iterator<Item = &'a Address>) -> Self {
+        let mut plan =
+            Self { places: Vec::with_capacity(addresses.size_hint().0), tenants: Vec::new(), groups: Vec::new() };
         let mut open: HashMap<(u16, usize), usize, RandomState> = HashMap::default();
+        let (mut room, many) = (BytesMut::new(), addresses.size_hint().0);
+        // Neighbours mostly go together.
+        let mut last = None;
         for (item, address) in addresses.enumerate() {
             let (tenant, space) = plan.space(keys, address);
-            let entry = keys.entry(address.stored());
-            let slot = slot_of(&entry.value);
-            plan.places.push(Place { keys: entry, tenant, space });
-            // Where keys have no slots, all of a tenant go together.
-            let group = *open.entry((if cluster { slot } else { 0 }, tenant)).or_insert(usize::MAX);
-            match plan.groups.get_mut(group).filter(|group| group.items.len() < MOST) {
-                Some(group) => group.items.push(item),
-                None => {
-                    open.insert((if cluster { slot } else { 0 }, tenant), plan.groups.len());
-                    plan.groups.push(Group { slot, tenant, items: vec![item] });
-                }
-            }
+            let key = keys.value(address.stored(), &mut room, many.saturating_sub(item));
+            // Where keys have no slots, all of a tenant go together, to the place of the first.
+            let slot = if cluster { slot_of(&key) } else { 0 };
+            let group = match last {
+                Some((place, group)) if place == (slot, tenant) => group,
+                _ => open.get(&(slot, tenant)).copied().unwrap_or(usize::MAX),
+            };
+            let group = if plan.groups.get(group).is_some_and(|group| group.items.len() < most) {
+                plan.groups[group].items.push(item);
+                group
+            } else {
+                let slot_of_group = if cluster { slot } else { slot_of(&key) };
+                plan.groups.push(Group { slot: slot_of_group, tenant, items: vec![item] });
+                open.insert((slot, tenant), plan.groups.len() - 1);
+                plan.groups.len() - 1
+            };
+            last = Some(((slot, tenant), group));
+            plan.places.push(Place { key, tenant, space });
         }
         plan
     }
@@ -133,7 +156,7 @@ mod tests {
         let plan = plan(true, &[("a", "1"), ("a", "2"), ("a", "1")]);
         let items: Vec<_> = plan.groups.iter().map(|group| group.items.clone()).collect();
         assert_eq!(items, [vec![0, 2], vec![1]]);
-        assert!(plan.groups.iter().all(|group| slot_of(&plan.places[group.items[0]].keys.value) == group.slot));
+        assert!(plan.groups.iter().all(|group| slot_of(&plan.places[group.items[0]].key) == group.slot));
     }
 
     #[test]
@@ -142,5 +165,14 @@ mod tests {
         let names: Vec<_> = names.iter().map(|name| ("a", name.as_str())).collect();
         let sizes: Vec<_> = plan(false, &names).groups.iter().map(|group| group.items.len()).collect();
         assert_eq!(sizes, [64, 64, 22]);
+    }
+
+    #[test]
+    fn a_plain_read_takes_more_at_once() {
+        let tenant = TenantId::new("a").unwrap();
+        let space = Space::new(Some(&tenant), &KeyspaceName::new("k").unwrap());
+        let addresses: Vec<_> = (0..300).map(|n| Address::plain(&space, n.to_string()).unwrap()).collect();
+        let plan = Plan::of_reads(&Keys::new("ms:").unwrap(), false, addresses.iter());
+        assert_eq!(plan.groups.iter().map(|group| group.items.len()).collect::<Vec<_>>(), [256, 44]);
     }
 }

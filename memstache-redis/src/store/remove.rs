@@ -35,7 +35,7 @@ impl Shared {
                         args.number(fence.not_after).number(fence.stamp).millis(self.settings.tombstone_ttl);
                         args.number(millis(self.settings.line_life())).number(self.keys.prefix_len() as u64);
                     },
-                    |_, _| {},
+                    |_, _, _| {},
                 )
                 .await;
             let mut doubts = Vec::new();

@@ -1,23 +1,25 @@
 //! Storing under a condition.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
 use memstache_core::{
     Address, Error, ErrorKind, LeaseId, NewEntry, Result, Scope, Sequence, SetItem, Tick, Version, When, Written,
 };
 
 use super::{
-    ask::{Answer, Manner},
+    ask::Answer,
     clocks::Floor,
     errors,
     plan::Plan,
     shared::Shared,
     tags::Doubt,
     touch::{self, Kind, Spans, Touched},
+    writes::{Order, Outcome},
 };
 use crate::{
     builder::OnOversize,
     layout::{self, Hides},
-    script::{Args, millis},
 };
 
 /// Rounds after which a write is given up: each is caused by a change since the one before, or by an unknown time.
@@ -49,7 +51,7 @@ enum Said {
 
 impl Shared {
     /// Stores all items.
-    pub(super) async fn set(&self, items: Vec<SetItem>, scope: &Scope) -> Vec<Result<Written>> {
+    pub(super) async fn set(self: &Arc<Self>, items: Vec<SetItem>, scope: &Scope) -> Vec<Result<Written>> {
         let deadline = self.deadline(scope);
         let _room = match self.room_for(&items) {
             Ok(room) => room,
@@ -88,51 +90,45 @@ impl Shared {
     }
 
     /// Sends all open drafts.
-    async fn set_once(&self, drafts: &mut [Draft], open: &[usize], deadline: Tick) {
-        let cluster = self.client.topology().cluster;
-        let plan = Plan::new(&self.keys, cluster, open.iter().map(|at| &drafts[*at].address));
-        let round = self
-            .ask(
-                &plan,
-                &self.scripts.set,
-                Manner { deadline, writes: true },
-                |item| drafts[open[item]].floor,
-                |args, fence, sequence| {
-                    args.number(fence.not_after).number(fence.stamp).number(sequence.0);
-                    args.number(millis(self.settings.line_life())).number(self.keys.prefix_len() as u64);
-                },
-                |args, item| drafts[open[item]].put(args),
-            )
-            .await;
+    async fn set_once(self: &Arc<Self>, drafts: &mut [Draft], open: &[usize], deadline: Tick) {
+        let mut orders: Vec<_> = open.iter().map(|at| drafts[*at].order(deadline)).collect();
+        let outcomes = match (orders.pop(), orders.is_empty()) {
+            (Some(one), true) => vec![self.order_together(one).await],
+            (last, _) => {
+                orders.extend(last);
+                self.order(&orders).await
+            }
+        };
         let (mut doubts, mut raised) = (Vec::new(), Vec::new());
-        for (item, answer) in round.items.into_iter().enumerate() {
-            let space = plan.places[item].space;
+        for (item, outcome) in outcomes.into_iter().enumerate() {
             let draft = &mut drafts[open[item]];
-            let said = answer.and_then(|answer| Ok((parse(&answer)?, answer)));
+            let said = outcome.and_then(|outcome| Ok((parse(&outcome.answer)?, outcome)));
             draft.answer = match said {
                 Err(error) => Some(Err(error)),
-                Ok((Said::Stored(version), answer)) => {
+                Ok((Said::Stored(version), Outcome { answer, space })) => {
                     raised.extend(draft.raise(version, &answer, space).map(|kind| (open[item], kind)));
                     Some(Ok(Written::Stored(version)))
                 }
-                Ok((Said::Late(version), answer)) => {
+                Ok((Said::Late(version), Outcome { answer, .. })) => {
                     // Who still waits is not late: its time was unknown, the entry is ahead of the server's clock, or it
                     // was removed a moment ago.
                     let left = deadline.since(self.clock.now()).min(self.settings.write_timeout);
                     draft.floor = draft.floor.max(Floor::new(version, answer.server_ms, left));
                     left.is_zero().then(|| Err(errors::too_late()))
                 }
-                Ok((Said::Refused(Some(head)), answer)) => match answer.line.hides(space, &head.visible()) {
-                    Hides::No => Some(Ok(Written::Refused)),
-                    Hides::Yes => {
-                        draft.absent = Some(head.version);
-                        None
+                Ok((Said::Refused(Some(head)), Outcome { answer, space })) => {
+                    match answer.line.hides(space, &head.visible()) {
+                        Hides::No => Some(Ok(Written::Refused)),
+                        Hides::Yes => {
+                            draft.absent = Some(head.version);
+                            None
+                        }
+                        Hides::AskTags => {
+                            doubts.push(Doubt { item, entry: head.visible() });
+                            None
+                        }
                     }
-                    Hides::AskTags => {
-                        doubts.push(Doubt { item, entry: head.visible() });
-                        None
-                    }
-                },
+                }
                 // Written over meanwhile: whether something is there is asked anew.
                 Ok((Said::Refused(None), _)) if matches!(draft.when, When::IfPresent) => {
                     draft.over = None;
@@ -141,7 +137,13 @@ impl Shared {
                 Ok((Said::Refused(None), _)) => Some(Ok(Written::Refused)),
             };
         }
-        let hidden = if doubts.is_empty() { Vec::new() } else { self.hidden_by_tags(&plan, &doubts, deadline).await };
+        let hidden = if doubts.is_empty() {
+            Vec::new()
+        } else {
+            let cluster = self.client.topology().cluster;
+            let plan = Plan::new(&self.keys, cluster, open.iter().map(|at| &drafts[*at].address));
+            self.hidden_by_tags(&plan, &doubts, deadline).await
+        };
         for (doubt, hidden) in doubts.iter().zip(hidden) {
             let draft = &mut drafts[open[doubt.item]];
             match hidden {
@@ -251,20 +253,27 @@ impl Shared {
 }
 
 impl Draft {
-    pub(super) fn put(&self, args: &mut Args) {
-        match (self.when, self.over) {
-            (When::IfAbsent, _) => args.word("n").word(""),
-            (When::IfLease(LeaseId(lease)), _) => args.word("l").id(lease),
-            (_, Some(version)) => args.word("v").number(version.0),
-            _ => args.word("a").word(""),
+    pub(super) fn order(&self, deadline: Tick) -> Order {
+        let (address, payload) = (self.address.clone(), self.payload.clone());
+        Order { address, terms: self.terms(), payload, deadline, floor: self.floor }
+    }
+
+    /// Writes down condition and lifetime.
+    fn terms(&self) -> Bytes {
+        let (when, wanted) = match (self.when, self.over) {
+            (When::IfAbsent, _) => (b'n', 0),
+            (When::IfLease(LeaseId(lease)), _) => (b'l', lease),
+            (_, Some(version)) => (b'v', version.0),
+            _ => (b'a', 0),
         };
-        match self.absent {
-            Some(version) => args.number(version.0),
-            None => args.word(""),
-        };
-        args.number(u64::from(self.flags));
-        args.number(self.spans.fresh).number(self.spans.hard).number(self.spans.grace).number(self.spans.sliding);
-        args.bytes(self.payload.clone());
+        let Spans { fresh, hard, grace, sliding } = self.spans;
+        let mut terms = BytesMut::with_capacity(50);
+        terms.put_u8(when);
+        terms.put_u64(wanted);
+        terms.put_u64(self.absent.map_or(0, |version| version.0));
+        terms.put_u8(self.flags);
+        [fresh, hard, grace, sliding].into_iter().for_each(|span| terms.put_u64(span));
+        terms.freeze()
     }
 
     /// Returns how to correct a value that was stored under an outdated sequence, so that what came before the write

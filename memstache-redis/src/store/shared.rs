@@ -9,7 +9,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
 };
 
-use super::{clocks::ServerClocks, errors, known::Known};
+use super::{clocks::ServerClocks, errors, known::Known, prospects::Prospects, writes::Writes};
 use crate::{
     builder::Settings,
     client::{Client, Command, Failure, Gather, Guarded, Node, slot_of},
@@ -29,6 +29,7 @@ const UNIT: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) client: Guarded,
     pub(super) gather: Arc<Gather>,
+    pub(super) writes: Writes,
     pub(crate) raw: Arc<dyn Client>,
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) clocks: Arc<ServerClocks>,
     pub(super) known: Known,
+    pub(super) prospects: Prospects,
     pub(crate) listeners: Listeners,
     pub(super) counters: Counters,
     /// Room for the bytes of writes under way, in units of a KiB.
@@ -56,7 +58,8 @@ impl Shared {
         let noted: Arc<ServerClocks> = Arc::clone(&clocks);
         client.keep_pulse(Arc::new(move |server, server_us, sent_at, now| noted.note(server, server_us, sent_at, now)));
         Self {
-            gather: Gather::new(client.clone(), runtime),
+            gather: Gather::new(client.clone(), runtime.clone()),
+            writes: Writes::new(settings.max_queued, runtime),
             client,
             raw,
             keys,
@@ -65,6 +68,7 @@ impl Shared {
             clock,
             clocks,
             known: Known::default(),
+            prospects: Prospects::default(),
             listeners,
             counters: Counters::default(),
             room,

@@ -133,7 +133,7 @@ impl Shared {
                     args.number(fence.not_after).millis(self.settings.lease_ttl);
                     args.number(millis(self.settings.line_life())).number(self.keys.prefix_len() as u64);
                 },
-                |args, item| self.put(items[item].1, args),
+                |args, item, _| self.put(items[item].1, args),
             )
             .await;
         (plan, round.items)

@@ -1,6 +1,6 @@
 //! What each guard is for: the same late write with it and without it.
 
-use std::{env, time::Duration};
+use std::{env, sync::Arc, time::Duration};
 
 use memstache_core::{Address, KeyspaceName, Lifetime, NewEntry, Scope, SetItem, Space, Tag, Tags, Target, When};
 
@@ -10,7 +10,7 @@ use crate::{client::Command, layout::Head, script::millis};
 const SECOND: u64 = 1_000_000;
 
 /// A store whose scripts lack a guard; `none` for all of them.
-async fn shared(guard: &str) -> Shared {
+async fn shared(guard: &str) -> Arc<Shared> {
     let url = env::var("MEMSTACHE_REDIS_URL")
         .unwrap_or_else(|_| panic!("MEMSTACHE_REDIS_URL is not set: `cargo xtask test` sets it; or exclude this test"));
     let builder = RedisStore::builder(&url).unwrap().prefix(&format!("t{:x}:", fastrand::u64(..)));
@@ -18,7 +18,7 @@ async fn shared(guard: &str) -> Shared {
     let mut shared = builder.read_timeout(secs(2)).call_timeout(secs(5)).write_timeout(secs(5)).shared().unwrap();
     shared.scripts = shared.scripts.without(guard);
     shared.ready(secs(20)).await.unwrap();
-    shared
+    Arc::new(shared)
 }
 
 fn key() -> Address {
@@ -28,18 +28,9 @@ fn key() -> Address {
 /// Sends a write as it arrives late: with the fence that it once was given. Returns the state that the script answers.
 async fn late_write(shared: &Shared, not_after: u64, stamp: u64) -> u64 {
     let item = SetItem { address: key(), entry: NewEntry::new("v1", Lifetime::UNLIMITED), when: When::Always };
-    let draft = shared.draft(item);
-    let address = key();
-    let plan = Plan::new(&shared.keys, false, std::iter::once(&address));
-    let deadline = shared.deadline(&Scope::default());
-    let head = |args: &mut crate::script::Args, _: clocks::Fence, sequence: memstache_core::Sequence| {
-        args.number(not_after).number(stamp).number(sequence.0);
-        args.number(millis(shared.settings.line_life())).number(shared.keys.prefix_len() as u64);
-    };
-    let manner = Manner { deadline, writes: true };
-    let mut round = shared
-        .ask(&plan, &shared.scripts.set, manner, |_| clocks::Floor::default(), head, |args, _| draft.put(args))
-        .await;
+    let order = shared.draft(item).order(shared.deadline(&Scope::default()));
+    let plan = Plan::new(&shared.keys, false, std::iter::once(&order.address));
+    let mut round = shared.order_fenced(&plan, &[order], |_, _| clocks::Fence { not_after, stamp }).await;
     round.items.remove(0).unwrap().reply[0].as_u64().unwrap()
 }
 
@@ -54,7 +45,7 @@ async fn remove_ahead(shared: &Shared, ahead: u64) {
     };
     let manner = Manner { deadline: shared.deadline(&Scope::default()), writes: true };
     let mut round =
-        shared.ask(&plan, &shared.scripts.remove, manner, |_| clocks::Floor::default(), head, |_, _| {}).await;
+        shared.ask(&plan, &shared.scripts.remove, manner, |_| clocks::Floor::default(), head, |_, _, _| {}).await;
     assert_eq!(round.items.remove(0).unwrap().reply[0].as_u64(), Some(1));
 }
 
@@ -183,6 +174,7 @@ async fn on_a_cluster_the_hash_tag_keeps_an_entry_in_one_slot() {
             shared.keys = shared.keys.clone().without_tags();
         }
         shared.ready(secs(20)).await.unwrap();
+        let shared = Arc::new(shared);
         let item = SetItem { address: key(), entry: NewEntry::new("v", Lifetime::UNLIMITED), when: When::Always };
         let written = shared.set(vec![item], &Scope::default()).await.remove(0);
         assert_eq!(written.is_ok(), tagged, "{written:?}");

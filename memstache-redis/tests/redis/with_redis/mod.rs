@@ -4,6 +4,7 @@ mod coherence;
 #[cfg(feature = "config")]
 mod config;
 mod conformance;
+mod failover;
 mod kit;
 mod late;
 mod outage;
@@ -12,7 +13,9 @@ mod processes;
 mod proxy;
 mod records;
 mod refused;
+mod round_trips;
 mod store;
 mod tags;
 mod tenants;
 mod usage;
+mod writes;

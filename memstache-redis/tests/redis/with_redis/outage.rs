@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use memstache_core::ErrorKind;
 use tokio::net::TcpListener;
 
-use super::{kit, proxy::Proxy};
+use super::{kit, own::Server, proxy::Proxy};
 
 fn quick(url: &str) -> memstache_redis::RedisBuilder {
     let millis = Duration::from_millis;
@@ -39,6 +39,40 @@ async fn a_connection_that_hangs_is_made_anew() {
     proxy.stall_existing();
     kit::until("reads work again", async || kit::get(&store, "k").await.is_ok()).await;
     assert!(store.stats().watchdog_reconnects >= 1, "{:?}", store.stats());
+}
+
+/// The numbers of the connections of a name.
+async fn connections(server: &Server, name: &str) -> Vec<u64> {
+    let list = server.call(&["CLIENT", "LIST"]).await.expect("it answers");
+    let named = list.lines().filter(|line| line.contains(&format!(" name={name} ")));
+    let ids = named.filter_map(|line| line.split(' ').find_map(|word| word.split("id=").nth(1)));
+    ids.map(|id| id.parse().expect("a number")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_paused_is_seen_to_hang_and_connected_to_anew() {
+    let server = Server::start(&[]).await;
+    let store = kit::store(quick(&server.url()).client_name("hung")).await;
+    kit::set(&store, "k", "v").await.unwrap();
+    kit::until("connections are named", async || !connections(&server, "hung").await.is_empty()).await;
+    let before = connections(&server, "hung").await;
+    assert_eq!(store.stats().watchdog_reconnects, 0);
+    server.pause().await;
+    #[expect(clippy::disallowed_methods, reason = "the server's own time is real")]
+    let paused = Instant::now();
+    kit::until("it is seen", async || {
+        assert!(kit::get(&store, "k").await.is_err());
+        store.stats().watchdog_reconnects >= 1
+    })
+    .await;
+    assert!(paused.elapsed() < Duration::from_secs(3), "seen after {:?}", paused.elapsed());
+    server.resume().await;
+    kit::until("reads work again", async || kit::get(&store, "k").await.is_ok()).await;
+    let renewed = async || {
+        let now = connections(&server, "hung").await;
+        !now.is_empty() && now.iter().all(|id| !before.contains(id))
+    };
+    kit::until("all connections are new", renewed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,7 @@ use crate::{
     memory::{AnyPolicy, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, Whole},
     request::{Consistency, LeaseId, Scope},
     striped::Striped,
+    version::Version,
 };
 
 /// Shards at most, and bytes for each of them at least.
@@ -220,7 +221,7 @@ impl Copies {
     /// Keeps a copy, unless the original changed since the ticket was taken. Returns whether it is kept.
     pub(super) fn insert(&self, address: &Address, entry: Entry, ticket: &Ticket) -> bool {
         let now = self.clock.now();
-        if expiry::freshness(&entry.meta, now, None) != Freshness::Fresh {
+        if expiry::freshness(&entry.meta, now, None) == Freshness::Expired {
             return false;
         }
         let beside = Beside { confirmed_at: entry.meta.confirmed_at, ..Beside::default() };
@@ -229,10 +230,18 @@ impl Copies {
 
     /// Returns whether the copy of an entry was never the store's.
     pub(super) fn is_unverified(&self, address: &Address) -> bool {
+        self.is_held(address, |copy| copy.extra().is_unverified())
+    }
+
+    /// Returns whether there is a copy of this version of the store's entry.
+    pub(super) fn has(&self, address: &Address, version: Version) -> bool {
+        self.is_held(address, |copy| copy.version() == version && !copy.extra().is_unverified())
+    }
+
+    fn is_held(&self, address: &Address, is: impl FnOnce(Copy<'_>) -> bool) -> bool {
         let hash = Hashed::new(&self.hasher, address);
         let table = self.shard(hash).read();
-        let copy = table.find(hash, address).and_then(|id| table.get(id));
-        copy.is_some_and(|slot| slot.extra().is_unverified())
+        table.find(hash, address).and_then(|id| table.get(id)).is_some_and(is)
     }
 
     /// Puts a copy in, unless the original changed since the ticket was taken; returns whether it is in.

@@ -7,6 +7,7 @@ use crate::{
     address::Address,
     entry::{Entry, NewEntry},
     error::{Error, Result},
+    expiry,
     request::{OneOrMany, Request, Response, SetItem, Stored, When, Written},
     service::AsOf,
     version::{Sequence, Version},
@@ -18,8 +19,8 @@ const LONGEST_UNVERIFIED: Duration = Duration::from_secs(24 * 3600);
 /// How a plain write is answered that the store is not there to take.
 ///
 /// The value is kept as an *unverified* copy either way: as long as the store cannot be asked, it is served as stale,
-/// until its ttl ends, a day at most; as soon as the store answers, it gives way to what the store says. A write under
-/// a condition, and a removal, is always an error: a removal that could not be delivered drops the copy.
+/// until its ttl and its grace end, a day at most; as soon as the store answers, it gives way to what the store says. A
+/// write under a condition, and a removal, is always an error: a removal that could not be delivered drops the copy.
 /// So is a write that failed [above the store](Error::above_store), of which nothing is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -82,7 +83,8 @@ impl Copies {
             return false;
         }
         let Entry { value, mut meta } = entry.into_entry(now, Version(0), Sequence(as_of.sequence));
-        let life = meta.fresh_until.since(now).min(LONGEST_UNVERIFIED);
+        // With its grace: else a value that was read again during an outage would be lost sooner than one that was not.
+        let life = expiry::dead_at(&meta).since(now).min(LONGEST_UNVERIFIED);
         (meta.fresh_until, meta.hard_until, meta.stale_for, meta.sliding) = (now, now, life, None);
         let kept = self.put(address, Entry { value, meta }, Beside::unverified(now), &as_of.into(), now);
         self.counters.kept_unverified.fetch_add(u64::from(kept), Relaxed);

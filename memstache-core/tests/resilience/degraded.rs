@@ -8,9 +8,9 @@ use std::sync::{
 
 use futures_util::{StreamExt, stream};
 use memstache_core::{
-    BoxFuture, Cache, CacheService, Coherence, Error, ErrorKind, Invalidation, InvalidationStream, Json, LoadContext,
-    NearConfig, NearView, OnDegraded, Outcome, Request, Response, Result, Stack, Written, resilience::ResilienceConfig,
-    testing::Fault,
+    BoxFuture, Cache, CacheService, Coherence, Error, ErrorKind, Fetched, Invalidation, InvalidationStream, Json,
+    LoadContext, NearConfig, NearView, OnDegraded, Outcome, Request, Response, Result, Stack, Written,
+    resilience::ResilienceConfig, testing::Fault,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -129,16 +129,16 @@ async fn answer(cache: Cache<Json>, does: &'static str) -> String {
     let (operation, key) = does.split_once(' ').unwrap();
     match operation {
         "get" => show(cache.get::<u32>(key).await.map(|value| value.map(|value| value.to_string()))),
-        "entry" => match cache.get_entry::<u32>(key).await {
-            Ok(fetched) => fetched_text(fetched.value, fetched.outcome),
-            Err(error) => error.kind().as_str().to_owned(),
-        },
-        "load" => {
-            let load = cache.get_or_load(key, |_: LoadContext<u32>| async { Ok::<_, Error>(9) }).entry();
-            match load.await {
-                Ok(fetched) => fetched_text(fetched.value, fetched.outcome),
-                Err(error) => error.kind().as_str().to_owned(),
-            }
+        "entry" => fetched(cache.get_entry::<u32>(key).await),
+        "load" => fetched(cache.get_or_load(key, |_: LoadContext<u32>| async { Ok::<_, Error>(9) }).entry().await),
+        "load_brief" => {
+            let load = cache.get_or_load(key, |_: LoadContext<u32>| async { Ok::<_, Error>(9) });
+            fetched(load.ttl(secs(10)).stale_for(secs(30)).entry().await)
+        }
+        "load_in_vain" => {
+            let gone =
+                |_: LoadContext<u32>| async { Err::<u32, _>(Error::new(ErrorKind::Timeout, "the source is gone")) };
+            fetched(cache.get_or_load(key, gone).entry().await)
         }
         "set" => written(cache.set(key, &2).await),
         "add" => written(cache.set(key, &2).if_absent().await),
@@ -165,6 +165,13 @@ async fn answer(cache: Cache<Json>, does: &'static str) -> String {
 fn show(result: Result<Option<String>>) -> String {
     match result {
         Ok(value) => value.unwrap_or_else(|| "none".to_owned()),
+        Err(error) => error.kind().as_str().to_owned(),
+    }
+}
+
+fn fetched(result: Result<Fetched<u32>>) -> String {
+    match result {
+        Ok(found) => fetched_text(found.value, found.outcome),
         Err(error) => error.kind().as_str().to_owned(),
     }
 }
@@ -363,6 +370,34 @@ async fn a_value_kept_near_only_ends_with_its_ttl_and_an_older_one_never_comes_b
     bench.kit.pass_by(secs(10), secs(1)).await;
     assert_eq!(bench.answer("entry copied").await, "unavailable");
     assert_eq!(bench.near.stats().kept_unverified, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_loaded_while_the_store_is_away_has_its_grace_when_the_source_goes_too() {
+    let bench = Bench::new(OnDegraded::Error).await;
+    bench.store_is(Store::Down).await;
+    assert_eq!(bench.answer("load_brief gone").await, "9 miss");
+    for _ in 0..2 {
+        bench.kit.pass_by(secs(15), secs(1)).await;
+        assert_eq!(bench.answer("load_in_vain gone").await, "9 stale");
+    }
+    bench.kit.pass_by(secs(15), secs(1)).await;
+    assert_eq!(bench.answer("load_in_vain gone").await, "load", "its grace has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_serves_stale_is_served_when_it_goes_too() {
+    let bench = Bench::new(OnDegraded::Error).await;
+    assert_eq!(bench.answer("load_brief gone").await, "9 miss");
+    bench.kit.pass_by(secs(15), secs(1)).await;
+    for _ in 0..2 {
+        assert_eq!(bench.answer("load_in_vain gone").await, "9 stale");
+        assert_eq!(bench.near.stats().entries, 2, "beside the one that was copied before");
+    }
+    bench.store_is(Store::Down).await;
+    assert_eq!(bench.answer("load_in_vain gone").await, "9 stale");
+    assert_eq!(bench.answer("remove gone").await, "unavailable");
+    assert_eq!(bench.answer("load_in_vain gone").await, "load", "nothing is served that was removed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -114,13 +114,15 @@ impl Tenants {
                 return;
             }
             let Some(asked) = account.estimated_since(now) else { return };
-            if oldest.len() == ROUND && oldest.peek().is_some_and(|(latest, _)| *latest <= asked) {
-                return;
+            if oldest.len() < ROUND {
+                return oldest.push((asked, tenant.clone()));
             }
-            if oldest.len() == ROUND {
-                oldest.pop();
+            // Names part those that were sampled at the same time, so that the order is not that of a map.
+            if let Some(mut latest) = oldest.peek_mut()
+                && (asked, tenant) < (latest.0, &latest.1)
+            {
+                *latest = (asked, tenant.clone());
             }
-            oldest.push((asked, tenant.clone()));
         });
         oldest.into_sorted_vec().into_iter().map(|(_, tenant)| tenant).collect()
     }

@@ -142,6 +142,7 @@ mod tests {
 
     #[test]
     fn few_reads_are_all_written_down_and_of_many_a_part_stands_for_them() {
+        fastrand::seed(7);
         let clock = ManualClock::new();
         let reads = Reads::new(Arc::new(clock.clone()));
         let (hot, other) = (address("hot"), address("other"));
@@ -152,14 +153,14 @@ mod tests {
         let top = reads.top(10);
         assert_eq!((top[0].address.clone(), top[0].hits), (hot.clone(), 10.0));
         assert_eq!((top.len(), top[1].hits), (2, 1.0));
-        // A million reads a second, for three half-lives.
+        // 800,000 reads a second, for three half-lives: well between the rates at which the part changes.
         for _ in 0..9_000 {
-            reads.count(std::iter::repeat_n(&hot, 1_000));
+            reads.count(std::iter::repeat_n(&hot, 800));
             clock.advance(Duration::from_millis(1));
         }
         assert_eq!(reads.skipped.load(Relaxed), 127);
         let rate = reads.top(1)[0].per_second;
-        assert!((0.8e6..0.95e6).contains(&rate), "{rate}: seven eighths of the way to a million");
+        assert!((0.64e6..0.76e6).contains(&rate), "{rate}: seven eighths of the way to 800,000");
         // All is written down again soon after it has become quiet.
         for _ in 0..2_000 {
             reads.count([&other]);

@@ -7,6 +7,7 @@ use std::{
 
 use memstache_core::{
     BoxFuture, Error, ErrorKind, Get, GetItem, Lookup, OnMiss, Request, Response, Result, Scope, Sequence, Tick,
+    TouchKind,
 };
 
 use tracing::Instrument as _;
@@ -59,31 +60,49 @@ fn is_no_keyspace(error: &Error) -> bool {
     error.find_source::<EngineError>() == Some(&EngineError::KeyspaceNotFound)
 }
 
-/// Runs a change for a peer, unless that was lost, before or meanwhile: it may see others, which this node does not see, and which
-/// were not told.
-async fn unless_lost<T>(
-    cluster: &Cluster,
-    from: &PeerInfo,
-    change: impl Future<Output = Result<T, Refused>>,
-) -> Result<T, Refused> {
-    if cluster.has_lost(from) {
-        return Err(Refused::WrongOwner);
+/// Who asks, and whom it sees.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    peer: &'a PeerInfo,
+    epoch: u64,
+}
+
+impl Caller<'_> {
+    /// Runs a change for it, unless it was lost, before or meanwhile: it may see others, which this node does not see, and which were
+    /// not told.
+    async fn unless_lost<T>(
+        self,
+        cluster: &Cluster,
+        change: impl Future<Output = Result<T, Refused>>,
+    ) -> Result<T, Refused> {
+        if self.is_lost(cluster) {
+            return Err(Refused::WrongOwner);
+        }
+        let done = change.await?;
+        if self.is_lost(cluster) {
+            return Err(cut_off(false).into());
+        }
+        Ok(done)
     }
-    let done = change.await?;
-    if cluster.has_lost(from) {
-        return Err(cut_off(false).into());
+
+    fn is_lost(self, cluster: &Cluster) -> bool {
+        cluster.has_lost(self.peer, self.epoch)
     }
-    Ok(done)
+
+    /// Checks that it sees the same owners as this node. Of others this node would have to tell them what it is told.
+    fn sees_the_same(self, view: &View) -> Result<(), Refused> {
+        if self.epoch == view.epoch { Ok(()) } else { Err(Refused::WrongOwner) }
+    }
 }
 
 impl Node {
     /// Answers one call of a peer.
-    async fn serve(self: &Arc<Self>, from: &PeerInfo, call: Call, context: CallContext) -> Result<Answer, Refused> {
+    async fn serve(self: &Arc<Self>, peer: &PeerInfo, call: Call, context: CallContext) -> Result<Answer, Refused> {
         let _under_way = self.under_way.begin();
         match call {
             // It has acknowledged nothing, and holds nothing.
             Call::TakeOver { splits, .. } if self.state() == State::New => {
-                let _holds_nothing = hear_of_splits(self, from, splits);
+                let _holds_nothing = hear_of_splits(self, peer, splits);
                 return Ok(Answer::Done);
             }
             // What is known of keyspaces is asked for and told by nodes that start, too.
@@ -92,6 +111,7 @@ impl Node {
         }
         let Some(cluster) = self.cluster() else { return Err(EngineError::NotStarted.into()) };
         let deadline = context.deadline.unwrap_or_else(|| self.clock.now().after(self.times.read));
+        let from = Caller { peer, epoch: context.epoch };
         let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
         match call {
             Call::Run { keyspace, request } => {
@@ -116,7 +136,7 @@ impl Node {
                     response => Ok(Answer::Ran { response, hot }),
                 }
             }
-            other => Box::pin(self.serve_rare(cluster, from, other, context.epoch, deadline)).await,
+            other => Box::pin(self.serve_rare(cluster, from, other, deadline)).await,
         }
     }
 
@@ -124,9 +144,8 @@ impl Node {
     async fn serve_rare(
         self: &Arc<Self>,
         cluster: &Arc<Cluster>,
-        from: &PeerInfo,
+        from: Caller<'_>,
         call: Call,
-        epoch: u64,
         deadline: Tick,
     ) -> Result<Answer, Refused> {
         let slot = |keyspace: &memstache_core::KeyspaceName| self.registry.slot(keyspace.as_str());
@@ -140,7 +159,7 @@ impl Node {
             Call::Push { keyspace, stamp, items } => {
                 let local = slot(&keyspace)?.current()?;
                 let Some(copies) = &local.replica else { return Ok(Answer::NoKeyspace) };
-                if copies.take(cluster, (from, epoch, stamp), items, local.replicas()) {
+                if copies.take(cluster, (from.peer, from.epoch, stamp), items, local.replicas()) {
                     Ok(Answer::Done)
                 } else {
                     Err(Refused::WrongOwner)
@@ -148,9 +167,7 @@ impl Node {
             }
             Call::Copies { keyspace, items } => {
                 let (local, view) = (slot(&keyspace)?.current()?, cluster.view());
-                if epoch != view.epoch {
-                    return Err(Refused::WrongOwner);
-                }
+                from.sees_the_same(&view)?;
                 let held = cluster.copies(&local, &view, items, deadline).await;
                 held.map(Answer::Peeked).ok_or(Refused::WrongOwner)
             }
@@ -159,14 +176,12 @@ impl Node {
                 Ok(Answer::Done)
             }
             Call::Recall { keyspace, number, items } => {
-                slot(&keyspace)?.current()?.copies.recall(from.id, from.incarnation, number, &items);
+                slot(&keyspace)?.current()?.copies.recall(from.peer.id, from.peer.incarnation, number, &items);
                 Ok(Answer::Done)
             }
             Call::Follow { keyspace, log, after } => {
                 // Others of whom one does not know may change what is followed.
-                if epoch != cluster.view().epoch {
-                    return Err(Refused::WrongOwner);
-                }
+                from.sees_the_same(&cluster.view())?;
                 let local = slot(&keyspace)?.current()?;
                 local.keep_changes(self);
                 let now = self.clock.now();
@@ -178,7 +193,7 @@ impl Node {
             Call::Forget { keyspace, items } => {
                 let slot = slot(&keyspace)?;
                 let forget = forget_owned(self, cluster, &slot, items, deadline);
-                let unacked = unless_lost(cluster, from, forget).await?;
+                let unacked = from.unless_lost(cluster, forget).await?;
                 Ok(Answer::Partial { unacked: u32::try_from(unacked).unwrap_or(u32::MAX) })
             }
             Call::Seen { keyspace, items } => {
@@ -187,6 +202,7 @@ impl Node {
                 Ok(Answer::Done)
             }
             Call::Spread { keyspace, items } => {
+                from.sees_the_same(&cluster.view())?;
                 let local = slot(&keyspace)?.current()?;
                 if let Err(current) = local.hide(&items) {
                     return Ok(Answer::Sequences(vec![current]));
@@ -199,7 +215,7 @@ impl Node {
                 Ok(Answer::Sequences(vec![current; spaces.len()]))
             }
             Call::TakeOver { epoch, splits } => {
-                if !hear_of_splits(self, from, splits) {
+                if !hear_of_splits(self, from.peer, splits) {
                     let often = "the node has just been told of another split";
                     return Err(Error::new(ErrorKind::Unavailable, often).without_effect().into());
                 }
@@ -208,16 +224,17 @@ impl Node {
                 let soon = now.after((deadline.since(now) / 2).min(PATIENCE));
                 let view = cluster.view_of(epoch, soon).await.ok_or(Refused::WrongOwner)?;
                 view.settled().await;
-                self.end_leases(from.id, &view).await;
+                self.end_leases(from.peer.id, &view).await;
                 Ok(Answer::Done)
             }
             Call::Flush { keyspace, at: Sequence(0) } => {
                 let slot = slot(&keyspace)?;
                 let flush = self.flush_as_home(cluster, &slot, deadline);
-                let at = unless_lost(cluster, from, flush).await?;
+                let at = from.unless_lost(cluster, flush).await?;
                 Ok(Answer::Sequences(vec![at]))
             }
             Call::Flush { keyspace, at } => {
+                from.sees_the_same(&cluster.view())?;
                 let slot = slot(&keyspace)?;
                 let answer = self.flush_for_home(&slot, at)?;
                 slot.current()?.hot.end_of_others(&cluster.view()).await;
@@ -243,21 +260,32 @@ impl Node {
     async fn run_for_peer(
         self: &Arc<Self>,
         cluster: &Arc<Cluster>,
-        from: &PeerInfo,
+        from: Caller<'_>,
         slot: &Arc<Slot>,
         mut request: Request,
         deadline: Tick,
     ) -> Result<(Response, Vec<Hot>), Refused> {
         let local = slot.current()?;
         request.scope_mut().deadline = Some(deadline);
-        let Request::Get(op) = &request else {
+        let Request::Get(op) = &mut request else {
+            let changes = !request.is_read() && !is_release(&request);
             let run = run_owned(self, cluster, slot, request, deadline);
-            return Ok((unless_lost(cluster, from, run).await?, Vec::new()));
+            let response = if changes { from.unless_lost(cluster, run).await } else { run.await };
+            return Ok((response?, Vec::new()));
         };
+        if op.on_miss != OnMiss::Report && from.is_lost(cluster) {
+            // It could not fill under a lease: the key would be busy for nothing.
+            op.on_miss = OnMiss::Report;
+        }
         count(&local.counters.server_requests, op.items.len());
-        let promises = local.promise(op, from.id, cluster);
+        let promises = local.promise(op, from.peer.id, cluster);
         let response = run_owned(self, cluster, slot, request, deadline).await?;
         let hot = promises.map_or_else(Vec::new, |promises| promises.of(&response, cluster));
         Ok((response, hot))
     }
+}
+
+/// Whether it only ends leases: whoever has one may do so.
+fn is_release(request: &Request) -> bool {
+    matches!(request, Request::Touch(op) if op.items.iter().all(|item| matches!(item.kind, TouchKind::Release(_))))
 }

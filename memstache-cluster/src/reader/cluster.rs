@@ -273,11 +273,19 @@ impl Cluster {
         now_alone && self.among.load(Acquire) > 1 && self.clock.now().since(heard) > self.timing.lease
     }
 
-    /// Returns whether somebody was lost who is there after all: it may see others whom this node does not see, and who are told of
+    /// Returns whether a peer may be one of those who were lost: it may see others whom this node does not see, and who are told of
     /// nothing that this node acknowledges.
-    pub(crate) fn has_lost(&self, peer: &PeerInfo) -> bool {
+    ///
+    /// That is who was lost in this life; and, while anybody is lost, every other who is no member and sees others: it may have
+    /// joined those who were, or be one of them in its next life.
+    pub(crate) fn has_lost(&self, peer: &PeerInfo, epoch: u64) -> bool {
+        let view = self.view.load();
+        if view.members.contains(peer.id) {
+            return false;
+        }
         // The lock, which is held while a node goes over, for few.
-        !self.view.load().members.contains(peer.id) && self.lost.lock().has(peer.id, peer.incarnation)
+        let lost = self.lost.lock();
+        lost.has(peer.id, peer.incarnation) || (epoch != view.epoch && lost.any())
     }
 
     /// Returns whether this node was out of touch since a view was made: what it holds may be outdated.

@@ -84,6 +84,11 @@ impl Lost {
         self.0.iter().any(|one| one.id == id && one.life.0 == life && !one.is_back)
     }
 
+    /// Returns whether anybody is lost.
+    pub(super) fn any(&self) -> bool {
+        self.0.iter().any(|one| !one.is_back)
+    }
+
     /// Says the same of a node that was out of touch and sees no other members than before.
     pub(super) fn note_lapse(&self) -> Held {
         match (self.0.is_empty(), self.0.iter().any(|one| one.is_back)) {

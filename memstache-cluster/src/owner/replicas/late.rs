@@ -4,10 +4,9 @@
 //! the lost member answers until all agree: owners that lost the same one would wait for each other. So others may own the key by
 //! then, and a write is acknowledged only if nobody can have owned it in between.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
-use memstache_core::{Address, Response, Result, Tick};
+use memstache_core::{Address, Response, Tick};
 
 use super::unless_all;
 use crate::{
@@ -16,6 +15,9 @@ use crate::{
     placement::partition_of,
     reader::{Cluster, View},
 };
+
+/// How long it waits before it asks again whether others agree.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Returns whether what a request has written by then is to be acknowledged late: somebody may have a copy of it, or others may have
 /// left this node out meanwhile.
@@ -38,27 +40,48 @@ pub(in crate::owner) async fn wait_out(
     response: Response,
     deadline: Tick,
 ) -> Response {
-    let waits = written.iter().map(|address| wait_out_one(cluster, local, view, address, deadline));
-    let waited = join_all(waits).await;
-    unless_all(response, waited)
+    let owned = match nobody_keeps(cluster, local, written, deadline).await {
+        Some(()) => agreed_owner(cluster, view, written, deadline).await,
+        None => None,
+    };
+    let is_mine = |address: &Address| owned.as_ref().is_some_and(|now| now.owns_since(view, address.stored()));
+    let confirmed = written.iter().map(|address| if is_mine(address) { Ok(()) } else { Err(cut_off(false)) });
+    unless_all(response, confirmed.collect())
 }
 
-async fn wait_out_one(cluster: &Cluster, local: &Local, view: &View, address: &Address, deadline: Tick) -> Result<()> {
-    let no_more = cluster.gone.keep_no_more(&*cluster.clock, partition_of(address.stored()), local.replicas());
-    until(&cluster.clock, deadline, no_more).await.ok_or_else(|| cut_off(false))?;
+/// Waits until no member that was lost answers any more from a copy of these.
+async fn nobody_keeps(cluster: &Cluster, local: &Local, written: &[Address], deadline: Tick) -> Option<()> {
+    let partitions: BTreeSet<_> = written.iter().map(|address| partition_of(address.stored())).collect();
+    for partition in partitions {
+        let no_more = cluster.gone.keep_no_more(&*cluster.clock, partition, local.replicas());
+        until(&cluster.clock, deadline, no_more).await?;
+    }
+    Some(())
+}
+
+/// Returns what this node sees, once another agrees to it; nothing, if none of these can be its own all the time since `view`, or
+/// nobody agrees in time.
+async fn agreed_owner(cluster: &Cluster, view: &View, written: &[Address], deadline: Tick) -> Option<Arc<View>> {
     loop {
         let now: Arc<View> = cluster.view();
-        if !now.owns_since(view, address.stored()) {
-            return Err(cut_off(false));
+        if !written.iter().any(|address| now.owns_since(view, address.stored())) {
+            return None;
         }
         // While nobody agrees that a member is gone, others may agree with it.
-        cluster.vouch(&now, deadline).await.map_err(|_| cut_off(false))?;
+        if cluster.vouch(&now, deadline).await.is_err() {
+            if cluster.clock.now() >= deadline {
+                return None;
+            }
+            // Others may see in a moment what this node sees.
+            cluster.another_view(&now, AGAIN).await;
+            continue;
+        }
         // After that: what is contact now may have come after a gap.
         if cluster.has_lapsed(&now) {
-            return Err(cut_off(false));
+            return None;
         }
         if cluster.sees(&now) {
-            return Ok(());
+            return Some(now);
         }
     }
 }

@@ -14,6 +14,7 @@ mod keyspaces;
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests beside the crate")]
 mod kit;
 mod large;
+mod lost;
 mod replicas;
 mod steady;
 mod tags;

@@ -26,7 +26,6 @@ use crate::{
     memory::{AnyPolicy, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, Whole},
     request::{Consistency, LeaseId, Scope},
     striped::Striped,
-    version::Version,
 };
 
 /// Shards at most, and bytes for each of them at least.
@@ -233,9 +232,14 @@ impl Copies {
         self.is_held(address, |copy| copy.extra().is_unverified())
     }
 
-    /// Returns whether there is a copy of this version of the store's entry.
-    pub(super) fn has(&self, address: &Address, version: Version) -> bool {
-        self.is_held(address, |copy| copy.version() == version && !copy.extra().is_unverified())
+    /// Returns whether there is a copy of the store's entry that serves as long.
+    ///
+    /// The bytes themselves, not only their version: those begin anew in a store that was emptied.
+    pub(super) fn has(&self, address: &Address, entry: &Entry) -> bool {
+        self.is_held(address, |copy| {
+            let is_same = copy.version() == entry.meta.version && copy.value() == entry.value;
+            is_same && copy.dead_at() >= expiry::dead_at(&entry.meta) && !copy.extra().is_unverified()
+        })
     }
 
     fn is_held(&self, address: &Address, is: impl FnOnce(Copy<'_>) -> bool) -> bool {

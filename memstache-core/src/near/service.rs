@@ -187,10 +187,9 @@ async fn read_below<S: CacheService>(
 
 fn keep(copies: &Copies, address: &Address, answer: &Result<Lookup>, ticket: &Ticket) {
     let entry = match answer {
-        Ok(Lookup::Hit(entry)) => entry.clone(),
-        Ok(Lookup::Stale(entry, _)) if copies.has(address, entry.meta.version) => return,
-        // For when the store goes before the value is fresh again.
-        Ok(Lookup::Stale(entry, _)) => entry.clone(),
+        Ok(Lookup::Stale(entry, _)) if copies.has(address, entry) => return,
+        // What is stale, for when the store goes before the value is fresh again.
+        Ok(Lookup::Hit(entry) | Lookup::Stale(entry, _)) => entry.clone(),
         Ok(Lookup::Negative(meta)) => Entry { value: bytes::Bytes::new(), meta: meta.clone() },
         Ok(_) => return copies.drop_unverified(address),
         Err(_) => return,

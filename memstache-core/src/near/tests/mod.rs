@@ -1,3 +1,7 @@
+//! Near caches over stores that are there, gone, or in the test's hands.
+
+mod stale;
+
 use std::time::Duration;
 
 use futures_util::stream;

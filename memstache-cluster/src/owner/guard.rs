@@ -4,10 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{
-            AtomicU32, AtomicU64,
-            Ordering::{AcqRel, Acquire, Relaxed},
-        },
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -16,7 +13,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use memstache_core::{BoxError, Clock, Error, ErrorKind, IntoLoaded, Loaded, Result, Tick, resilience::RateLimiter};
 
-use super::{herd::Herd, octets::Octets};
+use super::{herd::Herd, octets::Octets, refusals::Refusals};
 use crate::{
     keyspace::{AnySource, Expiry, Key, RateLimit, Settings, Sourced},
     stats::{Counters, count},
@@ -37,12 +34,12 @@ impl Guard {
     pub(super) fn new(
         source: Arc<dyn AnySource>,
         settings: Arc<Settings>,
-        limit: Option<(RateLimit, OnLimiter)>,
+        limit: Option<(RateLimit, Arc<Refusals>)>,
         counters: Arc<Counters>,
         herd: Arc<Herd>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let limiter = limit.map(|(limit, told)| Limiter::new(limit, told, Arc::clone(&clock))).transpose()?;
+        let limiter = limit.map(|(limit, refusals)| Limiter::new(limit, refusals, Arc::clone(&clock))).transpose()?;
         Ok(Self { source, settings, limiter, counters, herd, clock })
     }
 
@@ -51,6 +48,11 @@ impl Guard {
         if let Some(limiter) = &self.limiter {
             limiter.shared_by(members);
         }
+    }
+
+    /// Returns whether the source is asked so often at most.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limiter.is_some()
     }
 
     /// Returns how many keys a second pass, of all nodes and of this one.
@@ -150,31 +152,22 @@ fn is_not_found(error: &BoxError) -> bool {
     false
 }
 
-/// For how long a limiter has refused nothing, before it is said that it does not refuse any more.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// Is told when a limiter begins to refuse, and when it does so no more.
-pub(super) type OnLimiter = Box<dyn Fn(bool) + Send + Sync>;
-
 /// This node's part of a keyspace's budget of questions.
 struct Limiter {
     limit: RateLimit,
-    told: OnLimiter,
-    /// When it last refused, in milliseconds; zero once it was said that it does so no more.
-    refused: AtomicU64,
+    refusals: Arc<Refusals>,
     members: AtomicU32,
     current: ArcSwap<(u32, RateLimiter)>,
     clock: Arc<dyn Clock>,
 }
 
 impl Limiter {
-    fn new(limit: RateLimit, told: OnLimiter, clock: Arc<dyn Clock>) -> Result<Self> {
+    fn new(limit: RateLimit, refusals: Arc<Refusals>, clock: Arc<dyn Clock>) -> Result<Self> {
         let config = limit.share(1);
         let limiter = RateLimiter::with_clock(config, Arc::clone(&clock))?;
         Ok(Self {
             limit,
-            told,
-            refused: AtomicU64::new(0),
+            refusals,
             members: AtomicU32::new(1),
             current: ArcSwap::from_pointee((limit.share_burst(1), limiter)),
             clock,
@@ -199,35 +192,18 @@ impl Limiter {
             let current = self.current.load_full();
             let most = current.0;
             let Err(refused) = current.1.try_take(u32::try_from(keys).unwrap_or(most).min(most)) else {
-                self.note_passed();
+                self.refusals.passed();
                 return Ok(());
             };
             let after = refused.retry_after().unwrap_or_default().max(Duration::from_millis(1));
             let turn: Tick = self.clock.now().after(after);
             if turn > give_up {
-                self.note_refused();
+                self.refusals.refused();
                 return Err(Error::new(ErrorKind::Overloaded, "the data source is rate limited")
                     .with_retry_after(after)
                     .with_source(DataSourceError::RateLimited));
             }
             self.clock.sleep_until(turn).await;
-        }
-    }
-}
-
-impl Limiter {
-    fn note_refused(&self) {
-        if self.refused.swap(self.clock.now().as_millis().max(1), AcqRel) == 0 {
-            (self.told)(true);
-        }
-    }
-
-    fn note_passed(&self) {
-        let refused = self.refused.load(Acquire);
-        let is_over = refused != 0 && self.clock.now().since(Tick::from_millis(refused)) >= QUIET;
-        // One of several says so.
-        if is_over && self.refused.compare_exchange(refused, 0, AcqRel, Acquire).is_ok() {
-            (self.told)(false);
         }
     }
 }

@@ -19,14 +19,7 @@ use memstache_core::{
 use parking_lot::Mutex;
 use tower_service::Service as _;
 
-use super::{
-    changes::Changes,
-    guard::{Guard, OnLimiter},
-    herd::Herd,
-    hot::Hot,
-    octets::Plain,
-    replicas,
-};
+use super::{changes::Changes, guard::Guard, herd::Herd, hot::Hot, octets::Plain, refusals::Refusals, replicas};
 use crate::{
     engine::{EngineEvent, EventBus, OfLoads},
     keyspace::{HotCopies, Key, KeySpace, RateLimit},
@@ -75,6 +68,8 @@ pub(crate) struct Local {
     pub(crate) replica: Option<Arc<replicas::Copies>>,
     /// Bounds loads while members change.
     pub(crate) herd: Arc<Herd>,
+    /// Whether the limiter of the source refuses loads.
+    refusals: Arc<Refusals>,
     /// What was loaded here and not pushed to replicas yet.
     loaded: Mutex<Vec<Address>>,
 }
@@ -127,7 +122,13 @@ impl Local {
             Some(old) => old.recorder.clone(),
             None => around.recorder.as_ref().map(|of| of(spec.name())),
         };
-        let loads = Loads::new(&spec, &store, &counters, &herd, around, recorder.clone())?;
+        let new_refusals =
+            || Arc::new(Refusals::new(spec.name().clone(), Arc::clone(&around.events), Arc::clone(&around.clock)));
+        let refusals = old.map_or_else(new_refusals, |old| Arc::clone(&old.refusals));
+        let loads = Loads::new(&spec, &store, (&counters, &herd, &refusals), around, recorder.clone())?;
+        if loads.as_ref().is_none_or(|loads| !loads.guard.is_limited()) {
+            refusals.end();
+        }
         let (changes, clock) = (Changes::new(around.event_capacity), Arc::clone(&around.clock));
         let loaded = Mutex::default();
         Ok(Self {
@@ -144,6 +145,7 @@ impl Local {
             loads,
             replica,
             herd,
+            refusals,
             loaded,
         })
     }
@@ -263,8 +265,7 @@ impl Loads {
     fn new(
         spec: &KeySpace,
         store: &MemoryStore<AnyPolicy>,
-        counters: &Arc<Counters>,
-        herd: &Arc<Herd>,
+        (counters, herd, refusals): (&Arc<Counters>, &Arc<Herd>, &Arc<Refusals>),
         around: &Surroundings,
         recorder: Option<Arc<dyn Recorder>>,
     ) -> Result<Option<Self>> {
@@ -276,13 +277,10 @@ impl Loads {
             None => ErasedService::new(store.clone()),
         };
         let limit = settings.rate_limit.or(around.rate_limit);
-        let (events, name) = (Arc::clone(&around.events), settings.name.clone());
-        let told: OnLimiter =
-            Box::new(move |refuses| events.tell(&EngineEvent::SourceLimiter { keyspace: name.clone(), refuses }));
         let guard = Guard::new(
             Arc::clone(source),
             Arc::clone(settings),
-            limit.map(|limit| (limit, told)),
+            limit.map(|limit| (limit, Arc::clone(refusals))),
             Arc::clone(counters),
             Arc::clone(herd),
             Arc::clone(&clock),

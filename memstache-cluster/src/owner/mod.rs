@@ -13,6 +13,7 @@ mod local;
 mod octets;
 #[cfg(any(test, feature = "test-util"))]
 mod planted;
+mod refusals;
 mod replicas;
 mod serve;
 mod served;

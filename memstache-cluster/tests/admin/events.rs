@@ -177,6 +177,38 @@ async fn a_limiter_that_refuses_is_told_once_and_when_it_does_so_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limiter_that_is_replaced_refuses_on_and_one_that_is_gone_refuses_no_more() {
+    let limit = |per_second| RateLimit::per_second(per_second).with_burst(1).with_wait(millis(0));
+    let source = Counting::default();
+    let engine = alone([sourced(&source).rate_limit(limit(2)).build().unwrap()]).await;
+    let mut follower = Follower::new(&open(&engine)).await;
+    let update = async |limit: Option<RateLimit>| {
+        let spec = sourced(&source).default_ttl(secs(60));
+        let spec = if let Some(limit) = limit { spec.rate_limit(limit) } else { spec };
+        engine.update_keyspace(spec.build().unwrap()).await.unwrap();
+    };
+    let refused = async |beginning: &str| {
+        for n in 0..4 {
+            // What is refused is told by an event.
+            let _ = engine.get("products", format!("{beginning}.{n}")).await;
+        }
+    };
+    refused("old").await;
+    update(Some(limit(1))).await;
+    refused("new").await;
+    update(None).await;
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let (kind, data) = follower.next().await.unwrap();
+        told.push((kind, data["change"].as_str().unwrap().to_owned()));
+    }
+    told.sort();
+    let told: Vec<_> = told.iter().map(|(kind, change)| (kind.as_str(), change.as_str())).collect();
+    let limiter = [("source_limiter", "passes"), ("source_limiter", "refuses")];
+    assert_eq!(told, [[("keyspace", "updated"); 2], limiter].concat());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_stream_is_kept_alive() {
     let engine = alone([users()]).await;
     let mut follower = Follower::new(&open(&engine)).await;

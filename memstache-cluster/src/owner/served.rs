@@ -225,7 +225,9 @@ impl Node {
                 let view = cluster.view_of(epoch, soon).await.ok_or(Refused::WrongOwner)?;
                 view.settled().await;
                 self.end_leases(from.peer.id, &view).await;
-                Ok(Answer::Done)
+                // It may never have seen who left: what this node waits for, it is to wait for itself.
+                let unacked = u32::from(cluster.gone.may_answer(self.clock.now()));
+                Ok(if unacked == 0 { Answer::Done } else { Answer::Partial { unacked } })
             }
             Call::Flush { keyspace, at: Sequence(0) } => {
                 let slot = slot(&keyspace)?;

@@ -69,6 +69,15 @@ impl Default for Timing {
     }
 }
 
+/// Whether a member sees what a node sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agreement {
+    None,
+    Full,
+    /// It does; some who left without a word may still answer.
+    WhileSomeMayAnswer,
+}
+
 /// That nobody agreed with a view, for a moment: requests that come one after the other would all ask all, and wait for it.
 #[derive(Default)]
 struct Disagreed(Mutex<Option<(u64, Tick)>>);
@@ -230,20 +239,20 @@ impl Cluster {
     }
 
     /// Asks a member whether it sees what this node sees; takes note if it does.
-    pub(crate) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<bool> {
+    pub(super) async fn agrees(&self, view: &View, member: &Member, deadline: Tick) -> Result<Agreement> {
         let began = self.clock.now();
         let splits = self.splits.news(began);
         #[cfg(any(test, feature = "test-util"))]
         let splits = if self.timing.faults == crate::Faults::NeverTellOfSplits { 0 } else { splits };
         match self.call(member, Call::TakeOver { epoch: view.epoch, splits }, deadline).await? {
             // One that starts agrees with everybody: it has nothing to say.
-            Answer::Done if member.state == MemberState::Joining => Ok(true),
-            Answer::Done => {
+            Answer::Done if member.state == MemberState::Joining => Ok(Agreement::Full),
+            answer @ (Answer::Done | Answer::Partial { .. }) => {
                 self.heard(began);
                 self.among.store(view.other_owners().count(), Release);
-                Ok(true)
+                Ok(if matches!(answer, Answer::Done) { Agreement::Full } else { Agreement::WhileSomeMayAnswer })
             }
-            _ => Ok(false),
+            _ => Ok(Agreement::None),
         }
     }
 
@@ -325,8 +334,8 @@ impl Cluster {
         let ask = members.map(|member| {
             Box::pin(async move {
                 match self.agrees(view, member, deadline).await {
-                    Ok(true) => Ok(()),
-                    _ => Err(()),
+                    Ok(Agreement::Full | Agreement::WhileSomeMayAnswer) => Ok(()),
+                    Ok(Agreement::None) | Err(_) => Err(()),
                 }
             })
         });

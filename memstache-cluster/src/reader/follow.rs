@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use memstache_core::Tick;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Cluster, View, lost::Held, splits::News, tables::Tables, view::Taking};
+use super::{Cluster, View, cluster::Agreement, lost::Held, splits::News, tables::Tables, view::Taking};
 use crate::{
     engine::{EngineEvent, Node, until},
     member::{Incarnation, Member, MemberChange, Members, NodeId},
@@ -234,10 +234,13 @@ async fn take_over(node: Weak<Node>, change: Change) {
     for member in view.others() {
         asked.spawn(agreed(Arc::clone(&cluster), member.clone(), started));
     }
-    let mut waited_out = Vec::new();
+    let (mut waited_out, mut some_may_answer) = (Vec::new(), false);
     while let Some(agreed) = asked.join_next().await {
-        let Ok(agreed) = agreed else { return };
-        waited_out.extend(agreed.err());
+        match agreed {
+            Ok(Ok(agreement)) => some_may_answer |= agreement == Agreement::WhileSomeMayAnswer,
+            Ok(Err(id)) => waited_out.push(id),
+            Err(_) => return,
+        }
     }
     // Nobody agrees any more with who is gone.
     cluster.gone.end(&gone, view.number, cluster.clock.now().after(cluster.timing.lease));
@@ -258,9 +261,10 @@ async fn take_over(node: Weak<Node>, change: Change) {
             promote(local, &view, &new, waited_out.is_empty()).await;
         }
     }
+    // Whoever was there before the previous owner may be one of whom only the others know.
     let may_answer = |taking: &Arc<Taking>| match &taking.from {
-        Some(from) => waited_out.contains(&from.id),
-        None => taking.was_lost || !waited_out.is_empty(),
+        Some(from) => some_may_answer || waited_out.contains(&from.id),
+        None => some_may_answer || taking.was_lost || !waited_out.is_empty(),
     };
     let (lost, there): (Vec<_>, Vec<_>) = new.into_iter().partition(may_answer);
     there.iter().for_each(|taking| taking.confirm());
@@ -278,14 +282,14 @@ async fn take_over(node: Weak<Node>, change: Change) {
 /// What it is to agree to is what this node sees by then: members who start at once hear of each other one by one, and whoever
 /// waited for a view that has passed would be waited out each time. The error is one that was waited out. Who drains owns nothing, and
 /// answers no more when it has said goodbye.
-async fn agreed(cluster: Arc<Cluster>, asked: Member, started: Tick) -> Result<(), NodeId> {
+async fn agreed(cluster: Arc<Cluster>, asked: Member, started: Tick) -> Result<Agreement, NodeId> {
     let (id, mut owns) = (asked.id, asked.is_active());
     let (unheard, differing) = (started.after(cluster.timing.lease), started.after(cluster.timing.suspicion));
     loop {
         let view = cluster.view();
         let Some(member) = view.members.get(id) else {
             // It was not heard, and may not know it.
-            return if owns { Err(id) } else { Ok(()) };
+            return if owns { Err(id) } else { Ok(Agreement::Full) };
         };
         owns = member.is_active();
         let deadline = unheard.max(cluster.clock.now().after(PATIENCE));
@@ -293,11 +297,11 @@ async fn agreed(cluster: Arc<Cluster>, asked: Member, started: Tick) -> Result<(
             biased;
             () = cluster.other_view(&view) => continue,
             answer = cluster.agrees(&view, member, deadline) => match answer {
-                Ok(true) => {
+                Ok(Agreement::None) => differing,
+                Ok(agreement) => {
                     view.agreed(id);
-                    return Ok(());
+                    return Ok(agreement);
                 }
-                Ok(false) => differing,
                 Err(_) => unheard,
             },
         };
@@ -325,7 +329,7 @@ async fn tell_of_splits(node: Weak<Node>, life: (NodeId, Incarnation)) {
         let call = Call::TakeOver { epoch: view.epoch, splits };
         let answer = until(&cluster.clock, deadline, cluster.call(member, call, deadline)).await;
         // It has heard, whatever it sees.
-        let heard = matches!(answer, Some(Ok(Answer::Done | Answer::WrongOwner { .. })));
+        let heard = matches!(answer, Some(Ok(Answer::Done | Answer::Partial { .. } | Answer::WrongOwner { .. })));
         if heard && cluster.splits.has_told(life, splits) {
             return;
         }

@@ -52,6 +52,11 @@ impl Gone {
         self.changed.send_replace(());
     }
 
+    /// Returns whether any of them may answer for anything.
+    pub(crate) fn may_answer(&self, now: Tick) -> bool {
+        self.all.lock().iter().any(|one| one.until > now)
+    }
+
     /// Waits until none of them answers for anything; returns whether any did.
     pub(crate) async fn answer_no_more(&self, clock: &dyn Clock) -> bool {
         self.ended(clock, |_| true).await

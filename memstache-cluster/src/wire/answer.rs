@@ -23,7 +23,7 @@ pub(crate) enum Answer {
     Fetched(OneOrMany<Result<Fetched>>),
     /// To a [`Peek`](super::Call::Peek) and to [`Copies`](super::Call::Copies), in the order asked.
     Peeked(Peeked),
-    /// Done as far as could be told in time.
+    /// Done as far as could be told in time; to a [`TakeOver`](super::Call::TakeOver): agreed, while some who left may still answer.
     Partial {
         /// How many have not confirmed.
         unacked: u32,

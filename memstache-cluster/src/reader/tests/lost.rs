@@ -156,3 +156,24 @@ async fn a_late_write_of_many_keys_asks_for_all_at_once_and_again_as_long_as_the
     let asked = asked() - before;
     assert!((5..60).contains(&asked), "{asked}: every 50 ms, whatever the number of keys");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_gains_what_another_had_not_taken_over_yet_waits_out_whose_it_was() {
+    let nodes = Nodes::apart(3, SystemClock::new(), |_| KeySpace::builder(KS), |builder| builder).await;
+    nodes.all_see([1, 2]).await;
+    let [then, now] = [[1, 2], [0, 1]].map(|all| Table::of(&members(all)));
+    let key = (0..).map(|n| format!("k{n}")).find(|key| {
+        let partition = partition_of(format!(":{KS}:{key}").as_bytes());
+        [then.owner(partition), now.owner(partition)] == [2, 0].map(|node: usize| Some(nodes.members[node].id))
+    });
+    let key = key.unwrap();
+    nodes.engines[2].put(KS, &key, "old").await.unwrap();
+    // Nobody is asked any more for what it held before.
+    tokio::time::sleep(secs(11)).await;
+    [0, 1].iter().for_each(|other| nodes.hub.cut(nodes.members[*other].id, nodes.members[2].id));
+    // Node 2 does not know that it is lost, and node 0 has never known it.
+    nodes.sees(1, [1]);
+    [0, 1].iter().for_each(|node| nodes.sees(*node, [0, 1]));
+    nodes.engines[0].put(KS, &key, "new").await.unwrap();
+    assert_ne!(try_read(&nodes.engines[2], &key).await.ok().flatten().as_deref(), Some("old"));
+}

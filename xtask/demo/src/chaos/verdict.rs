@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use indicatif::{BinaryBytes, HumanCount};
 use memstache_core::{Condition, resilience::BreakerState};
 
-use super::{phase::Phase, row::Row};
+use super::row::Row;
 use crate::{cache::DEADLINE, load::RATE};
 
 /// What the way to the service and back may take besides, on a busy machine.
@@ -95,30 +95,19 @@ impl Evidence {
         Verdict { kept: !slowest.is_zero() && slowest <= DEADLINE + WAY, name: "deadline", told }
     }
 
+    /// With neither store nor database, near copies are all that is left: they are enough.
     fn known(&self) -> Verdict {
         let known = |row: &Row| row.seen.errors_of_known;
-        let lost: u64 = self.lost().map(known).sum();
-        let (failed, new) = (self.sum(known) - lost, self.sum(|row| row.seen.errors - row.seen.errors_of_known));
-        let is_lost = |row: &&Row| self.lost().any(|lost| lost.second == row.second);
-        let at: Vec<_> = self.rows.iter().filter(|row| known(row) > 0 && !is_lost(row)).map(|row| row.second).collect();
+        let (failed, new) = (self.sum(known), self.sum(|row| row.seen.errors - known(row)));
+        let at: Vec<_> = self.rows.iter().filter(|row| known(row) > 0).map(|row| row.second).collect();
         let told = format!(
-            "{} of the requests for {} known products failed while store or database was there{}, {} while neither was; \
-            {} for new ones",
+            "{} of the requests for {} known products failed{}; {} for new ones",
             HumanCount(failed),
             self.known,
             if at.is_empty() { String::new() } else { format!(" (in seconds {at:?})") },
-            HumanCount(lost),
             HumanCount(new),
         );
         Verdict { kept: failed == 0, name: "known", told }
-    }
-
-    /// The seconds in which near copies are all that is left, and the one after: of what begins before it is over.
-    fn lost(&self) -> impl Iterator<Item = &Row> {
-        let neither = |row: &Row| row.phase == Phase::BothHang;
-        let before = [None].into_iter().chain(self.rows.iter().map(Some));
-        let pairs = self.rows.iter().zip(before);
-        pairs.filter(move |(row, before)| neither(row) || before.is_some_and(neither)).map(|(row, _)| row)
     }
 
     fn source(&self) -> Verdict {
@@ -181,7 +170,10 @@ fn times(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chaos::row::Memory, load::Seen};
+    use crate::{
+        chaos::{phase::Phase, row::Memory},
+        load::Seen,
+    };
 
     fn row(second: u64, phase: Phase) -> Row {
         let slowest = Duration::from_millis(1_004);
@@ -204,7 +196,7 @@ mod tests {
             "  ok      broken      the store's breaker opened 1 time, the database's 2 times; 180 stale answers",
             "  ok      pace        1,500 requests in 3 s, at least 1,350: 90 % of 500 a second",
             "  ok      deadline    the slowest of 1,500 requests took 1.00s; its deadline is 2s, and 500ms for the way",
-            "  ok      known       0 of the requests for 100 known products failed while store or database was there, 0 while neither was; 10 for new ones",
+            "  ok      known       0 of the requests for 100 known products failed; 10 for new ones",
             "  ok      database    150 loads, at most 260 (100 known products in 2 lifetimes, 60 new ones); 50 in the 1 s without a database",
             "  ok      memory      at most 1.00 MiB cached of 8.00 MiB, 0 B under way of 4.00 MiB; the process grew by 0 B of 128.00 MiB",
             "  ok      recovered   in the last second: 500 requests, 0 errors, store's breaker closed, database's closed, health healthy",
@@ -223,7 +215,7 @@ mod tests {
             (|seen| seen.rows.iter_mut().for_each(|row| row.seen.requests = 1), "pace"),
             (|seen| seen.rows[1].seen.slowest = DEADLINE + WAY + Duration::from_millis(1), "deadline"),
             (|seen| seen.rows.iter_mut().for_each(|row| row.seen.slowest = Duration::ZERO), "deadline"),
-            (|seen| seen.rows[1].seen.errors_of_known = 1, "known"),
+            (|seen| (seen.rows[1].phase, seen.rows[1].seen.errors_of_known) = (Phase::BothHang, 1), "known"),
             (|seen| seen.rows[1].loads = 161, "database"),
             (|seen| seen.rows.iter_mut().for_each(|row| row.loads = 0), "database"),
             (|seen| seen.rows[1].memory.cached = (8 << 20) + 1, "memory"),
@@ -243,13 +235,8 @@ mod tests {
             assert_eq!(failed, if name.is_empty() { vec![] } else { vec![name] }, "case {number}");
         }
         let mut seen = good();
-        (seen.rows[1].phase, seen.rows[1].seen.errors_of_known) = (Phase::BothHang, 3);
-        (seen.rows[2].seen.errors, seen.rows[2].seen.errors_of_known) = (1, 1);
-        let known = seen.known();
-        assert!(known.kept && known.told.contains("4 while neither was"), "{known}");
-        seen.rows.push(row(4, Phase::Recovery));
-        seen.rows[3].seen.errors_of_known = 1;
-        assert!(!seen.known().kept, "by then all is back");
+        (seen.rows[1].phase, seen.rows[1].seen.errors_of_known) = (Phase::BothHang, 1);
+        assert!(seen.known().told.contains("(in seconds [2])"), "{}", seen.known());
 
         let nothing = Evidence { rows: Vec::new(), ..good() }.verdicts();
         assert!(nothing.iter().filter(|it| !it.kept).count() >= 5, "{nothing:?}");

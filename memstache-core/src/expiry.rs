@@ -45,6 +45,7 @@ pub fn dead_at(meta: &Meta) -> Tick {
 /// Returns the new end of freshness when a hit at `now` extends a sliding entry.
 ///
 /// Only once less than 90 % of the window is left, so that a hot key does not write on every read.
+#[inline(never)]
 pub fn extended(meta: &Meta, now: Tick) -> Option<Tick> {
     let window = meta.sliding?;
     let left = meta.fresh_until.since(now);

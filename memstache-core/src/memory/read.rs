@@ -27,16 +27,15 @@ impl<P: EvictionPolicy> Shared<P> {
         let hash = self.hash(parts);
         {
             let shard = self.shard(hash).read();
-            let Some(id) = shard.table.find(hash, parts) else {
+            let Some((id, slot)) = shard.table.find_slot(hash, parts) else {
                 self.reads.misses.bump();
                 return None;
             };
-            if let Some(slot) = self.fresh(&shard, id, self.clock.upper_bound()).filter(|slot| !slot.is_negative()) {
-                // First: its loads run while those of the value are waited for; the others order all loads.
-                shard.table.record_access(id, hash);
-                let value = slot.value();
+            if self.is_fresh(slot, self.clock.upper_bound()) && !slot.is_negative() {
                 self.reads.hits.bump();
-                return Some(value);
+                shard.table.record_access(id, hash);
+                // Last, so that it is written where the caller wants it: to move it is to wait until it is written.
+                return Some(slot.value());
             }
         }
         self.value_of_change(parts)
@@ -87,23 +86,25 @@ impl<P: EvictionPolicy> Shared<P> {
 
     /// Answers what needs no change under a lock that readers share: plain hits, and plain misses.
     fn glance(&self, shard: &Shard<P>, hash: Hashed, item: &GetItem, on_miss: OnMiss, now: Tick) -> Option<Lookup> {
-        let Some(id) = shard.table.find(hash, &item.address) else {
+        let Some((id, slot)) = shard.table.find_slot(hash, &item.address) else {
             return (on_miss == OnMiss::Report).then(|| {
                 self.reads.misses.bump();
                 Lookup::Miss
             });
         };
-        self.fresh(shard, id, now)?;
+        if !self.is_fresh(slot, now) {
+            return None;
+        }
         let slot = shard.table.get(id).filter(|slot| item.unless != Some(Held::version(*slot)))?;
         shard.table.record_access(id, hash);
         self.reads.answered(slot.is_negative());
         Some(Lookup::fresh(slot.entry(now)))
     }
 
-    /// Returns an entry that may be answered with as it is: fresh, not hidden, nothing to extend.
-    fn fresh<'a>(&self, shard: &'a Shard<P>, id: SlotId, now: Tick) -> Option<&'a Slot> {
-        let slot = shard.table.slot(id)?;
-        (now < slot.fresh_until() && slot.extended(now).is_none() && !self.is_hidden(slot)).then_some(slot)
+    /// Returns whether an entry may be answered with as it is: fresh, not hidden, nothing to extend.
+    #[inline]
+    fn is_fresh(&self, slot: &Slot, now: Tick) -> bool {
+        now < slot.fresh_until() && slot.extended(now).is_none() && !self.is_hidden(slot)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one question, taken apart once by the two callers")]

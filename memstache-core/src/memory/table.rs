@@ -81,8 +81,39 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
 
     #[inline(always)]
     pub(crate) fn find(&self, hash: Hashed, key: &impl Key) -> Option<SlotId> {
-        let same = |id: &u32| self.slots.get(*id).is_some_and(|slot| slot.is(hash.short, key));
-        self.index.find(hash.wide(), same).map(|id| SlotId(*id))
+        self.find_slot(hash, key).map(|(id, _)| id)
+    }
+
+    /// Finds an entry with the part of it that most hits need.
+    #[inline(always)]
+    pub(crate) fn find_slot(&self, hash: Hashed, key: &impl Key) -> Option<(SlotId, &Slot)> {
+        let (id, slot) = self.likely(hash)?;
+        if slot.is(hash.short, key) { Some((id, slot)) } else { self.find_among(hash, key) }
+    }
+
+    /// Finds the first entry whose hash is the one asked for, which nearly always is the one.
+    ///
+    /// No name is compared here: a call in the loop would have all that the loop needs put on the stack and fetched again.
+    #[inline(always)]
+    fn likely(&self, hash: Hashed) -> Option<(SlotId, &Slot)> {
+        for id in self.index.iter_hash(hash.wide()) {
+            if let Some(slot) = self.slots.get(*id)
+                && slot.hash == hash.short
+            {
+                return Some((SlotId(*id), slot));
+            }
+        }
+        None
+    }
+
+    /// Finds an entry among those of one hash.
+    #[cold]
+    #[inline(never)]
+    fn find_among(&self, hash: Hashed, key: &impl Key) -> Option<(SlotId, &Slot)> {
+        self.index.iter_hash(hash.wide()).find_map(|id| {
+            let slot = self.slots.get(*id)?;
+            slot.is(hash.short, key).then_some((SlotId(*id), slot))
+        })
     }
 
     pub(crate) fn get(&self, id: SlotId) -> Option<Held<'_, X>> {

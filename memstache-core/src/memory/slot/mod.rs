@@ -147,10 +147,16 @@ impl Slot {
     /// Returns whether this is the entry of `key`.
     #[inline(always)]
     pub(crate) fn is(&self, hash: u32, key: &impl Key) -> bool {
-        self.hash == hash && self.name() == key.name() && same(self.space_key(), key.space_key())
+        self.hash == hash && same_name(self.name(), key.name()) && same(self.space_key(), key.space_key())
     }
 
+    #[inline]
     pub(crate) fn value(&self) -> Bytes {
+        if self.has_tail() { self.value_before_tail() } else { self.blob.slice(self.name_len()..) }
+    }
+
+    #[inline(never)]
+    fn value_before_tail(&self) -> Bytes {
         self.blob.slice(self.name_len()..self.value_end())
     }
 
@@ -196,6 +202,7 @@ impl Slot {
         self.own().map_or(NONE, |own| &own.meta.tags)
     }
 
+    #[inline]
     pub(crate) fn fresh_until(&self) -> Tick {
         match self.life {
             FOREVER => Tick::NEVER,
@@ -205,6 +212,7 @@ impl Slot {
     }
 
     /// Returns the new end of freshness if a read at `now` extends it.
+    #[inline]
     pub(crate) fn extended(&self, now: Tick) -> Option<Tick> {
         expiry::extended(&self.own()?.meta, now)
     }
@@ -272,8 +280,27 @@ impl Extra for () {
 }
 
 /// Compares the keys of two spaces, which mostly are one and the same.
+#[inline]
 pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    std::ptr::eq(a, b) || a == b
+    a.len() == b.len() && (std::ptr::eq(a.as_ptr(), b.as_ptr()) || a == b)
+}
+
+/// Compares two names; of 8 to 16 bytes without the call that compares longer ones, which costs more than they do.
+#[inline(always)]
+fn same_name(a: &[u8], b: &[u8]) -> bool {
+    if a.len() == b.len()
+        && a.len() <= 16
+        && let (Some(a), Some(b)) = (words(a), words(b))
+    {
+        return a == b;
+    }
+    a == b
+}
+
+/// Returns the first and the last eight bytes, which may overlap.
+#[inline(always)]
+fn words(name: &[u8]) -> Option<(u64, u64)> {
+    Some((u64::from_ne_bytes(*name.first_chunk()?), u64::from_ne_bytes(*name.last_chunk()?)))
 }
 
 /// Returns what an entry takes: key, value, tags and overhead; `own` if it has its class for itself.
@@ -282,4 +309,25 @@ pub(crate) fn bytes_of<X>(name: usize, stored: usize, value: usize, tags: &Tags,
     let tags = if tags.is_empty() { 0 } else { tags.weight() + HEADER + 16 * tags.as_slice().len() };
     let own = if own { size_of::<Class>() + HEADER + HEADER } else { 0 };
     name + stored + value + tags + own + Whole::<X>::OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::same_name;
+
+    proptest! {
+        #[test]
+        fn names_are_compared_as_slices_are(a in prop::collection::vec(0_u8..3, 0..40), at in any::<usize>(), cut in 0_usize..3) {
+            let mut b = a.clone();
+            prop_assert!(same_name(&a, &b));
+            b.truncate(a.len() - cut.min(a.len()));
+            prop_assert_eq!(same_name(&a, &b), a == b);
+            if let Some(at) = at.checked_rem(b.len()) {
+                b[at] ^= 1;
+                prop_assert!(!same_name(&a, &b));
+            }
+        }
+    }
 }

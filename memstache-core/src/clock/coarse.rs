@@ -2,7 +2,10 @@
 
 use std::sync::{
     OnceLock,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use rustix::time::{ClockId, clock_gettime};
@@ -16,10 +19,31 @@ const AHEAD: u64 = 1000;
 
 /// Set once tokio's time was seen to run ahead of the kernel's: it was paused and turned.
 static TURNED: AtomicBool = AtomicBool::new(false);
+/// What an upper bound is ahead of the coarse clock; 0 before the first was asked for, and once time is turned by hand.
+static UPPER: AtomicU64 = AtomicU64::new(0);
 
-/// Returns a tick that is not before now, or `None` if time is turned by hand.
-pub(super) fn upper_bound(origin: impl FnOnce() -> Tick) -> Option<Tick> {
-    (!TURNED.load(Relaxed)).then(|| bound(origin))
+/// Returns a tick that is not before now: what the precise clock says, if time is turned by hand.
+#[inline]
+pub(super) fn upper_bound(precise: fn() -> Tick) -> Tick {
+    // Each hit comes by here.
+    match UPPER.load(Relaxed) {
+        0 => first_upper_bound(precise),
+        ahead => Tick::from_millis(millis() + ahead),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn first_upper_bound(precise: fn() -> Tick) -> Tick {
+    if TURNED.load(SeqCst) {
+        return precise();
+    }
+    UPPER.store(start(precise).upper(), SeqCst);
+    // Whoever sets it after this look ends what was stored above.
+    if TURNED.load(SeqCst) {
+        UPPER.store(0, SeqCst);
+    }
+    precise()
 }
 
 /// Returns a tick that is not after now, or `None` if time is turned by hand.
@@ -41,14 +65,14 @@ pub(super) fn compare(tick: Tick, origin: impl FnOnce() -> Tick) {
     if tick.as_millis() > COMPARED.load(Relaxed) + AHEAD / 4 {
         COMPARED.store(tick.as_millis(), Relaxed);
         if tick.as_millis() > bound(origin).as_millis() + AHEAD {
-            TURNED.store(true, Relaxed);
+            TURNED.store(true, SeqCst);
+            UPPER.store(0, SeqCst);
         }
     }
 }
 
 fn bound(origin: impl FnOnce() -> Tick) -> Tick {
-    let start = start(origin);
-    Tick::from_millis(start.tick + (millis() - start.before) + LAG)
+    Tick::from_millis(millis() + start(origin).upper())
 }
 
 fn start(origin: impl FnOnce() -> Tick) -> Start {
@@ -64,10 +88,18 @@ struct Start {
     after: u64,
 }
 
+impl Start {
+    /// What an upper bound is ahead of the coarse clock: years, since that counts from the machine's start.
+    fn upper(self) -> u64 {
+        self.tick - self.before + LAG
+    }
+}
+
+#[inline]
 fn millis() -> u64 {
     let time = clock_gettime(ClockId::MonotonicCoarse);
     // Since the machine's start: neither is negative.
-    time.tv_sec.unsigned_abs() * 1000 + time.tv_nsec.unsigned_abs() / 1_000_000
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
 #[cfg(test)]
@@ -81,9 +113,11 @@ mod tests {
     fn time_that_is_turned_by_hand_ends_the_use_of_the_coarse_clock() {
         let clock = SystemClock::new();
         compare(clock.now(), || clock.now());
-        assert!(upper_bound(|| clock.now()).is_some());
+        let marked = Tick::from_millis(7);
+        upper_bound(|| SystemClock.now());
+        assert_ne!(upper_bound(|| Tick::from_millis(7)), marked);
         compare(clock.now().after(std::time::Duration::from_secs(3)), || clock.now());
-        assert!(upper_bound(|| clock.now()).is_none());
+        assert_eq!(upper_bound(|| Tick::from_millis(7)), marked);
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 #[cfg(all(target_os = "linux", any(test, not(debug_assertions))))]
 mod coarse;
+#[cfg(feature = "memory")]
+mod ticker;
 
+#[cfg(feature = "memory")]
+pub(crate) use self::ticker::Ticker;
 use std::{
     fmt,
     future::Future,
@@ -197,8 +201,9 @@ impl Clock for SystemClock {
     }
 
     #[cfg(all(target_os = "linux", not(debug_assertions)))]
+    #[inline]
     fn upper_bound(&self) -> Tick {
-        coarse::upper_bound(precise).unwrap_or_else(precise)
+        coarse::upper_bound(precise)
     }
 
     #[cfg(all(target_os = "linux", not(debug_assertions)))]

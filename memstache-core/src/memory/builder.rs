@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     accountant::Accountant,
-    clock::{Clock, SystemClock},
+    clock::{Clock, Ticker},
     error::{Error, ErrorKind, Result},
     lifetime::MAX_TTL,
 };
@@ -31,7 +31,7 @@ pub struct MemoryBuilder<P = TinyLfu> {
     max_leases: usize,
     max_tag_records: usize,
     event_capacity: usize,
-    clock: Arc<dyn Clock>,
+    clock: Ticker,
     accountant: Option<Arc<dyn Accountant>>,
     policy: Arc<dyn Fn(usize) -> P + Send + Sync>,
 }
@@ -45,7 +45,7 @@ impl MemoryBuilder {
             max_leases: 65_536,
             max_tag_records: 65_536,
             event_capacity: 1024,
-            clock: Arc::new(SystemClock::new()),
+            clock: Ticker::default(),
             accountant: None,
             policy: Arc::new(|share| TinyLfu::new(share, fastrand::u64(..))),
         }
@@ -100,7 +100,7 @@ impl<P: EvictionPolicy> MemoryBuilder<P> {
 
     /// Sets where time comes from; all parts of a stack must share it. Default: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Ticker::new(clock);
         self
     }
 

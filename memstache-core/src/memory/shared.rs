@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     accountant::Accountant,
-    clock::{Clock, Tick},
+    clock::{Tick, Ticker},
     request::LeaseId,
     version::Version,
 };
@@ -48,7 +48,7 @@ pub(crate) struct Shared<P> {
     pub(super) standing: AtomicUsize,
     pub(super) max_leases: usize,
     pub(super) lease_ttl: Duration,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Ticker,
     pub(super) accountant: Option<Arc<dyn Accountant>>,
     pub(super) events: Events,
     /// Told after every clear, which may supersede a lease that somebody waits for.
@@ -68,7 +68,7 @@ pub(super) struct Config<P> {
     pub(super) max_leases: usize,
     pub(super) max_tag_records: usize,
     pub(super) event_capacity: usize,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Ticker,
     pub(super) accountant: Option<Arc<dyn Accountant>>,
 }
 

@@ -118,6 +118,7 @@ impl EvictionPolicy for TinyLfu {
         self.ring.reserve(self.trial.sampled());
     }
 
+    #[inline]
     fn record_access(&self, slot: SlotId, hash: u64) {
         self.split.access(slot.0);
         let print = self.print(hash);

@@ -3,7 +3,7 @@
 use super::ghosts::Ghosts;
 use super::queues::Queues;
 use super::slots::{Samples, Slots};
-use super::state::{MOST, State};
+use super::state::{MOST, Mark, State};
 
 /// The whole, in the unit of [`Division::window`].
 pub(super) const WHOLE: u16 = 1000;
@@ -43,6 +43,8 @@ pub(super) struct Split<S> {
     pub(super) ghosts: Ghosts,
     /// Modulo 4 in entries and ghosts.
     epoch: u8,
+    /// Of the epoch and the turn of the window.
+    mark: Mark,
     insertions: usize,
     /// How many steps the sweep over all counts has to go in this epoch.
     unswept: usize,
@@ -61,6 +63,7 @@ impl<S: Slots> Split<S> {
             queues: Queues::new(slots),
             ghosts: Ghosts::new(),
             epoch: 0,
+            mark: Mark::new(0, 0),
             insertions: 0,
             unswept: 0,
             swept: 0,
@@ -103,11 +106,14 @@ impl<S: Slots> Split<S> {
             self.fill();
         }
         self.age();
+        // Nothing else begins a turn or an epoch.
+        self.mark = Mark::new(self.epoch, self.queues.stamp());
     }
 
+    #[inline]
     pub(super) fn access(&self, slot: u32) {
         if let Some(state) = self.queues.slots.state(slot) {
-            state.hit(self.epoch, self.queues.stamp());
+            state.hit(self.mark);
         }
     }
 

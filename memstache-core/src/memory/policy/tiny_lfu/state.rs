@@ -7,6 +7,7 @@ pub(super) const MOST: u8 = 15;
 
 const COUNT: u16 = 0b1111;
 const EPOCH: u32 = 4;
+const EPOCHS: u16 = 0b11 << EPOCH;
 const STAMP: u32 = 6;
 const STAMPS: u16 = 0b1_1111;
 const TOUCHED: u16 = 1 << 11;
@@ -29,14 +30,10 @@ impl State {
     }
 
     /// Counts a hit: a load, and a store unless there is nothing new.
-    pub(super) fn hit(&self, epoch: u8, stamp: u8) {
+    #[inline]
+    pub(super) fn hit(&self, mark: Mark) {
         let state = self.0.load(Relaxed);
-        let count = (count(state, epoch) + 1).min(MOST);
-        let hit = state & (MAIN | LIVE | LINKED)
-            | TOUCHED
-            | u16::from(stamp) << STAMP
-            | u16::from(epoch & 3) << EPOCH
-            | u16::from(count);
+        let hit = if (state ^ mark.0) & EPOCHS == 0 { mark.left_on(state) } else { mark.left_on_old(state) };
         if hit != state {
             self.0.store(hit, Relaxed);
         }
@@ -106,6 +103,30 @@ impl State {
     }
 }
 
+/// What hits leave on a state beside the count, made once for all hits of an epoch and turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark(u16);
+
+impl Mark {
+    pub(super) fn new(epoch: u8, stamp: u8) -> Self {
+        Self(TOUCHED | (u16::from(stamp) & STAMPS) << STAMP | u16::from(epoch & 3) << EPOCH)
+    }
+
+    /// Returns a state of this epoch with one use more.
+    #[inline]
+    fn left_on(self, state: u16) -> u16 {
+        let more = u16::from(state & COUNT != COUNT);
+        (state & (MAIN | LIVE | LINKED | COUNT) | self.0) + more
+    }
+
+    /// Returns a state with one use more, its count halved for each epoch since.
+    #[cold]
+    fn left_on_old(self, state: u16) -> u16 {
+        let count = count(state, (self.0 >> EPOCH) as u8);
+        self.left_on(state & !COUNT | u16::from(count))
+    }
+}
+
 fn count(state: u16, epoch: u8) -> u8 {
     let behind = epoch.wrapping_sub((state >> EPOCH) as u8) & 3;
     (state & COUNT) as u8 >> behind
@@ -120,9 +141,9 @@ mod tests {
         let mut state = State::default();
         state.begin(0, 200);
         assert_eq!((state.count(0), state.count(1), state.count(3)), (15, 7, 1));
-        state.hit(1, 31);
+        state.hit(Mark::new(1, 31));
         assert_eq!((state.count(1), state.stamp(), state.live(), state.main()), (8, 31, true, false));
-        (0..100).for_each(|_| state.hit(1, 0));
+        (0..100).for_each(|_| state.hit(Mark::new(1, 0)));
         assert_eq!((state.count(1), state.stamp()), (15, 0));
         assert!(state.take_touched() && !state.take_touched());
     }

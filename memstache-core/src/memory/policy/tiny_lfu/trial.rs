@@ -48,8 +48,8 @@ pub(super) struct Trial {
     sampled: usize,
     /// How many a miniature holds: follows `sampled`, which wavers.
     capacity: f64,
-    /// A key is sampled when so many low bits of its fingerprint are 0.
-    bits: u32,
+    /// A key is sampled when these low bits of its fingerprint are 0.
+    mask: u32,
 }
 
 impl Trial {
@@ -64,14 +64,14 @@ impl Trial {
             most: 0,
             sampled: 0,
             capacity: 0.0,
-            bits: 0,
+            mask: 0,
         }
     }
 
     /// Returns whether a key is part of the sample.
     #[inline]
     pub(super) fn samples(&self, print: u32) -> bool {
-        print & ((1 << self.bits) - 1) == 0
+        print & self.mask == 0
     }
 
     /// Returns the division that does best.
@@ -120,11 +120,11 @@ impl Trial {
             self.shadows = DIVISIONS.map(Shadow::new).into();
         }
         let least = if self.len <= SOLO { SOLO } else { LEAST };
-        if self.sampled > least && self.sampled > self.len / SHARE && self.bits < BITS {
-            self.bits += 1;
-            let bits = self.bits;
-            self.shadows.iter_mut().for_each(|shadow| shadow.retain(|print| level(print) >= bits as usize));
-            self.sampled = self.residents[bits as usize..].iter().sum();
+        if self.sampled > least && self.sampled > self.len / SHARE && self.bits() < BITS as usize {
+            self.mask = self.mask << 1 | 1;
+            let mask = self.mask;
+            self.shadows.iter_mut().for_each(|shadow| shadow.retain(|print| print & mask == 0));
+            self.sampled = self.residents[self.bits()..].iter().sum();
         }
     }
 
@@ -140,10 +140,15 @@ impl Trial {
         *level = level.saturating_sub(1);
         self.len = self.len.saturating_sub(1);
         self.sampled = self.sampled.saturating_sub(usize::from(self.samples(print)));
-        if self.bits > 0 && self.sampled < LEAST / 8 {
-            self.bits -= 1;
-            self.sampled = self.residents[self.bits as usize..].iter().sum();
+        if self.mask > 0 && self.sampled < LEAST / 8 {
+            self.mask >>= 1;
+            self.sampled = self.residents[self.bits()..].iter().sum();
         }
+    }
+
+    /// Returns how many low bits tell who is sampled.
+    const fn bits(&self) -> usize {
+        self.mask.count_ones() as usize
     }
 
     /// Changes over when another division leads by more than chance.
@@ -191,7 +196,7 @@ mod tests {
         (0..100_000).for_each(|print| trial.add(print));
         assert!((LEAST / 2..=100_000 / SHARE + 1).contains(&trial.sampled), "{}", trial.sampled);
         (0..100_000).for_each(|print| trial.subtract(print));
-        assert_eq!((trial.sampled, trial.len, trial.bits), (0, 0, 0));
+        assert_eq!((trial.sampled, trial.len, trial.mask), (0, 0, 0));
         for _ in 0..10_000 {
             trial.add(0);
             trial.request(0);

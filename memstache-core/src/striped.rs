@@ -87,6 +87,16 @@ impl Striped {
     /// Adds so many, wrapping around.
     #[inline]
     pub fn add(&self, count: u64) {
+        match self.0[..OWNED].get(OWN.get()) {
+            Some(Stripe(own)) => own.store(own.load(Relaxed).wrapping_add(count), Release),
+            None => self.add_first(count),
+        }
+    }
+
+    /// Adds to what is not the thread's own, or not yet.
+    #[cold]
+    #[inline(never)]
+    fn add_first(&self, count: u64) {
         let own = own();
         let stripe = &self.0[own].0;
         if own == COMMON {

@@ -50,6 +50,27 @@ impl<F: Future> Future for Until<'_, F> {
     }
 }
 
+pin_project! {
+    /// A future whose poll is a call of its own.
+    ///
+    /// In an `async fn` that mostly answers at once, what it awaits otherwise would make every call pay for its stack and
+    /// its states.
+    #[must_use = "futures do nothing unless they are awaited"]
+    pub(crate) struct Outlined<F> {
+        #[pin]
+        pub(crate) future: F,
+    }
+}
+
+impl<F: Future> Future for Outlined<F> {
+    type Output = F::Output;
+
+    #[inline(never)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
+    }
+}
+
 /// Lets go of what a service was made ready with, where it is not called after all: its permit would be kept until the
 /// next call.
 pub(crate) fn unready<S: Clone>(service: &mut S) {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     address::{Namer, Space},
-    clock::{Clock, SystemClock},
+    clock::{Clock, SystemClock, Ticker},
     coalesce::Coalesce,
     entry::{HasSchema, Schema},
     error::{Error, Result, all_of},
@@ -56,7 +56,7 @@ pub struct CacheBuilder<F> {
     keyspace: Option<String>,
     namer: Option<Arc<dyn Namer>>,
     /// `None`: the system's.
-    clock: Option<Arc<dyn Clock>>,
+    clock: Option<Ticker>,
     random: Random,
     recorder: Option<Arc<dyn Recorder>>,
     backoff: Option<(Duration, Duration)>,
@@ -134,7 +134,7 @@ impl<F> CacheBuilder<F> {
 
     /// Chooses the clock; it must be the stack's. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Arc::new(clock));
+        self.clock = Some(Ticker::new(clock));
         self
     }
 
@@ -302,7 +302,7 @@ impl<F> CacheBuilder<F> {
         let keyspace = self.keyspace.as_deref().ok_or_else(|| Error::invalid("keyspace", "set", "nothing"));
         let keyspace = keyspace.and_then(KeyspaceName::new);
         let mut wrong: Vec<Error> = keyspace.as_ref().err().cloned().into_iter().collect();
-        let wall = self.clock.as_ref().map_or_else(|| SystemClock::new().wall(), Clock::wall);
+        let wall = self.clock.as_ref().map_or_else(|| SystemClock::new().wall(), |clock| clock.wall());
         wrong.extend(settings.write.wrong(wall));
         wrong.extend(settings.load.wrong());
         let mut note = |result: Result<()>| wrong.extend(result.err());
@@ -321,22 +321,9 @@ impl<F> CacheBuilder<F> {
         let failures = backoff.map(|(first, max)| Failures::new(first, max));
         let (counters, flights, early) = (Counters::new(recorder), Coalesce::new(), Coalesce::new());
         let (bound, releases) = (LoadBound::new(settings.max_loads), Releases::default());
-        let by_system = clock.is_none();
-        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let core = Core {
-            service,
-            namer,
-            clock,
-            by_system,
-            random,
-            settings,
-            counters,
-            flights,
-            early,
-            failures,
-            bound,
-            releases,
-        };
+        let clock = clock.unwrap_or_default();
+        let core =
+            Core { service, namer, clock, random, settings, counters, flights, early, failures, bound, releases };
         (Arc::new(core), format)
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     address::{Address, Namer, Parts, PlainNamer},
-    clock::{Clock, SystemClock, Tick},
+    clock::{Tick, Ticker},
     coalesce::Coalesce,
     entry::Schema,
     error::{Error, ErrorKind, Result},
@@ -63,9 +63,7 @@ pub(crate) const UNLEASED: u64 = 0;
 pub(crate) struct Core {
     pub(crate) service: ErasedService,
     pub(crate) namer: Option<Arc<dyn Namer>>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Whether that is the system's.
-    pub(crate) by_system: bool,
+    pub(crate) clock: Ticker,
     pub(crate) random: Random,
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
@@ -86,15 +84,6 @@ impl Core {
             None => parts.to_address(&PlainNamer),
             Some(namer) => parts.to_address(namer),
         }
-    }
-
-    /// Returns the current tick, and for who measures the call when it began, by asking the clock once.
-    pub(crate) fn begin(&self) -> (Tick, Option<Duration>) {
-        if !self.by_system {
-            return (self.clock.now(), None);
-        }
-        let (now, begun) = SystemClock::reading();
-        (now, Some(begun))
     }
 
     /// When a call that starts now must have ended: by its own limit, else by the store's.

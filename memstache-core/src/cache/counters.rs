@@ -146,13 +146,17 @@ impl Counters {
     /// Counts a request that ended at once.
     pub(crate) fn at_once(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Hit => {
-                self.at_once.bump();
-                if let Some(recorder) = &self.recorder {
-                    recorder.request(Ending::Hit, 1);
-                }
-            }
+            Outcome::Hit => self.hit_at_once(),
             other => self.begin(1).answered(Ok(other)),
+        }
+    }
+
+    /// Counts a hit that was answered at once.
+    #[inline]
+    pub(crate) fn hit_at_once(&self) {
+        self.at_once.bump();
+        if let Some(recorder) = &self.recorder {
+            recorder.request(Ending::Hit, 1);
         }
     }
 

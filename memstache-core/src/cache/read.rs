@@ -23,6 +23,7 @@ use crate::{
     lifetime::bounded,
     observe::Rejection,
     request::{Consistency, Get, Lookup, OnMiss, OneOrMany, Request, Scope, Touch, TouchKind},
+    util::Outlined,
 };
 
 /// Reads with options of its own; made by [`Cache::read`].
@@ -77,6 +78,7 @@ impl ReadOptions {
         expiry::dead_at(meta).min(capped)
     }
 
+    #[inline]
     pub(super) fn check(&self) -> Result<()> {
         self.timeout.map_or(Ok(()), |limit| timeout("timeout", limit).map(drop))?;
         self.max_staleness.map_or(Ok(()), |age| bounded("max_staleness", age).map(drop))
@@ -129,7 +131,13 @@ impl<F: Format> Cache<F> {
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        self.read().get_arc(key).await
+        // Not by the method of `Read`: that would be a state machine within one.
+        let name = key.as_ref();
+        if let Some(value) = self.read().kept(name) {
+            return Ok(Some(value));
+        }
+        let read = self.read();
+        Outlined { future: read.fetch::<T, shape::Shared<shape::Optional>>(name) }.await
     }
 
     /// Returns the value of a key, if it can be had: any failure reads as `None` (and is counted as an error).
@@ -205,7 +213,11 @@ impl<'a, F: Format> Read<'a, F> {
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        self.fetch::<T, shape::Shared<shape::Optional>>(key.as_ref()).await
+        let name = key.as_ref();
+        match self.kept(name) {
+            Some(value) => Ok(Some(value)),
+            None => Outlined { future: self.fetch::<T, shape::Shared<shape::Optional>>(name) }.await,
+        }
     }
 
     /// Like [`Cache::try_get`], with these options.
@@ -230,6 +242,18 @@ impl<'a, F: Format> Read<'a, F> {
         if let Some(limit) = self.options.timeout { call.timeout(limit) } else { call }
     }
 
+    /// Returns what the near tier keeps decoded, counted as a hit.
+    fn kept<T: DeserializeOwned + Send + Sync + 'static>(&self, name: &[u8]) -> Option<Arc<T>> {
+        let counters = &self.cache.core.counters;
+        let uncounted = counters.uncounted();
+        let parts = self.near_parts(name);
+        let kept = parts
+            .and_then(|parts| self.cache.near_value::<T, shape::Shared<shape::Optional>>(&parts, &self.options, None));
+        uncounted.ended();
+        kept.inspect(|_| counters.hit_at_once())
+    }
+
+    /// Reads what is not kept decoded.
     async fn fetch<T: DeserializeOwned, S: Shape<T>>(&self, name: &[u8]) -> Result<S::Output> {
         if let Some(fetched) = self.counted_near_hit::<T, S>(name) {
             return S::shape(fetched);
@@ -243,22 +267,37 @@ impl<'a, F: Format> Read<'a, F> {
     fn counted_near_hit<T: DeserializeOwned, S: Shape<T>>(&self, name: &[u8]) -> Option<Fetched<S::Value>> {
         let counters = &self.cache.core.counters;
         let uncounted = counters.uncounted();
-        let near = self.near_hit::<T, S>(name);
+        let near = self.near_parts(name).and_then(|parts| self.near_opened::<T, S>(&parts));
         uncounted.ended();
         near.inspect(|fetched| counters.at_once(fetched.outcome))
     }
 
     /// Answers from the near tier, not counted yet, unless there is more to do than that.
     pub(super) fn near_hit<T: DeserializeOwned, S: Shape<T>>(&self, name: &[u8]) -> Option<Fetched<S::Value>> {
-        let cache = self.cache;
-        self.options.check().ok()?;
-        let parts = Parts::new(cache.space(), name).ok()?;
+        let parts = self.near_parts(name)?;
         let mut told = None;
-        if let Some(value) = cache.near_value::<T, S>(&parts, &self.options, S::TOLD.then_some(&mut told)) {
-            return Some(self.cache.hit(value, told.as_ref()));
+        match self.cache.near_value::<T, S>(&parts, &self.options, S::TOLD.then_some(&mut told)) {
+            Some(value) => Some(self.cache.hit(value, told.as_ref())),
+            None => self.near_opened::<T, S>(&parts),
         }
-        let entry = cache.near_entry(&parts, &self.options)?;
-        Some(match cache.open_near::<T, S>(&parts, &entry) {
+    }
+
+    /// Returns the key, unless something is wrong with the call: that is told by what comes after the near tier.
+    // Handed back by a call it would be written by halves and read as a whole, which waits until it is written.
+    #[inline(always)]
+    fn near_parts<'n>(&self, name: &'n [u8]) -> Option<Parts<'n>>
+    where
+        'a: 'n,
+    {
+        self.options.check().ok()?;
+        Parts::new(self.cache.space(), name).ok()
+    }
+
+    /// Answers from the bytes that the near tier has.
+    fn near_opened<T: DeserializeOwned, S: Shape<T>>(&self, parts: &Parts<'_>) -> Option<Fetched<S::Value>> {
+        let cache = self.cache;
+        let entry = cache.near_entry(parts, &self.options)?;
+        Some(match cache.open_near::<T, S>(parts, &entry) {
             Ok(value) => cache.hit(value, S::TOLD.then_some(&entry.meta)),
             Err(reason) => {
                 cache.core.counters.rejected(reason);
@@ -271,7 +310,7 @@ impl<'a, F: Format> Read<'a, F> {
         self.options.check()?;
         let core = &self.cache.core;
         let address = core.address(&Parts::new(self.cache.space(), name)?)?;
-        let (asked, begun) = core.begin();
+        let (asked, begun) = core.clock.begin();
         let scope = Scope { begun, ..self.options.scope(core, asked) };
         let found = core.look_up(Get { items: OneOrMany::One(address.into()), on_miss: OnMiss::Report, scope }).await;
         // Where nobody is told how old it is, nobody asks what time it is now.

@@ -2,10 +2,8 @@
 
 #[cfg(all(target_os = "linux", any(test, not(debug_assertions))))]
 mod coarse;
-#[cfg(feature = "memory")]
 mod ticker;
 
-#[cfg(feature = "memory")]
 pub(crate) use self::ticker::Ticker;
 use std::{
     fmt,

@@ -1,6 +1,6 @@
 //! The clock that every hit asks.
 
-use std::{any::TypeId, ops::Deref, sync::Arc};
+use std::{any::TypeId, ops::Deref, sync::Arc, time::Duration};
 
 use super::{Clock, SystemClock, Tick};
 
@@ -14,6 +14,15 @@ pub(crate) struct Ticker {
 impl Ticker {
     pub(crate) fn new<C: Clock>(clock: C) -> Self {
         Self { clock: Arc::new(clock), by_system: TypeId::of::<C>() == TypeId::of::<SystemClock>() }
+    }
+
+    /// Returns the current tick, and for who measures the call when it began, by asking the clock once.
+    pub(crate) fn begin(&self) -> (Tick, Option<Duration>) {
+        if !self.by_system {
+            return (self.clock.now(), None);
+        }
+        let (now, begun) = SystemClock::reading();
+        (now, Some(begun))
     }
 
     /// Returns [`Clock::upper_bound`].

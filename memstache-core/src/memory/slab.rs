@@ -107,8 +107,13 @@ impl<T, R: Default> Slab<T, R> {
     }
 
     pub(crate) fn both(&self, id: u32) -> Option<(&T, &R)> {
-        let rest = &self.rests.get(id as usize / CHUNK)?.as_ref()?[id as usize % CHUNK];
+        let rest = self.rest(id)?;
         Some((self.get(id)?, rest))
+    }
+
+    /// Returns the rest of a value under its id.
+    pub(crate) fn rest(&self, id: u32) -> Option<&R> {
+        Some(&self.rests.get(id as usize / CHUNK)?.as_ref()?[id as usize % CHUNK])
     }
 
     pub(crate) fn both_mut(&mut self, id: u32) -> Option<(&mut T, &mut R)> {

@@ -91,6 +91,13 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
         if slot.is(hash.short, key) { Some((id, slot)) } else { self.find_among(hash, key) }
     }
 
+    /// Finds an entry with all of it.
+    #[inline(always)]
+    pub(crate) fn find_held(&self, hash: Hashed, key: &impl Key) -> Option<(SlotId, Held<'_, X>)> {
+        let (id, slot) = self.find_slot(hash, key)?;
+        Some((id, Held::new(slot, self.slots.rest(id.0)?)))
+    }
+
     /// Finds the first entry whose hash is the one asked for, which nearly always is the one.
     ///
     /// No name is compared here: a call in the loop would have all that the loop needs put on the stack and fetched again.

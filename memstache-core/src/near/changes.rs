@@ -58,11 +58,17 @@ impl Copies {
         self.noted.fetch_add(1, SeqCst);
     }
 
+    #[inline]
     pub(super) fn is_hidden(&self, slot: Copy<'_>) -> bool {
         let noted = self.noted.load(SeqCst);
         if noted == slot.extra().checked.load(Relaxed) {
             return false;
         }
+        self.is_hidden_by(slot, noted)
+    }
+
+    #[inline(never)]
+    fn is_hidden_by(&self, slot: Copy<'_>, noted: u64) -> bool {
         let hidden = self.sequences.read().hides(slot.space_key(), slot.tags(), slot.sequence());
         if !hidden {
             // Only ever higher: readers share the lock, and one may be late.

@@ -194,8 +194,7 @@ impl Copies {
         let hash = Hashed::new(&self.hasher, key);
         {
             let table = self.shard(hash).read();
-            let id = table.find(hash, key)?;
-            let slot = table.get(id)?;
+            let (id, slot) = table.find_held(hash, key)?;
             if !self.is_hidden(slot) {
                 let taken = take(slot)?;
                 table.record_access(id, hash);

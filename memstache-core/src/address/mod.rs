@@ -159,12 +159,10 @@ impl<'a> Parts<'a> {
     /// Checks the name's length and borrows both.
     ///
     /// The name is any 1 to 1,024 bytes; else the error is [`Invalid`](crate::ErrorKind::Invalid).
+    // In place: handed back by a call, it is written word by word and copied as a whole, which waits until it is written.
+    #[inline]
     pub fn new(space: &'a Space, name: &'a [u8]) -> Result<Self> {
-        if name.is_empty() || name.len() > MAX_NAME {
-            let given = format_args!("{} bytes", name.len());
-            return Err(Error::invalid("key", format_args!("1 to {MAX_NAME} bytes long"), given));
-        }
-        Ok(Self { space, name })
+        if name.is_empty() || name.len() > MAX_NAME { Err(wrong_length(name.len())) } else { Ok(Self { space, name }) }
     }
 
     /// Returns the space.
@@ -206,6 +204,12 @@ impl Hash for Parts<'_> {
         state.write_u64(self.space.hash_part());
         state.write(self.name);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn wrong_length(len: usize) -> Error {
+    Error::invalid("key", format_args!("1 to {MAX_NAME} bytes long"), format_args!("{len} bytes"))
 }
 
 impl fmt::Debug for Parts<'_> {

@@ -267,12 +267,14 @@ impl Drop for Counted<'_> {
 pub(crate) struct Uncounted<'a>(Option<&'a Counters>);
 
 impl Uncounted<'_> {
+    #[inline]
     pub(crate) fn ended(mut self) {
         self.0 = None;
     }
 }
 
 impl Drop for Uncounted<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(counters) = self.0.filter(|_| std::thread::panicking()) {
             counters.begin(1).failed();

@@ -283,7 +283,7 @@ impl<'a, F: Format> Read<'a, F> {
     }
 
     /// Returns the key, unless something is wrong with the call: that is told by what comes after the near tier.
-    // Handed back by a call it would be written by halves and read as a whole, which waits until it is written.
+    // In place, as [`Parts::new`].
     #[inline(always)]
     fn near_parts<'n>(&self, name: &'n [u8]) -> Option<Parts<'n>>
     where

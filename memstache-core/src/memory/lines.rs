@@ -31,6 +31,7 @@ impl Lines {
     }
 
     /// Returns the current sequence: everything up to it is in the table.
+    #[inline]
     pub(crate) fn current(&self) -> u64 {
         self.current.load(Ordering::Acquire)
     }

@@ -92,6 +92,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     }
 
     /// Finds an entry with all of it.
+    #[cfg(feature = "near")]
     #[inline(always)]
     pub(crate) fn find_held(&self, hash: Hashed, key: &impl Key) -> Option<(SlotId, Held<'_, X>)> {
         let (id, slot) = self.find_slot(hash, key)?;
@@ -103,14 +104,12 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     /// No name is compared here: a call in the loop would have all that the loop needs put on the stack and fetched again.
     #[inline(always)]
     fn likely(&self, hash: Hashed) -> Option<(SlotId, &Slot)> {
-        for id in self.index.iter_hash(hash.wide()) {
-            if let Some(slot) = self.slots.get(*id)
-                && slot.hash == hash.short
-            {
-                return Some((SlotId(*id), slot));
-            }
-        }
-        None
+        let mut found = None;
+        let id = self.index.find(hash.wide(), |id| {
+            found = self.slots.get(*id).filter(|slot| slot.hash == hash.short);
+            found.is_some()
+        })?;
+        Some((SlotId(*id), found?))
     }
 
     /// Finds an entry among those of one hash.

@@ -205,6 +205,7 @@ impl ErasedService {
     }
 
     /// Returns the near tier, if there is one.
+    #[inline]
     pub fn near(&self) -> Option<&dyn TryHit> {
         self.erased.near.as_deref()
     }

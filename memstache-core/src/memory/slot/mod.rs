@@ -99,10 +99,12 @@ pub(crate) struct Whole<X = ()> {
 }
 
 impl Slot {
+    #[inline]
     fn name_len(&self) -> usize {
         self.written as u16 as usize
     }
 
+    #[inline]
     fn own(&self) -> Option<&Own> {
         // The slot says it too: most hits need nothing else of the class here.
         if self.life == OWN { self.class.own.as_ref() } else { None }
@@ -116,6 +118,7 @@ impl Slot {
         &mut self.class
     }
 
+    #[inline]
     pub(crate) fn space_key(&self) -> &[u8] {
         self.class.space.key()
     }
@@ -128,6 +131,7 @@ impl Slot {
         self.class.space.tenant()
     }
 
+    #[inline]
     pub(crate) fn name(&self) -> &[u8] {
         match self.own().and_then(|own| own.name.as_deref()) {
             Some(name) => name,
@@ -164,6 +168,7 @@ impl Slot {
         self.blob.len() - if self.has_tail() { TAIL } else { 0 }
     }
 
+    #[inline]
     fn has_tail(&self) -> bool {
         self.class.content.plain_len != 0
     }
@@ -182,11 +187,13 @@ impl Slot {
         &self.class.content
     }
 
+    #[inline]
     pub(crate) fn is_negative(&self) -> bool {
         self.class.content.negative
     }
 
     /// Returns up to where nothing hides the entry.
+    #[inline]
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence.load(Relaxed)
     }

@@ -19,6 +19,7 @@ impl Ring {
         Self { prints: Vec::new(), first: 0, len: AtomicU32::new(0) }
     }
 
+    #[inline]
     pub(super) fn push(&self, print: u32) {
         let len = self.len.load(Relaxed);
         if (len as usize) < self.places() {

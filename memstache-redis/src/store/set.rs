@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use memstache_core::{
     Address, Error, ErrorKind, LeaseId, NewEntry, Result, Scope, Sequence, SetItem, Tick, Version, When, Written,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     ask::Answer,
@@ -53,8 +54,8 @@ impl Shared {
     /// Stores all items.
     pub(super) async fn set(self: &Arc<Self>, items: Vec<SetItem>, scope: &Scope) -> Vec<Result<Written>> {
         let deadline = self.deadline(scope);
-        let _room = match self.room_for(&items) {
-            Ok(room) => room,
+        let room = match self.room_for(&items) {
+            Ok(room) => Arc::new(room),
             Err(error) => return super::ask::all(items.len(), &error),
         };
         let mut drafts = Vec::with_capacity(items.len());
@@ -81,7 +82,7 @@ impl Shared {
             if open.is_empty() {
                 break;
             }
-            self.set_once(&mut drafts, &open, deadline).await;
+            self.set_once(&mut drafts, &open, &room, deadline).await;
         }
         for (at, item, error) in after {
             drafts[at].answer = Some(self.decline(&item, error, scope).await);
@@ -90,10 +91,16 @@ impl Shared {
     }
 
     /// Sends all open drafts.
-    async fn set_once(self: &Arc<Self>, drafts: &mut [Draft], open: &[usize], deadline: Tick) {
+    async fn set_once(
+        self: &Arc<Self>,
+        drafts: &mut [Draft],
+        open: &[usize],
+        room: &Arc<OwnedSemaphorePermit>,
+        deadline: Tick,
+    ) {
         let mut orders: Vec<_> = open.iter().map(|at| drafts[*at].order(deadline)).collect();
         let outcomes = match (orders.pop(), orders.is_empty()) {
-            (Some(one), true) => vec![self.order_together(one).await],
+            (Some(one), true) => vec![self.order_together(one, Arc::clone(room)).await],
             (last, _) => {
                 orders.extend(last);
                 self.order(&orders).await

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use memstache_core::{Clock, Error, ErrorKind, InvalidationStream, Result, Scope, SetItem, Tick};
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 
 use super::{clocks::ServerClocks, errors, known::Known, prospects::Prospects, writes::Writes};
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) listeners: Listeners,
     pub(super) counters: Counters,
     /// Room for the bytes of writes under way, in units of a KiB.
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -53,7 +53,7 @@ impl Shared {
         runtime: Handle,
     ) -> Self {
         let clock = Arc::clone(&settings.clock);
-        let room = Semaphore::new(settings.max_in_flight_bytes / UNIT);
+        let room = Arc::new(Semaphore::new(settings.max_in_flight_bytes / UNIT));
         let (clocks, client) = (Arc::default(), Guarded::new(Arc::clone(&raw), Arc::clone(&clock), runtime.clone()));
         let noted: Arc<ServerClocks> = Arc::clone(&clocks);
         client.keep_pulse(Arc::new(move |server, server_us, sent_at, now| noted.note(server, server_us, sent_at, now)));
@@ -82,10 +82,10 @@ impl Shared {
     }
 
     /// Takes room for the bytes of a write, until it has ended.
-    pub(super) fn room_for(&self, items: &[SetItem]) -> Result<SemaphorePermit<'_>> {
+    pub(super) fn room_for(&self, items: &[SetItem]) -> Result<OwnedSemaphorePermit> {
         let bytes: usize = items.iter().map(|item| item.entry.value.len() + item.address.stored().len()).sum();
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        self.room.try_acquire_many(units).map_err(|_| {
+        Arc::clone(&self.room).try_acquire_many_owned(units).map_err(|_| {
             let limit = self.settings.max_in_flight_bytes;
             Error::new(ErrorKind::Overloaded, format!("writes under way hold the {limit} bytes that they may hold"))
         })

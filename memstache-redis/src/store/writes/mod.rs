@@ -14,7 +14,10 @@ use std::{
 use futures_util::future::{Either, select};
 use memstache_core::Result;
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, oneshot},
+};
 use tracing::{Instrument as _, Span};
 
 pub(super) use self::order::{Order, Outcome};
@@ -30,8 +33,8 @@ const LARGE: usize = MOST_BYTES / 4;
 /// Writes to one server that wait for others to end. Scripts of a Cluster are of one slot, and hardly two writes are.
 pub(super) struct Writes {
     queue: Mutex<Queue<Want>>,
-    /// Writes that are not answered.
-    callers: AtomicUsize,
+    /// Writes that are not answered; of gathered ones also those whose callers have left.
+    callers: Arc<AtomicUsize>,
     /// So many of them at most: what waits for a server that is gone is bounded.
     most: usize,
     runtime: Handle,
@@ -42,11 +45,18 @@ struct Want {
     order: Order,
     answer: oneshot::Sender<Result<Outcome>>,
     span: Span,
+    held: Held,
+}
+
+/// What a write takes up until it has ended: whoever leaves leaves its bytes behind.
+struct Held {
+    _caller: Caller,
+    _room: Arc<OwnedSemaphorePermit>,
 }
 
 impl Writes {
     pub(super) fn new(max_queued: usize, runtime: Handle) -> Self {
-        Self { queue: Mutex::default(), callers: AtomicUsize::new(0), most: max_queued.max(WINDOW * MOST), runtime }
+        Self { queue: Mutex::default(), callers: Arc::default(), most: max_queued.max(WINDOW * MOST), runtime }
     }
 }
 
@@ -57,8 +67,12 @@ impl Shared {
     ///
     /// # Cancellation
     /// A write that is dropped before it was sent is not; dropping it keeps nothing from others.
-    pub(super) async fn order_together(self: &Arc<Self>, order: Order) -> Result<Outcome> {
-        let _caller = Caller(&self.writes.callers);
+    pub(super) async fn order_together(
+        self: &Arc<Self>,
+        order: Order,
+        room: Arc<OwnedSemaphorePermit>,
+    ) -> Result<Outcome> {
+        let caller = Caller(Arc::clone(&self.writes.callers));
         let others = self.writes.callers.fetch_add(1, Relaxed);
         if others == 0 || order.len() >= LARGE || self.client.topology().cluster {
             return self.order(&[order]).await.remove(0);
@@ -67,14 +81,17 @@ impl Shared {
             return Err(errors::of_write(&Failure::Full));
         }
         let (deadline, len) = (order.deadline, order.len());
+        // Dropped after what would be answered: who has left is not sent by its own leaving.
+        let first;
         let (answer, mut answered) = oneshot::channel();
-        let (before, come) = self.writes.queue.lock().come(len, Want { order, answer, span: Span::current() });
+        let want = Want { order, answer, span: Span::current(), held: Held { _caller: caller, _room: room } };
+        let (before, come) = self.writes.queue.lock().come(len, want);
         before.into_iter().for_each(|wants| self.send_wants(wants));
         match come {
             Come::Send(wants) => self.send_wants(wants),
             Come::Wait => {}
             Come::First(turn) => {
-                let first = First { shared: self, turn };
+                first = First { shared: self, turn };
                 let held = self.clock.sleep_until(self.clock.now().after(HOLD).min(deadline));
                 if let Either::Left((answer, _)) = select(&mut answered, held).await {
                     return answer.unwrap_or_else(|_| Err(errors::of_write(&Failure::Disconnected)));
@@ -102,11 +119,13 @@ impl Shared {
         let send = async move {
             // Whoever left does not want it any more.
             wants.retain(|want| !want.answer.is_closed());
-            let (orders, answers): (Vec<_>, Vec<_>) = wants.into_iter().map(|want| (want.order, want.answer)).unzip();
+            let parts = wants.into_iter().map(|want| (want.order, (want.answer, want.held)));
+            let (orders, answers): (Vec<_>, Vec<_>) = parts.unzip();
             let outcomes = if orders.is_empty() { Vec::new() } else { under_way.0.order(&orders).await };
             // The next goes before those are told who would come after it.
             drop(under_way);
-            for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            for ((answer, held), outcome) in answers.into_iter().zip(outcomes) {
+                drop(held);
                 let _ = answer.send(outcome);
             }
         };
@@ -119,10 +138,10 @@ impl Shared {
     }
 }
 
-/// Counts a write until it is answered, or given up.
-struct Caller<'a>(&'a AtomicUsize);
+/// Counts a write until it is answered, or given up before it was gathered.
+struct Caller(Arc<AtomicUsize>);
 
-impl Drop for Caller<'_> {
+impl Drop for Caller {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }

@@ -17,6 +17,8 @@ use crate::{
 
 /// Where the server's clock stands, µs.
 const NOW: u64 = 1_000_000_000;
+/// Bytes of writes that may be under way.
+const BYTES: usize = 1 << 20;
 
 /// Stores each entry as the version that its name is.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl Bench {
     fn new(answers: usize, cluster: bool) -> Self {
         let clock = ManualClock::new();
         let builder = RedisStore::builder("redis://127.0.0.1:1").unwrap().clock(clock.clone()).max_queued(300);
-        let mut shared = builder.shared().unwrap();
+        let mut shared = builder.max_value_bytes(BYTES).max_in_flight_bytes(BYTES).shared().unwrap();
         let (answers, writes) = (Arc::new(Semaphore::new(answers)), Arc::default());
         let server = Server { answers: Arc::clone(&answers), writes: Arc::clone(&writes), cluster };
         shared.client = Guarded::new(Arc::new(server), Arc::new(clock.clone()), Handle::current());
@@ -241,6 +243,42 @@ async fn what_waits_is_bounded() {
     let answers = join_all(waiting.into_iter().take(300)).await;
     assert_eq!(answers, (0..300).map(Ok).collect::<Vec<_>>());
     assert_eq!(bench.set(7, Scope::default()).await, Ok(7));
+}
+
+#[tokio::test]
+async fn what_is_under_way_counts_although_its_caller_has_left() {
+    let bench = Bench::new(0, false);
+    let _under_way = bench.busy().await;
+    let mut left: Vec<_> = (0..2 * MOST as u64).map(|name| bench.set(name, Scope::default())).collect();
+    assert!(left.iter_mut().all(|write| write.now_or_never().is_none()));
+    bench.settle().await;
+    assert_eq!(bench.sizes(), [1, 1, 1, MOST, MOST]);
+    drop(left);
+    let mut waiting: Vec<_> = (0..200).map(|name| bench.set(name, Scope::default())).collect();
+    let refused = waiting.iter_mut().filter_map(|write| write.now_or_never()).collect::<Vec<_>>();
+    assert_eq!(refused, [Err(ErrorKind::Overloaded); 3 + 2 * MOST + 200 - 300], "whoever came last");
+    bench.answers.add_permits(1_000);
+    let answers = join_all(waiting.into_iter().take(200 - refused.len())).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    bench.settle().await;
+    assert_eq!(bench.shared.writes.callers.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn bytes_under_way_count_although_their_caller_has_left() {
+    let bench = Bench::new(0, false);
+    let _under_way = bench.busy().await;
+    let large = |name| bench.store(name, "v".repeat(LARGE / 2), Scope::default());
+    let mut left: Vec<_> = (0..24).map(large).collect();
+    assert!(left.iter_mut().all(|write| write.now_or_never().is_none()));
+    bench.settle().await;
+    assert_eq!(bench.sizes(), [1, 1, 1, 7, 7, 7], "and three wait");
+    drop(left);
+    let rest = || bench.store(1, "v".repeat(BYTES / 2), Scope::default());
+    assert_eq!(rest().now_or_never(), Some(Err(ErrorKind::Overloaded)));
+    bench.answers.add_permits(1_000);
+    bench.settle().await;
+    assert_eq!(rest().await, Ok(1));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use memstache_core::{
     Target, When,
 };
 use memstache_redis::RedisStore;
+use tokio::sync::oneshot;
 
 use super::kit;
 
@@ -56,7 +57,9 @@ async fn invalidate_half(url: &str, count: usize) {
     let before = kept(url, &prefix).await;
 
     let over = Arc::new(AtomicBool::new(false));
-    let reader = tokio::spawn(read_on(store.clone(), count, Arc::clone(&over)));
+    let (has_read, reading) = oneshot::channel();
+    let reader = tokio::spawn(read_on(store.clone(), count, has_read, Arc::clone(&over)));
+    reading.await.expect("a read before it");
     let target = Target::Tag(kit::key("k").space(), red());
     store.invalidate(Invalidate::one(target)).await.unwrap().into_one().unwrap().unwrap();
     over.store(true, SeqCst);
@@ -98,14 +101,15 @@ async fn visible(store: &RedisStore, count: usize) -> (usize, usize) {
     (tagged, plain)
 }
 
-/// Reads keys with the tag, and goes on for a while after the invalidation has returned.
-async fn read_on(store: RedisStore, count: usize, over: Arc<AtomicBool>) -> usize {
-    let (mut reads, mut after) = (0, 0);
+/// Reads keys with the tag, tells of the first read, and goes on for a while after the invalidation has returned.
+async fn read_on(store: RedisStore, count: usize, has_read: oneshot::Sender<()>, over: Arc<AtomicBool>) -> usize {
+    let (mut reads, mut after, mut has_read) = (0, 0, Some(has_read));
     while after < 100 {
         let began_after = over.load(SeqCst);
         let found = kit::get(&store, &name(2 * fastrand::usize(..count / 2))).await.unwrap();
         assert!(!began_after || found.is_none(), "a read that began after the invalidation saw what it hides");
         reads += 1;
+        has_read.take().map(|has_read| has_read.send(()));
         after += usize::from(began_after);
     }
     reads

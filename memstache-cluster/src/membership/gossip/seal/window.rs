@@ -5,30 +5,34 @@ use crate::membership::gossip::parameters::WINDOW;
 /// The sliding window of RFC 4303, section 3.4.3: a number is taken once, and not at all once it is too far behind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
-    /// One more than the highest number seen.
-    next: u64,
-    /// Bit n: `next - 1 - n` was seen.
+    highest: Option<u64>,
+    /// Bit n: `highest - n` was seen.
     seen: u128,
 }
 
 impl Window {
     /// Whether a number may be taken.
     pub(super) const fn is_new(&self, number: u64) -> bool {
-        if number >= self.next {
-            return true;
+        match self.highest {
+            Some(highest) if number <= highest => {
+                let behind = highest - number;
+                behind < WINDOW && self.seen >> behind & 1 == 0
+            }
+            _ => true,
         }
-        let behind = self.next - 1 - number;
-        behind < WINDOW && self.seen >> behind & 1 == 0
     }
 
     /// Takes a number.
     pub(super) const fn take(&mut self, number: u64) {
-        if number >= self.next {
-            let ahead = number - self.next + 1;
-            self.seen = if ahead < WINDOW { self.seen << ahead } else { 0 };
-            self.next = number.saturating_add(1);
-        }
-        let behind = self.next - 1 - number;
+        let behind = match self.highest {
+            Some(highest) if number <= highest => highest - number,
+            before => {
+                let ahead = if let Some(highest) = before { number - highest } else { WINDOW };
+                self.seen = if ahead < WINDOW { self.seen << ahead } else { 0 };
+                self.highest = Some(number);
+                0
+            }
+        };
         if behind < WINDOW {
             self.seen |= 1 << behind;
         }
@@ -51,6 +55,17 @@ mod tests {
         assert!(window.is_new(1000 - WINDOW + 1) && !window.is_new(1000 - WINDOW));
         window.take(u64::MAX - 1);
         assert!(!window.is_new(u64::MAX - 1) && window.is_new(u64::MAX - 2));
+    }
+
+    #[test]
+    fn the_highest_number_there_is_is_taken_once_whether_first_or_last() {
+        for first in [None, Some(0), Some(u64::MAX - 1)] {
+            let mut window = Window::default();
+            first.into_iter().for_each(|first| window.take(first));
+            assert!(window.is_new(u64::MAX));
+            window.take(u64::MAX);
+            assert!(!window.is_new(u64::MAX) && window.is_new(u64::MAX - 2), "{first:?}");
+        }
     }
 
     proptest! {

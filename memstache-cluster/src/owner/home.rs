@@ -199,6 +199,11 @@ pub(super) async fn numbered(
                     refused = true;
                     highest = sequences.into_iter().fold(highest, Ord::max);
                 }
+                // It has hidden that, and sees others than this node does, or starts to answer before this node has heard of it.
+                Some(Ok(Answer::WrongOwner { .. })) => {
+                    let now = cluster.view();
+                    unheard |= now.members.get(member.id).is_some_and(|now| now.life().0 == member.life().0);
+                }
                 // One that was declared dead meanwhile forgets all when it comes back, and one that is starting holds nothing yet: both
                 // take the sequences of all before they answer for anything.
                 _ => {
@@ -219,8 +224,8 @@ pub(super) async fn numbered(
         };
         let waited = until(&cluster.clock, give_up, end).await.ok_or_else(|| cut_off(false))?;
         if waited {
-            // While nobody agrees that they are gone, others may agree with them.
-            cluster.vouch(&view, give_up).await.map_err(|_| cut_off(false))?;
+            // As long as one does not agree that they are gone, it may agree with them: all are asked again.
+            continue;
         }
         // Who came meanwhile was not told.
         if !unheard && !refused && cluster.sees(&view) {

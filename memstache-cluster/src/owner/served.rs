@@ -12,7 +12,7 @@ use memstache_core::{
 
 use tracing::Instrument as _;
 
-use super::{Refused, changes::Told, forget_owned, run_owned};
+use super::{Local, Refused, changes::Told, forget_owned, run_owned};
 use crate::{
     engine::{EngineError, Node, Slot, State, cut_off, until},
     member::NodeId,
@@ -89,9 +89,22 @@ impl Caller<'_> {
         cluster.has_lost(self.peer, self.epoch)
     }
 
-    /// Checks that it sees the same owners as this node. Of others this node would have to tell them what it is told.
+    /// Checks that it sees the same owners as this node.
     fn sees_the_same(self, view: &View) -> Result<(), Refused> {
-        if self.epoch == view.epoch { Ok(()) } else { Err(Refused::WrongOwner) }
+        if view.is_of(self.epoch) { Ok(()) } else { Err(Refused::WrongOwner) }
+    }
+
+    /// Returns what it tells something of: if that is not here, only to who sees the same.
+    fn told<T>(self, view: &View, found: Result<T>) -> Result<T, Refused> {
+        found.or_else(|error| self.sees_the_same(view).and(Err(error.into())))
+    }
+
+    /// Says that all have heard what it tells, as far as this node knows: of others, which the caller does not see, it would have to
+    /// tell them. What is told is hidden either way.
+    async fn heard(self, cluster: &Cluster, view: &Arc<View>, local: &Local) -> Result<Answer, Refused> {
+        self.sees_the_same(view)?;
+        local.hot.end_of_others(view).await;
+        if cluster.sees(view) { Ok(Answer::Done) } else { Err(Refused::WrongOwner) }
     }
 }
 
@@ -202,13 +215,12 @@ impl Node {
                 Ok(Answer::Done)
             }
             Call::Spread { keyspace, items } => {
-                from.sees_the_same(&cluster.view())?;
-                let local = slot(&keyspace)?.current()?;
+                let view = cluster.view();
+                let local = from.told(&view, slot(&keyspace).and_then(|slot| slot.current()))?;
                 if let Err(current) = local.hide(&items) {
                     return Ok(Answer::Sequences(vec![current]));
                 }
-                local.hot.end_of_others(&cluster.view()).await;
-                Ok(Answer::Done)
+                from.heard(cluster, &view, &local).await
             }
             Call::Sequences { keyspace, spaces } => {
                 let current = slot(&keyspace)?.current()?.sequence();
@@ -236,11 +248,13 @@ impl Node {
                 Ok(Answer::Sequences(vec![at]))
             }
             Call::Flush { keyspace, at } => {
-                from.sees_the_same(&cluster.view())?;
-                let slot = slot(&keyspace)?;
-                let answer = self.flush_for_home(&slot, at)?;
-                slot.current()?.hot.end_of_others(&cluster.view()).await;
-                Ok(answer)
+                let view = cluster.view();
+                let slot = from.told(&view, slot(&keyspace))?;
+                let local = from.told(&view, slot.current())?;
+                match self.flush_for_home(&slot, at)? {
+                    Answer::Done => from.heard(cluster, &view, &local).await,
+                    refused => Ok(refused),
+                }
             }
             Call::Registry { digest, records } => Ok(self.answer_of_keyspaces(digest, records)),
             Call::Gossip(state) => Ok(Answer::Gossip(self.receive_members(&state)?)),

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{
             AtomicBool,
             Ordering::{Acquire, Release},
@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{lost, tables::Tables};
 use crate::{
     engine::UnderWay,
-    member::{Member, Members, NodeId},
+    member::{Member, MemberState, Members, NodeId},
     placement::{Change, PARTITIONS, Partition, Table, partition_of},
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct View {
     pub(crate) table: Table,
     /// Equal for equal lists of active members and their lives; see [`epoch`].
     pub(crate) epoch: u64,
+    /// The epoch with this node as an owner, if it drains and somebody asked.
+    before_draining: OnceLock<u64>,
     me: NodeId,
     /// For each partition of this node's, under which taking it came.
     taken: Box<[u8; PARTITIONS]>,
@@ -131,6 +133,7 @@ impl View {
             members: Members::default(),
             table: Table::default(),
             epoch: 0,
+            before_draining: OnceLock::new(),
             me,
             taken: Box::new([SETTLED; PARTITIONS]),
             takings: Vec::new(),
@@ -161,6 +164,7 @@ impl View {
         let change = Change::between(&before, &table);
         let mut view = Self {
             epoch: epoch(&table, &members),
+            before_draining: OnceLock::new(),
             number: self.number + 1,
             members,
             table,
@@ -234,6 +238,25 @@ impl View {
             last.close();
         }
         u8::try_from(self.takings.len() - 1).unwrap_or(SETTLED)
+    }
+
+    /// Returns whether an epoch is that of these members; also of who does not know yet that this node drains.
+    pub(crate) fn is_of(&self, epoch: u64) -> bool {
+        epoch == self.epoch || self.before_draining().is_some_and(|before| epoch == before)
+    }
+
+    /// Returns the epoch as long as this node, which drains, was an owner.
+    fn before_draining(&self) -> Option<u64> {
+        let drains = |member: &&Member| member.state == MemberState::Draining;
+        self.members.get(self.me).filter(drains)?;
+        Some(*self.before_draining.get_or_init(|| {
+            let active = |member: &Member| match member.id == self.me {
+                true => member.clone().with_state(MemberState::Active),
+                false => member.clone(),
+            };
+            let members: Members = self.members.iter().map(active).collect();
+            epoch(&Table::of(&members), &members)
+        }))
     }
 
     /// Says how far a stored key is this node's own.

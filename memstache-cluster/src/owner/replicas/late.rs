@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures_util::future::join;
 use memstache_core::{Address, Response, Tick};
 
 use super::unless_all;
@@ -40,17 +41,27 @@ pub(in crate::owner) async fn wait_out(
     response: Response,
     deadline: Tick,
 ) -> Response {
-    let owned = match nobody_keeps(cluster, local, written, deadline).await {
-        Some(()) => agreed_owner(cluster, view, written, deadline).await,
-        None => None,
+    let now = cluster.clock.now();
+    let may_keep = |address: &Address| cluster.gone.may_keep(now, partition_of(address.stored()), local.replicas());
+    let may_be_kept: Vec<bool> = written.iter().map(may_keep).collect();
+    let those = |kept| written.iter().zip(&may_be_kept).filter(move |(_, is)| **is == kept).map(|(address, _)| address);
+    let (kept, free): (Vec<_>, Vec<_>) = (those(true).collect(), those(false).collect());
+    let wait_for_kept = async {
+        nobody_keeps(cluster, local, &kept, deadline).await?;
+        agreed_owner(cluster, view, &kept, deadline).await
     };
-    let is_mine = |address: &Address| owned.as_ref().is_some_and(|now| now.owns_since(view, address.stored()));
-    let confirmed = written.iter().map(|address| if is_mine(address) { Ok(()) } else { Err(cut_off(false)) });
+    let (of_kept, of_free) = join(wait_for_kept, agreed_owner(cluster, view, &free, deadline)).await;
+    let (of_kept, of_free) = (of_kept.as_deref(), of_free.as_deref());
+    let confirmed = written.iter().zip(&may_be_kept).map(|(address, is_kept)| {
+        let now = if *is_kept { of_kept } else { of_free };
+        let is_mine = now.is_some_and(|now| now.owns_since(view, address.stored()));
+        if is_mine { Ok(()) } else { Err(cut_off(false)) }
+    });
     unless_all(response, confirmed.collect())
 }
 
 /// Waits until no member that was lost answers any more from a copy of these.
-async fn nobody_keeps(cluster: &Cluster, local: &Local, written: &[Address], deadline: Tick) -> Option<()> {
+async fn nobody_keeps(cluster: &Cluster, local: &Local, written: &[&Address], deadline: Tick) -> Option<()> {
     let partitions: BTreeSet<_> = written.iter().map(|address| partition_of(address.stored())).collect();
     for partition in partitions {
         let no_more = cluster.gone.keep_no_more(&*cluster.clock, partition, local.replicas());
@@ -61,7 +72,7 @@ async fn nobody_keeps(cluster: &Cluster, local: &Local, written: &[Address], dea
 
 /// Returns what this node sees, once another agrees to it; nothing, if none of these can be its own all the time since `view`, or
 /// nobody agrees in time.
-async fn agreed_owner(cluster: &Cluster, view: &View, written: &[Address], deadline: Tick) -> Option<Arc<View>> {
+async fn agreed_owner(cluster: &Cluster, view: &View, written: &[&Address], deadline: Tick) -> Option<Arc<View>> {
     loop {
         let now: Arc<View> = cluster.view();
         if !written.iter().any(|address| now.owns_since(view, address.stored())) {

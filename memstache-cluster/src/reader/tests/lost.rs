@@ -14,9 +14,10 @@ use super::{
     kit::*,
 };
 use crate::{
-    Incarnation, KeySpace, Put,
+    Incarnation, KeySpace, MemberState, Put,
     owner::Served,
     placement::{Table, partition_of},
+    reader::adopt,
     wire::{Answer, Call, CallContext, Handler as _, PeerInfo},
 };
 
@@ -176,4 +177,33 @@ async fn who_gains_what_another_had_not_taken_over_yet_waits_out_whose_it_was() 
     [0, 1].iter().for_each(|node| nodes.sees(*node, [0, 1]));
     nodes.engines[0].put(KS, &key, "new").await.unwrap();
     assert_ne!(try_read(&nodes.engines[2], &key).await.ok().flatten().as_deref(), Some("old"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clear_waits_for_who_answers_already_though_its_home_has_not_heard_of_it() {
+    let nodes = nodes(3, 1).await;
+    let home = nodes.home();
+    let starts = (home + 1) % 3;
+    let state = |node| if node == starts { MemberState::Joining } else { MemberState::Active };
+    adopt(&nodes.engines[home].node, (0..3).map(|node| member(node).with_state(state(node))).collect());
+    let error = nodes.engines[home].invalidate_tag(KS, "red").await.unwrap_err();
+    assert!(error.may_have_effect(), "{error:?}");
+    nodes.all_see(0..3).await;
+    nodes.engines[home].invalidate_tag(KS, "red").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clear_is_acknowledged_while_one_drains_of_which_only_it_knows() {
+    let nodes = nodes(3, 1).await;
+    let home = nodes.home();
+    let drains = (home + 1) % 3;
+    let state = |node| if node == drains { MemberState::Draining } else { MemberState::Active };
+    let seen = (0..3).map(|node| member(node).with_state(state(node))).collect();
+    adopt(&nodes.engines[drains].node, seen);
+    nodes.engines[home].invalidate_tag(KS, "red").await.unwrap();
+    nodes.engines[home].flush(KS).await.unwrap();
+    // What it sees besides counts all the same.
+    let more = (0..4).map(|node| member(node).with_state(state(node))).collect();
+    adopt(&nodes.engines[drains].node, more);
+    assert!(nodes.engines[home].invalidate_tag(KS, "red").await.is_err());
 }

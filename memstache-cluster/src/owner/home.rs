@@ -199,16 +199,14 @@ pub(super) async fn numbered(
                     refused = true;
                     highest = sequences.into_iter().fold(highest, Ord::max);
                 }
-                // It has hidden that, and sees others than this node does, or starts to answer before this node has heard of it.
-                Some(Ok(Answer::WrongOwner { .. })) => {
-                    let now = cluster.view();
-                    unheard |= now.members.get(member.id).is_some_and(|now| now.life().0 == member.life().0);
-                }
                 // One that was declared dead meanwhile forgets all when it comes back, and one that is starting holds nothing yet: both
-                // take the sequences of all before they answer for anything.
-                _ => {
+                // take the sequences of all before they answer for anything. Who says that it sees others has started.
+                told => {
+                    let has_started = matches!(told, Some(Ok(Answer::WrongOwner { .. })));
                     let now = cluster.view();
-                    let waits = |now: &Member| now.life().0 == member.life().0 && now.state != MemberState::Joining;
+                    let waits = |now: &Member| {
+                        now.life().0 == member.life().0 && (has_started || now.state != MemberState::Joining)
+                    };
                     unheard |= now.members.get(member.id).is_some_and(waits);
                 }
             }

@@ -91,18 +91,23 @@ impl Caller<'_> {
 
     /// Checks that it sees the same owners as this node.
     fn sees_the_same(self, view: &View) -> Result<(), Refused> {
+        if self.epoch == view.epoch { Ok(()) } else { Err(Refused::WrongOwner) }
+    }
+
+    /// Checks that it tells all that this node sees; also if it does not know yet that this node drains.
+    fn tells_all(self, view: &View) -> Result<(), Refused> {
         if view.is_of(self.epoch) { Ok(()) } else { Err(Refused::WrongOwner) }
     }
 
-    /// Returns what it tells something of: if that is not here, only to who sees the same.
+    /// Returns what it tells something of: if that is not here, only to who tells all.
     fn told<T>(self, view: &View, found: Result<T>) -> Result<T, Refused> {
-        found.or_else(|error| self.sees_the_same(view).and(Err(error.into())))
+        found.or_else(|error| self.tells_all(view).and(Err(error.into())))
     }
 
     /// Says that all have heard what it tells, as far as this node knows: of others, which the caller does not see, it would have to
     /// tell them. What is told is hidden either way.
     async fn heard(self, cluster: &Cluster, view: &Arc<View>, local: &Local) -> Result<Answer, Refused> {
-        self.sees_the_same(view)?;
+        self.tells_all(view)?;
         local.hot.end_of_others(view).await;
         if cluster.sees(view) { Ok(Answer::Done) } else { Err(Refused::WrongOwner) }
     }

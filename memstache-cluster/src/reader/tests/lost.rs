@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use memstache_core::{
-    Address, Clock as _, Get, KeyspaceName, Lifetime, Lookup, NewEntry, OnMiss, Request, Response, Set, Space,
-    SystemClock, Touch, TouchKind,
+    Address, Clock as _, Get, KeyspaceName, Lifetime, Lookup, NewEntry, OnMiss, OneOrMany, Request, Response, Set,
+    Space, SystemClock, Touch, TouchKind,
 };
 
 use super::{
@@ -202,6 +202,11 @@ async fn a_clear_is_acknowledged_while_one_drains_of_which_only_it_knows() {
     adopt(&nodes.engines[drains].node, seen);
     nodes.engines[home].invalidate_tag(KS, "red").await.unwrap();
     nodes.engines[home].flush(KS).await.unwrap();
+    // Copies it has none to answer with: owners who know push no more to it.
+    let cluster = nodes.engines[home].node.cluster().unwrap();
+    let ask = Call::Copies { keyspace: KeyspaceName::new(KS).unwrap(), items: OneOrMany::One(address("k")) };
+    let answer = cluster.call(&nodes.members[drains], ask, cluster.clock.now().after(secs(1))).await;
+    assert!(matches!(answer, Ok(Answer::WrongOwner { .. })), "{answer:?}");
     // What it sees besides counts all the same.
     let more = (0..4).map(|node| member(node).with_state(state(node))).collect();
     adopt(&nodes.engines[drains].node, more);

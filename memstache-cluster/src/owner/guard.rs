@@ -25,6 +25,7 @@ pub(super) struct Guard {
     source: Arc<dyn AnySource>,
     settings: Arc<Settings>,
     limiter: Option<Limiter>,
+    refusals: Arc<Refusals>,
     counters: Arc<Counters>,
     herd: Arc<Herd>,
     clock: Arc<dyn Clock>,
@@ -34,13 +35,14 @@ impl Guard {
     pub(super) fn new(
         source: Arc<dyn AnySource>,
         settings: Arc<Settings>,
-        limit: Option<(RateLimit, Arc<Refusals>)>,
+        limit: Option<RateLimit>,
+        refusals: Arc<Refusals>,
         counters: Arc<Counters>,
         herd: Arc<Herd>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let limiter = limit.map(|(limit, refusals)| Limiter::new(limit, refusals, Arc::clone(&clock))).transpose()?;
-        Ok(Self { source, settings, limiter, counters, herd, clock })
+        let limiter = limit.map(|limit| Limiter::new(limit, Arc::clone(&clock))).transpose()?;
+        Ok(Self { source, settings, limiter, refusals, counters, herd, clock })
     }
 
     /// Divides the budget by so many live members.
@@ -48,11 +50,6 @@ impl Guard {
         if let Some(limiter) = &self.limiter {
             limiter.shared_by(members);
         }
-    }
-
-    /// Returns whether the source is asked so often at most.
-    pub(super) fn is_limited(&self) -> bool {
-        self.limiter.is_some()
     }
 
     /// Returns how many keys a second pass, of all nodes and of this one.
@@ -102,8 +99,18 @@ impl Guard {
     }
 
     async fn admit(&self, keys: usize) -> Result<()> {
-        let Some(limiter) = &self.limiter else { return Ok(()) };
-        limiter.admit(keys).await.inspect_err(|_| count(&self.counters.rate_limited, keys))
+        let admitted = match &self.limiter {
+            Some(limiter) => limiter.admit(keys).await,
+            None => Ok(()),
+        };
+        match &admitted {
+            Ok(()) => self.refusals.passed(),
+            Err(_) => {
+                self.refusals.refused();
+                count(&self.counters.rate_limited, keys);
+            }
+        }
+        admitted
     }
 
     /// Counts what the source said of a key, and turns it into what is stored.
@@ -155,19 +162,17 @@ fn is_not_found(error: &BoxError) -> bool {
 /// This node's part of a keyspace's budget of questions.
 struct Limiter {
     limit: RateLimit,
-    refusals: Arc<Refusals>,
     members: AtomicU32,
     current: ArcSwap<(u32, RateLimiter)>,
     clock: Arc<dyn Clock>,
 }
 
 impl Limiter {
-    fn new(limit: RateLimit, refusals: Arc<Refusals>, clock: Arc<dyn Clock>) -> Result<Self> {
+    fn new(limit: RateLimit, clock: Arc<dyn Clock>) -> Result<Self> {
         let config = limit.share(1);
         let limiter = RateLimiter::with_clock(config, Arc::clone(&clock))?;
         Ok(Self {
             limit,
-            refusals,
             members: AtomicU32::new(1),
             current: ArcSwap::from_pointee((limit.share_burst(1), limiter)),
             clock,
@@ -192,13 +197,11 @@ impl Limiter {
             let current = self.current.load_full();
             let most = current.0;
             let Err(refused) = current.1.try_take(u32::try_from(keys).unwrap_or(most).min(most)) else {
-                self.refusals.passed();
                 return Ok(());
             };
             let after = refused.retry_after().unwrap_or_default().max(Duration::from_millis(1));
             let turn: Tick = self.clock.now().after(after);
             if turn > give_up {
-                self.refusals.refused();
                 return Err(Error::new(ErrorKind::Overloaded, "the data source is rate limited")
                     .with_retry_after(after)
                     .with_source(DataSourceError::RateLimited));

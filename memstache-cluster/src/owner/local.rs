@@ -126,9 +126,6 @@ impl Local {
             || Arc::new(Refusals::new(spec.name().clone(), Arc::clone(&around.events), Arc::clone(&around.clock)));
         let refusals = old.map_or_else(new_refusals, |old| Arc::clone(&old.refusals));
         let loads = Loads::new(&spec, &store, (&counters, &herd, &refusals), around, recorder.clone())?;
-        if loads.as_ref().is_none_or(|loads| !loads.guard.is_limited()) {
-            refusals.end();
-        }
         let (changes, clock) = (Changes::new(around.event_capacity), Arc::clone(&around.clock));
         let loaded = Mutex::default();
         Ok(Self {
@@ -280,7 +277,8 @@ impl Loads {
         let guard = Guard::new(
             Arc::clone(source),
             Arc::clone(settings),
-            limit.map(|limit| (limit, Arc::clone(refusals))),
+            limit,
+            Arc::clone(refusals),
             Arc::clone(counters),
             Arc::clone(herd),
             Arc::clone(&clock),

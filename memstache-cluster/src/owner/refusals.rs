@@ -47,19 +47,11 @@ impl Refusals {
 
     /// Takes note that a load passed.
     pub(super) fn passed(&self) {
-        if self.any.load(Acquire) {
-            self.end_after(QUIET);
+        if !self.any.load(Acquire) {
+            return;
         }
-    }
-
-    /// Takes note that there is no limiter any more.
-    pub(super) fn end(&self) {
-        self.end_after(Duration::ZERO);
-    }
-
-    fn end_after(&self, quiet: Duration) {
         let mut last = self.last.lock();
-        if last.take_if(|last| self.clock.now().since(*last) >= quiet).is_some() {
+        if last.take_if(|last| self.clock.now().since(*last) >= QUIET).is_some() {
             self.any.store(false, Release);
             self.tell(false);
         }

@@ -5,6 +5,7 @@ mod driver;
 use std::{fs, path::Path};
 
 use fantoccini::Locator;
+use memstache_cluster::{KeySpace, RateLimit};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -12,7 +13,7 @@ use self::driver::Browser;
 use crate::{
     kit::*,
     live::{load, node, three},
-    sources::{Stopwatch, millis, secs},
+    sources::{Counting, Stopwatch, millis, secs},
 };
 
 /// The least contrast of text and ground (WCAG 2.2, 1.4.3), what lies below it, and what no screen reader could name.
@@ -159,6 +160,15 @@ async fn the_page_follows_its_cluster_and_outlives_its_node() {
     let left_alone = "return document.querySelector('#log').textContent.includes('breaker of the source of products') \
                       && [...document.querySelectorAll('#spaces [data-is=Breaker]')].some((cell) => cell.textContent.startsWith('open'))";
     browser.until(secs(10), "a breaker that opened is told and shown", left_alone).await;
+    // Another's may be asked once a second, and is asked for much more.
+    let metered = KeySpace::builder("prices").source(Counting::default()).rate_limit(RateLimit::per_second(1));
+    back.engine.update_keyspace(metered.build().unwrap()).await.unwrap();
+    for n in 0..50 {
+        drop(back.engine.get("prices", format!("metered-{n}")).await);
+    }
+    let refused = "return document.querySelector('#log').textContent.includes('limiter of the source of prices') \
+                   && [...document.querySelectorAll('[data-keyspace=prices] [data-is=Limiter]')].some((cell) => /[1-9].* refused/.test(cell.textContent))";
+    browser.until(secs(10), "a limiter that refuses is told and shown", refused).await;
     assert_eq!(browser.errors(|_| true).await, [""; 0]);
     browser.end().await;
 }

@@ -192,14 +192,17 @@ fn in_folder(folder: &Path, program: &str) -> Option<PathBuf> {
 
 /// Being there is not enough: rustup leaves proxies for components that are not installed.
 fn starts(file: &Path, program: &str) -> bool {
-    let run = |args: &[&str]| -> bool {
-        let mut command = Command::new(file);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
+    let ask = |args: &[&str]| Command::new(file).args(args).stdin(Stdio::null()).output().ok();
+    let run = |args: &[&str]| ask(args).is_some_and(|told| told.status.success());
     // Each names its version in its own way. Some helpers of cargo answer only when called as cargo calls them.
     let asked: [&[&str]; 3] = [&["--version"], &["-V"], &["version", "--client"]];
-    asked.into_iter().any(run) || program.strip_prefix("cargo-").is_some_and(|name| run(&[name, "--version"]))
+    asked.into_iter().any(run)
+        || program.strip_prefix("cargo-").is_some_and(|name| run(&[name, "--version"]))
+        // slowhttptest names no version, and says how it is used with a failure.
+        || ask(&["-h"]).is_some_and(|told| {
+            let usage = format!("Usage: {program}");
+            [told.stdout, told.stderr].iter().any(|text| String::from_utf8_lossy(text).contains(&usage))
+        })
 }
 
 #[cfg(test)]
@@ -220,5 +223,23 @@ mod tests {
         assert_eq!(in_folder(folder, "Cargo.toml"), None);
         assert_eq!(in_folder(folder, "src"), None);
         assert_eq!(in_folder(folder, "memstache-no-such-program"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_only_tells_how_it_is_used_starts_and_who_tells_nothing_does_not() {
+        use std::{fs, os::unix::fs::PermissionsExt as _};
+
+        let folder = env::temp_dir().join(format!("memstache-tools-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let scripts = [("tells", "[ \"$1\" = -h ] && echo Usage: tells it; exit 1"), ("fails", "echo no; exit 1")];
+        for (name, script) in scripts {
+            let file = folder.join(name);
+            fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let found = ["tells", "fails"].map(|name| in_folder(&folder, name).is_some());
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, [true, false]);
     }
 }

@@ -103,8 +103,8 @@ impl<F: Format> Cache<F> {
     /// A near hit on a value that is kept costs no decoding and no allocation. It is judged as any other hit: by expiry,
     /// invalidation and [`max_staleness`](Read::max_staleness). The first near hit decodes the value and has it kept
     /// beside its bytes, for as long as those are held. It is charged to the near tier with `size_of::<T>()` and the
-    /// length of its bytes, an estimate; if that is more than 1/64 of the tier, it is decoded each time, as it is where
-    /// there is no near tier.
+    /// length of its bytes, an estimate, and 149 bytes for its place; if the estimate is more than 1/64 of the tier, it is
+    /// decoded each time, as it is where there is no near tier. Names of up to 16 bytes are compared without another look.
     ///
     /// One value is kept for a key: what is asked for as another type is decoded from the bytes, as [`get`](Self::get)
     /// does it; if they are none, it is a miss.

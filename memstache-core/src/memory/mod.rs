@@ -111,11 +111,12 @@ pub use self::{
 };
 #[cfg(feature = "near")]
 pub(crate) use self::{
+    class::Class,
     departures::{Departure, Past},
     draft::Draft,
-    key::{Hashed, Key},
+    key::{Hashed, Key, wide},
     sequences::Sequences,
-    slot::{Extra, Held, Packed, Whole},
+    slot::{Extra, Held, Packed, Replaced, Whole, is_named},
     table::Table,
 };
 use crate::{

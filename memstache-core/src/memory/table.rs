@@ -368,10 +368,15 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
 
     /// Takes out an entry that nobody may be served any more; each one looked at costs one of `steps`.
     pub(crate) fn pop_dead(&mut self, now: Tick, steps: &mut usize) -> Option<Whole<X>> {
+        let dead = self.next_dead(now, steps)?;
+        self.remove(dead, RemovalCause::Expired)
+    }
+
+    /// Returns an entry that nobody may be served any more, to be [removed](Self::remove) at once: it is not returned again.
+    pub(crate) fn next_dead(&mut self, now: Tick, steps: &mut usize) -> Option<SlotId> {
         let slots = &self.slots;
         let deadline = |id| slots.both(id).map_or(Tick::NEVER, |(slot, rest)| Held::new(slot, rest).dead_at());
-        let dead = self.wheel.pop(now, steps, deadline);
-        dead.and_then(|id| self.remove(SlotId(id), RemovalCause::Expired))
+        self.wheel.pop(now, steps, deadline).map(SlotId)
     }
 
     /// Returns how many entries have a deadline.

@@ -5,13 +5,14 @@ use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::{
-    copies::{Copies, Copy, MAX_RECORDS, Shard},
+    copies::{Copies, Copy, MAX_RECORDS},
+    shard::Shard,
     stored_key::StoredKey,
 };
 use crate::{
     address::Address,
     coherence::Invalidation,
-    memory::{Departure, Hashed, Key, RemovalCause, Sequences, SlotId, Table},
+    memory::{Departure, Hashed, Key, RemovalCause, Sequences, SlotId},
     request::Target,
 };
 
@@ -19,10 +20,10 @@ impl Copies {
     /// Drops everything: changes were missed.
     pub(super) fn flush(&self) {
         self.counters.flushes.fetch_add(1, Relaxed);
-        let table = || Table::new((self.policy)(self.shard_bytes), self.shard_bytes);
+        let shard = || Shard::new((self.policy)(self.shard_bytes), self.shard_bytes);
         // All at once: nobody may put a copy in between that an invalidation hides which is forgotten here.
         let mut shards: Vec<_> = self.shards.iter().map(RwLock::write).collect();
-        let empty = |shard: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **shard, table());
+        let empty = |held: &mut RwLockWriteGuard<'_, Shard>| std::mem::replace(&mut **held, shard());
         let held: Vec<_> = shards.iter_mut().map(empty).collect();
         self.blind.clear();
         // Nothing is held; a line that started over must not hide what comes.
@@ -142,8 +143,8 @@ impl Copies {
         if let Some(id) = table.find(hash, key).filter(|id| table.get(*id).is_some_and(|slot| self.is_hidden(slot))) {
             self.counters.invalidated.fetch_add(1, Relaxed);
             dropped = self.take_out(&mut table, id, RemovalCause::Removed);
-            if let Some(why) = dropped.as_ref().and_then(|copy| self.hidden_by(copy.held())) {
-                table.note(hash.short, why);
+            if let Some(why) = dropped.as_ref().and_then(|taken| self.hidden_by(taken.copy.held())) {
+                table.note(hash, why);
             }
         }
         drop(table);

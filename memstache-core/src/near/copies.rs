@@ -1,7 +1,6 @@
 //! The copies themselves: found by borrowed parts, bounded, dropped when the original changes.
 
 use std::{
-    any::Any,
     collections::VecDeque,
     sync::{
         Arc,
@@ -16,6 +15,8 @@ use tokio::sync::mpsc;
 
 use super::{
     NearConfig, NearStats, OnDegraded,
+    decoded::{Decoded, Value},
+    shard::{Shard, Taken},
     tickets::{Ticket, Tickets},
 };
 use crate::{
@@ -23,8 +24,9 @@ use crate::{
     clock::{Clock, Tick},
     entry::{Entry, Meta},
     expiry::{self, Freshness},
-    memory::{AnyPolicy, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId, Table, Whole},
+    memory::{AnyPolicy, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId},
     request::{Consistency, LeaseId, Scope},
+    service::DecodedAs,
     striped::Striped,
 };
 
@@ -44,10 +46,7 @@ const STEPS: usize = 8;
 /// Leases that are remembered because their answers were lost.
 const MAX_LOST: usize = 1024;
 
-pub(super) type Shard = Table<AnyPolicy, Beside>;
 pub(super) type Copy<'a> = Held<'a, Beside>;
-
-type Taken = Whole<Beside>;
 
 /// What is kept beside a copy.
 #[derive(Default)]
@@ -56,8 +55,8 @@ pub(crate) struct Beside {
     pub(super) checked: AtomicU64,
     /// When the authority last said that it is right.
     confirmed_at: Tick,
-    /// What the first who asked for a decoded value made of it, and what that takes.
-    pub(super) decoded: Option<(Arc<dyn Any + Send + Sync>, usize)>,
+    /// What is charged for what was decoded from it; zero if nothing is kept.
+    pub(super) decoded: usize,
 }
 
 /// The copies of a near cache; shared by its clones, its follower and the handle.
@@ -102,9 +101,9 @@ impl Copies {
         let (touches, queue) = mpsc::channel(TOUCHES);
         let shards = 1 << (config.max_bytes / PER_SHARD).clamp(1, SHARDS).ilog2();
         let (share, policy) = (config.max_bytes / shards, config.policy);
-        let table = || Table::new(policy(share), share);
+        let shard = || Shard::new(policy(share), share);
         let copies = Self {
-            shards: (0..shards).map(|_| RwLock::new(table())).collect(),
+            shards: (0..shards).map(|_| RwLock::new(shard())).collect(),
             shard_bytes: share,
             policy: Arc::clone(&policy),
             largest: config.max_bytes / LARGEST_SHARE,
@@ -151,7 +150,8 @@ impl Copies {
 
     /// Returns the copy that answers a read: fresh and verified; a negative record too.
     pub(super) fn find(&self, key: &impl Key, scope: &Scope, now: Tick) -> Option<Entry> {
-        let entry = if self.is_verified() { self.fresh(key, scope, now, |copy| Some(copy.entry_held())) } else { None };
+        let entry =
+            if self.is_verified() { self.fresh(key, scope, now, |_, copy| Some(copy.entry_held())) } else { None };
         match entry {
             Some(_) => self.counters.hits.bump(),
             None => {
@@ -163,7 +163,9 @@ impl Copies {
 
     /// Returns the copy that is served when what is below fails: in its grace, or fresh and unverified.
     pub(super) fn find_stale(&self, key: &impl Key, scope: &Scope, now: Tick) -> Option<Entry> {
-        self.look(key, scope, |slot| (now < slot.dead_at() && !slot.is_too_old(scope, now)).then(|| slot.entry_held()))
+        self.look(key, scope, |_, slot| {
+            (now < slot.dead_at() && !slot.is_too_old(scope, now)).then(|| slot.entry_held())
+        })
     }
 
     /// Returns what `take` makes of a fresh copy, which it extends if it slides.
@@ -172,12 +174,12 @@ impl Copies {
         key: &impl Key,
         scope: &Scope,
         now: Tick,
-        take: impl FnOnce(Copy<'_>) -> Option<T>,
+        take: impl FnOnce(&Shard, Copy<'_>) -> Option<T>,
     ) -> Option<T> {
         let mut slides = false;
-        let found = self.look(key, scope, |slot| {
+        let found = self.look(key, scope, |shard, slot| {
             slides = slot.extended(now).is_some();
-            if now < slot.fresh_until() && !slot.is_too_old(scope, now) { take(slot) } else { None }
+            if now < slot.fresh_until() && !slot.is_too_old(scope, now) { take(shard, slot) } else { None }
         });
         if slides && found.is_some() {
             // To the tick: a window that began at an upper bound would end late.
@@ -187,7 +189,7 @@ impl Copies {
     }
 
     /// Returns what `take` makes of a copy that nothing hides; what is hidden goes.
-    fn look<T>(&self, key: &impl Key, scope: &Scope, take: impl FnOnce(Copy<'_>) -> Option<T>) -> Option<T> {
+    fn look<T>(&self, key: &impl Key, scope: &Scope, take: impl FnOnce(&Shard, Copy<'_>) -> Option<T>) -> Option<T> {
         if scope.consistency == Consistency::Authority {
             return None;
         }
@@ -196,7 +198,7 @@ impl Copies {
             let table = self.shard(hash).read();
             let (id, slot) = table.find_held(hash, key)?;
             if !self.is_hidden(slot) {
-                let taken = take(slot)?;
+                let taken = take(&table, slot)?;
                 table.record_access(id, hash);
                 return Some(taken);
             }
@@ -212,7 +214,7 @@ impl Copies {
         let Some(id) = table.find(hash, key) else { return };
         let until = table.get(id).and_then(|slot| Some((slot.extended(now)?, slot.address())));
         if let Some((until, _)) = until.filter(|(_, address)| self.touches.try_send(address.clone()).is_ok()) {
-            table.change(id, |slot| slot.extend(until));
+            table.extend(id, until);
         }
     }
 
@@ -302,13 +304,60 @@ impl Copies {
         }
     }
 
+    /// Returns what is kept decoded, if it is wanted and its copy would answer; `told` is told of that.
+    #[inline]
+    pub(super) fn decoded(
+        &self,
+        key: &impl Key,
+        scope: &Scope,
+        now: Tick,
+        wanted: &DecodedAs,
+        told: Option<&mut Option<Meta>>,
+    ) -> Option<Value> {
+        let hash = Hashed::new(&self.hasher, key);
+        {
+            let shard = self.shard(hash).read();
+            let decoded = shard.decoded(hash, key)?;
+            let is_plain =
+                told.is_none() && scope.max_staleness.is_none() && scope.consistency != Consistency::Authority;
+            if is_plain && decoded.is_sure(self.noted.load(SeqCst), now) {
+                let value = decoded.value(wanted)?;
+                shard.record_access(decoded.copy, hash);
+                return Some(value);
+            }
+        }
+        self.decoded_by_copy(key, scope, now, wanted, told)
+    }
+
+    /// Returns what is kept decoded, by what its copy says.
+    #[cold]
+    #[inline(never)]
+    fn decoded_by_copy(
+        &self,
+        key: &impl Key,
+        scope: &Scope,
+        now: Tick,
+        wanted: &DecodedAs,
+        told: Option<&mut Option<Meta>>,
+    ) -> Option<Value> {
+        self.fresh(key, scope, now, |shard, copy| {
+            let decoded = shard.decoded(Hashed::new(&self.hasher, key), key)?;
+            decoded.raise(copy.extra().checked.load(Relaxed));
+            let value = decoded.value(wanted)?;
+            if let Some(told) = told {
+                *told = Some(copy.meta_held());
+            }
+            Some(value)
+        })
+    }
+
     /// Keeps what was decoded from a copy, if it is still that copy and has none.
-    pub(super) fn keep_decoded(&self, key: &impl Key, entry: &Entry, value: Arc<dyn Any + Send + Sync>, weight: usize) {
+    pub(super) fn keep_decoded(&self, key: &impl Key, entry: &Entry, value: Value, weight: usize) {
         if weight > self.largest {
             return;
         }
         let hash = Hashed::new(&self.hasher, key);
-        let takes = |slot: Copy<'_>| slot.extra().decoded.is_none() && slot.is_of(entry);
+        let takes = |slot: Copy<'_>| slot.extra().decoded == 0 && slot.is_of(entry);
         let place = |table: &Shard| table.find(hash, key).filter(|id| table.get(*id).is_some_and(takes));
         // Whoever comes after the first asks in vain: that holds up no reader.
         if place(&self.shard(hash).read()).is_none() {
@@ -317,9 +366,9 @@ impl Copies {
         let mut dropped = Vec::new();
         let mut table = self.shard(hash).write();
         let mut held = place(&table);
-        self.make_room(&mut table, &mut held, |_, held| held.map_or(0, |_| weight), &mut dropped);
+        self.make_room(&mut table, &mut held, |_, held| held.map_or(0, |_| weight + Decoded::BYTES), &mut dropped);
         if let Some(id) = held {
-            table.change(id, |slot| slot.rest.extra.decoded = Some((value, weight)));
+            table.keep(id, value, weight);
         }
         drop(table);
     }
@@ -332,7 +381,7 @@ impl Copies {
     }
 
     pub(super) fn forget_blind(&self, copy: &Taken) {
-        if let Some(stored) = copy.slot.blind() {
+        if let Some(stored) = copy.copy.slot.blind() {
             self.blind.remove(stored);
         }
     }
@@ -360,7 +409,7 @@ impl Copies {
 impl Beside {
     /// Of a copy that was never the store's.
     pub(super) fn unverified(now: Tick) -> Self {
-        Self { checked: AtomicU64::new(UNVERIFIED), confirmed_at: now, decoded: None }
+        Self { checked: AtomicU64::new(UNVERIFIED), confirmed_at: now, decoded: 0 }
     }
 
     /// Returns whether the copy was never the store's.
@@ -393,6 +442,6 @@ impl Copy<'_> {
 
 impl Extra for Beside {
     fn bytes(&self) -> usize {
-        self.decoded.as_ref().map_or(0, |(_, weight)| *weight)
+        self.decoded
     }
 }

@@ -16,12 +16,14 @@
 
 mod changes;
 mod copies;
+mod decoded;
 mod degraded;
 mod explain;
 mod follow;
 mod future;
 mod layer;
 mod service;
+mod shard;
 mod stored_key;
 mod tickets;
 mod view;

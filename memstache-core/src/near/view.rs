@@ -18,7 +18,7 @@ impl TryHit for NearView {
         if !copies.is_verified() {
             return None;
         }
-        let entry = copies.fresh(parts, scope, now, |slot| (!slot.is_negative()).then(|| slot.entry_held()))?;
+        let entry = copies.fresh(parts, scope, now, |_, slot| (!slot.is_negative()).then(|| slot.entry_held()))?;
         copies.counters.hits.bump();
         Some(entry)
     }
@@ -35,16 +35,7 @@ impl TryHit for NearView {
         if !copies.is_verified() {
             return None;
         }
-        let value = copies.fresh(parts, scope, now, |slot| {
-            let (value, _) = slot.extra().decoded.as_ref()?;
-            if (**value).type_id() != wanted.type_id || !wanted.is_of(slot.common()) {
-                return None;
-            }
-            if let Some(told) = told {
-                *told = Some(slot.meta_held());
-            }
-            Some(Arc::clone(value))
-        })?;
+        let value = copies.decoded(parts, scope, now, wanted, told)?;
         copies.counters.hits.bump();
         Some(value)
     }

@@ -27,8 +27,6 @@ use super::{
     class::{Class, Own},
     key::Key,
 };
-#[cfg(feature = "near")]
-use crate::entry::Content;
 use crate::{
     accountant::Charge,
     address::{Address, Space},
@@ -151,7 +149,7 @@ impl Slot {
     /// Returns whether this is the entry of `key`.
     #[inline(always)]
     pub(crate) fn is(&self, hash: u32, key: &impl Key) -> bool {
-        self.hash == hash && same_name(self.name(), key.name()) && same(self.space_key(), key.space_key())
+        self.hash == hash && is_named(self.name(), self.space_key(), key)
     }
 
     #[inline]
@@ -179,12 +177,6 @@ impl Slot {
             Ok(tail) => u32::from_ne_bytes(tail).into(),
             Err(_) => (value_end - self.name_len()) as u64,
         }
-    }
-
-    /// Returns what is known of the content; what stands for its plain length only says whether the value has a tail.
-    #[cfg(feature = "near")]
-    pub(crate) fn common(&self) -> &Content {
-        &self.class.content
     }
 
     #[inline]
@@ -216,6 +208,12 @@ impl Slot {
             OWN => self.own().map_or(Tick::NEVER, |own| own.meta.fresh_until),
             life => Tick::from_millis((self.written >> 16) + u64::from(life)),
         }
+    }
+
+    /// Returns whether reads extend its freshness.
+    #[cfg(feature = "near")]
+    pub(crate) fn slides(&self) -> bool {
+        self.own().is_some_and(|own| own.meta.sliding.is_some())
     }
 
     /// Returns the new end of freshness if a read at `now` extends it.
@@ -284,6 +282,12 @@ impl Extra for () {
     fn bytes(&self) -> usize {
         0
     }
+}
+
+/// Returns whether an entry of this name and space is that of `key`.
+#[inline(always)]
+pub(crate) fn is_named(name: &[u8], space_key: &[u8], key: &impl Key) -> bool {
+    same_name(name, key.name()) && same(space_key, key.space_key())
 }
 
 /// Compares the keys of two spaces, which mostly are one and the same.

@@ -1,4 +1,4 @@
-//! What every request passes first: a body is refused, the token is looked at, the answer is made safe.
+//! What every request passes first: a stranger's name or a body is refused, the token is looked at, the answer is made safe.
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use super::{
 pub(super) async fn admit(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let wish = wish(&shared, &request);
     let mut response = match shared.tokens.admit(wish, request.headers()) {
+        _ if is_a_strangers(&shared, &wish, &request) => misdirected(),
         Err(refusal) => refused(refusal),
         Ok(_) if has_body(request.headers()) => too_long(),
         Ok(access) => {
@@ -62,6 +63,16 @@ fn refused(refusal: Refusal) -> Response {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
+}
+
+/// Where reading needs no token, the name by which a browser asks has to be one of ours; a probe learns nothing.
+fn is_a_strangers(shared: &Shared, wish: &Wish, request: &Request) -> bool {
+    let open = !shared.tokens.guard_reads() && !matches!(wish, Wish::Probe);
+    open && !shared.hosts.admit(request.uri(), request.headers())
+}
+
+fn misdirected() -> Response {
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "the host is none of this node's names").into_response()
 }
 
 /// No request needs a body; what is never read costs nothing.

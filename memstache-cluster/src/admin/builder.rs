@@ -4,14 +4,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use memstache_core::{Error, Result, observe::Registry};
 
-use super::{
-    Admin,
-    base::BasePath,
-    page::Page,
-    server::{Hosts, Listen},
-    state::Shared,
-    tokens::Tokens,
-};
+use super::{Admin, base::BasePath, hosts::Hosts, page::Page, server::Listen, state::Shared, tokens::Tokens};
 use crate::{
     Engine,
     net::{Tcp, Transport},
@@ -102,7 +95,7 @@ impl AdminBuilder {
         self
     }
 
-    /// Adds a name by which [`serve`](Admin::serve) may be asked without a token: 1 to 255 bytes of `[A-Za-z0-9.-]`, at most 16
+    /// Adds a name by which the endpoints may be asked where reading needs no token: 1 to 255 bytes of `[A-Za-z0-9.-]`, at most 16
     /// of them. Default: `localhost` and IP addresses.
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.hosts.push(name.into());
@@ -140,12 +133,11 @@ impl AdminBuilder {
         problems.require(private, public);
         problems.finish()?;
         let checked = "was checked";
-        let shared =
-            Shared::new(&self.engine, base.expect(checked), tokens, Page::new(), self.registry, self.max_event_streams);
+        let (base, hosts) = (base.expect(checked), hosts.expect(checked));
+        let shared = Shared::new(&self.engine, base, tokens, hosts, Page::new(), self.registry, self.max_event_streams);
         let listen = Listen {
             bind: self.bind,
             transport: self.transport,
-            hosts: hosts.expect(checked),
             max_connections: self.max_connections,
             timeout: self.timeout,
         };

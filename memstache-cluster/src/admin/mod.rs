@@ -24,8 +24,9 @@
 //! `POST` needs the write token, as `Authorization: Bearer`; without one set, nobody may. Reading is free on a loopback
 //! address. With a read token set, all but `/healthz` and `/readyz` need it or the write token, as `Bearer`, or as the
 //! password of `Basic`, for browsers. Names of keys are told only to those with a token, and so is `/explain`; values never.
-//! Requests without a token must name a host that is an IP address, `localhost`, or one that was [set](AdminBuilder::host):
-//! a page of a stranger cannot ask by a name of its own (DNS rebinding).
+//! Without a read token, requests must name a host that is an IP address, `localhost`, or one that was
+//! [set](AdminBuilder::host), but for `/healthz` and `/readyz`: a page of a stranger cannot ask by a name of its own (DNS
+//! rebinding). That holds for [`serve`](Admin::serve) and for the [`router`](Admin::router).
 //!
 //! Prometheus and browsers cannot know more than they are given: keep the tokens in files, and put TLS between
 //! ([`AdminBuilder::transport`]) where others can listen.
@@ -36,6 +37,7 @@ mod answer;
 mod base;
 mod builder;
 mod events;
+mod hosts;
 mod metrics;
 mod page;
 mod router;
@@ -86,7 +88,9 @@ impl Admin {
 
     /// Returns the endpoints as a router, to merge into that of one's own service, or to nest in it.
     ///
-    /// The paths begin with the base path. Limits of connections, heads and time are then those of the service.
+    /// The paths begin with the base path. Limits of connections, heads and time are then those of the service. Who may ask is
+    /// decided here all the same: without a read token, a service that is known by a name needs that name as a
+    /// [`host`](AdminBuilder::host).
     ///
     /// ```
     /// use axum::{Router, routing::get};

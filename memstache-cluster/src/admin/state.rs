@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use memstache_core::{Result, observe::Registry};
 use tokio::sync::Semaphore;
 
-use super::{base::BasePath, page::Page, tokens::Tokens};
+use super::{base::BasePath, hosts::Hosts, page::Page, tokens::Tokens};
 use crate::{
     Engine,
     engine::{EngineError, Node},
@@ -17,6 +17,8 @@ pub(super) struct Shared {
     pub(super) node: Weak<Node>,
     pub(super) base: BasePath,
     pub(super) tokens: Tokens,
+    /// By which names it may be asked, where reading needs no token.
+    pub(super) hosts: Hosts,
     pub(super) page: Page,
     pub(super) registry: Option<Registry>,
     /// Who else may follow events.
@@ -28,12 +30,13 @@ impl Shared {
         engine: &Engine,
         base: BasePath,
         tokens: Tokens,
+        hosts: Hosts,
         page: Page,
         registry: Option<Registry>,
         streams: usize,
     ) -> Self {
         let (node, streams) = (Arc::downgrade(&engine.node), Arc::new(Semaphore::new(streams)));
-        Self { node, base, tokens, page, registry, streams }
+        Self { node, base, tokens, hosts, page, registry, streams }
     }
 
     /// Returns the engine, if it is there.

@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use memstache_cluster::admin::Admin;
+use memstache_cluster::admin::{Admin, AdminBuilder};
 
 use crate::kit::*;
 
@@ -132,6 +132,37 @@ async fn a_request_with_a_body_is_refused() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_router_within_another_service_answers_no_strangers_name_either() {
+    let engine = alone([users()]).await;
+    let router = |build: fn(AdminBuilder) -> AdminBuilder| {
+        axum::Router::new().merge(build(Admin::builder(&engine).base_path("/ops")).build().unwrap().router())
+    };
+    let ask = async |router: &axum::Router, uri: &str, host: &str, token: Option<&str>| {
+        let mut request = Request::get(uri).header("host", host);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        sent(router, request.body(Body::empty()).unwrap()).await.status.as_u16()
+    };
+    let open = router(|builder| builder.host("cache.internal").write_token("write-token-0123456789"));
+    for path in ["/ops/peers", "/ops/", "/ops", "/ops/metrics", "/ops/nothing"] {
+        assert_eq!(ask(&open, path, "evil.example", None).await, 421, "{path}");
+        assert_eq!(ask(&open, path, "evil.example", Some("write-token-0123456789")).await, 421, "{path}");
+        let known = ask(&open, path, "cache.internal:8080", None).await;
+        assert_ne!(known, 421, "{path}");
+        assert_eq!(known, ask(&open, path, "127.0.0.1:3000", None).await, "{path}");
+    }
+    assert_eq!(ask(&open, "/ops/events", "evil.example", None).await, 421);
+    for probe in ["/ops/healthz", "/ops/readyz"] {
+        assert_eq!(ask(&open, probe, "evil.example", None).await, 200, "a probe learns nothing");
+    }
+    // A page of a stranger has no token.
+    let guarded = router(|builder| builder.read_token("read-token-0123456789"));
+    assert_eq!(ask(&guarded, "/ops/peers", "cache.example", None).await, 401);
+    assert_eq!(ask(&guarded, "/ops/peers", "cache.example", Some("read-token-0123456789")).await, 200);
 }
 
 #[tokio::test]

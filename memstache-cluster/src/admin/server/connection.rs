@@ -26,7 +26,6 @@ pub(super) struct Connection {
     pub(super) router: Router,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) listen: Arc<Listen>,
-    pub(super) check_hosts: bool,
     pub(super) seat: Arc<Seat>,
 }
 
@@ -65,10 +64,6 @@ impl Connection {
     }
 
     async fn run(&self, request: Request<Incoming>) -> Response {
-        if self.check_hosts && !self.listen.hosts.admit(request.uri(), request.headers()) {
-            return Problem::new(StatusCode::MISDIRECTED_REQUEST, "the host is none of this node's names")
-                .into_response();
-        }
         let deadline = self.clock.now().after(self.listen.timeout);
         let answered = until(&self.clock, deadline, self.router.clone().call(request)).await;
         match answered {

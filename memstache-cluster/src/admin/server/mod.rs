@@ -2,7 +2,6 @@
 
 mod connection;
 mod held;
-mod hosts;
 mod patient;
 mod seats;
 
@@ -16,7 +15,6 @@ use tokio::{
     time::timeout,
 };
 
-pub(super) use self::hosts::Hosts;
 use self::{connection::Connection, seats::Seats};
 use super::{router, state::Shared};
 use crate::{
@@ -33,7 +31,6 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Listen {
     pub(super) bind: SocketAddr,
     pub(super) transport: Arc<dyn Transport>,
-    pub(super) hosts: Hosts,
     pub(super) max_connections: usize,
     pub(super) timeout: Duration,
 }
@@ -82,12 +79,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, listen: &Arc<Listen>) -> Result<
     let local_addr = listener.local_addr()?;
     let (end, told) = watch::channel(false);
     let (done, ended) = oneshot::channel();
-    let server = Server {
-        router: router::outer(shared),
-        clock: Arc::clone(&engine.node.clock),
-        listen: Arc::clone(listen),
-        check_hosts: !shared.tokens.guard_reads(),
-    };
+    let server =
+        Server { router: router::outer(shared), clock: Arc::clone(&engine.node.clock), listen: Arc::clone(listen) };
     engine.node.spawn(async move {
         server.run(listener, told).await;
         // Nobody need wait for it.
@@ -100,7 +93,6 @@ struct Server {
     router: Router,
     clock: Arc<dyn Clock>,
     listen: Arc<Listen>,
-    check_hosts: bool,
 }
 
 impl Server {
@@ -122,7 +114,6 @@ impl Server {
                     router: self.router.clone(),
                     clock: Arc::clone(&self.clock),
                     listen: Arc::clone(&self.listen),
-                    check_hosts: self.check_hosts,
                     seat,
                 };
                 connections.spawn(connection.serve(accepted, end.clone()))

@@ -14,10 +14,10 @@ const MOST: usize = 16;
 /// A page of a stranger can have its own name point to this machine, and read what is answered to it (DNS rebinding); the
 /// name in the request is still its own.
 #[derive(Clone, Debug)]
-pub(in crate::admin) struct Hosts(Vec<String>);
+pub(super) struct Hosts(Vec<String>);
 
 impl Hosts {
-    pub(in crate::admin) fn new(names: Vec<String>) -> Result<Self> {
+    pub(super) fn new(names: Vec<String>) -> Result<Self> {
         if names.len() > MOST {
             return Err(Error::invalid("the number of hosts", format_args!("at most {MOST}"), names.len()));
         }

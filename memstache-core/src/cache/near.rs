@@ -1,8 +1,12 @@
 //! Hits that the near tier answers at once: no future, no box, no allocation.
 
+use std::{any::Any, sync::Arc};
+
 use serde::de::DeserializeOwned;
 
 use super::{Cache, counters::Outcome, fetched::Fetched, load::Shape, read::ReadOptions};
+#[cfg(feature = "near")]
+use crate::near::{Looked, NearView};
 use crate::{
     address::Parts,
     entry::{Entry, Meta},
@@ -16,6 +20,7 @@ impl<F: Format> Cache<F> {
     ///
     /// By an upper bound of now: what is fresh then is fresh now, and what is not goes through the stack, which judges
     /// to the tick.
+    #[inline(always)]
     pub(super) fn near_value<T, S: Shape<T>>(
         &self,
         parts: &Parts<'_>,
@@ -23,8 +28,29 @@ impl<F: Format> Cache<F> {
         told: Option<&mut Option<Meta>>,
     ) -> Option<S::Value> {
         let wanted = DecodedAs::new(S::kept()?, self.format.id(), self.core.settings.schema);
+        #[cfg(feature = "near")]
+        if told.is_none() && options.is_plain(&self.core) {
+            let (view, now) = (self.core.service.near_view(), self.core.clock.upper_bound());
+            let look = |view: &NearView| view.decoded(parts, now, wanted, |value| S::held(Arc::clone(value)));
+            if let Some(Looked::Sure(answer)) = view.map(look) {
+                return answer;
+            }
+        }
+        S::held(self.near_decoded(parts, options, &wanted, told)?)
+    }
+
+    /// Asks the near tier for more than a fresh value, or for one of which only its copy can tell.
+    #[cold]
+    #[inline(never)]
+    fn near_decoded(
+        &self,
+        parts: &Parts<'_>,
+        options: &ReadOptions,
+        wanted: &DecodedAs,
+        told: Option<&mut Option<Meta>>,
+    ) -> Option<Arc<dyn Any + Send + Sync>> {
         let (near, now) = (self.core.service.near()?, self.core.clock.upper_bound());
-        S::held(near.try_decoded(parts, &options.scope_until(&self.core, None), now, &wanted, told)?)
+        near.try_decoded(parts, &options.scope_until(&self.core, None), now, wanted, told)
     }
 
     /// Asks the near tier for an entry, in the same way.

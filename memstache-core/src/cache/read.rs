@@ -71,6 +71,15 @@ impl ReadOptions {
         Scope { deadline, consistency: self.consistency, max_staleness, ..Scope::default() }
     }
 
+    /// Whether nothing is asked for but what is fresh.
+    #[cfg(feature = "near")]
+    #[inline(always)]
+    pub(super) fn is_plain(&self, core: &Core) -> bool {
+        self.consistency != Consistency::Authority
+            && self.max_staleness.is_none()
+            && core.settings.max_staleness.is_none()
+    }
+
     /// Until when a stale entry may be the answer.
     pub(super) fn served_until(&self, core: &Core, meta: &Meta) -> Tick {
         let max_staleness = self.scope_until(core, None).max_staleness;
@@ -103,8 +112,8 @@ impl<F: Format> Cache<F> {
     /// A near hit on a value that is kept costs no decoding and no allocation. It is judged as any other hit: by expiry,
     /// invalidation and [`max_staleness`](Read::max_staleness). The first near hit decodes the value and has it kept
     /// beside its bytes, for as long as those are held. It is charged to the near tier with `size_of::<T>()` and the
-    /// length of its bytes, an estimate, and 149 bytes for its place; if the estimate is more than 1/64 of the tier, it is
-    /// decoded each time, as it is where there is no near tier. Names of up to 16 bytes are compared without another look.
+    /// length of its bytes, an estimate, and 149 bytes for its place, more by a name of over 22 bytes; if the
+    /// estimate is more than 1/64 of the tier, it is decoded each time, as it is where there is no near tier.
     ///
     /// One value is kept for a key: what is asked for as another type is decoded from the bytes, as [`get`](Self::get)
     /// does it; if they are none, it is a miss.
@@ -243,6 +252,7 @@ impl<'a, F: Format> Read<'a, F> {
     }
 
     /// Returns what the near tier keeps decoded, counted as a hit.
+    #[inline(always)]
     fn kept<T: DeserializeOwned + Send + Sync + 'static>(&self, name: &[u8]) -> Option<Arc<T>> {
         let counters = &self.cache.core.counters;
         let uncounted = counters.uncounted();

@@ -1,5 +1,7 @@
 //! What many entries have in common, kept once.
 
+#[cfg(feature = "near")]
+use std::sync::OnceLock;
 use std::{
     hash::BuildHasher,
     sync::{
@@ -23,6 +25,9 @@ const CLASS: usize = size_of::<Class>() + 16 + 16 + 12;
 /// The space and the kind of content of entries; a few thousand entries share one.
 pub(crate) struct Class {
     pub(crate) space: Space,
+    /// The same, as a handle holds it that asks for values: it is mostly told by where its key stands.
+    #[cfg(feature = "near")]
+    asked: OnceLock<Space>,
     /// With a `plain_len` of one if the plain lengths stand behind the values, else of zero.
     pub(crate) content: Content,
     /// What an entry says that a slot has no room for; such an entry has its class for itself.
@@ -45,7 +50,29 @@ pub(crate) struct Own {
 
 impl Class {
     pub(crate) fn new(space: Space, content: Content, own: Option<Own>) -> Self {
-        Self { space, content, own, members: AtomicU32::new(0) }
+        Self {
+            space,
+            #[cfg(feature = "near")]
+            asked: OnceLock::new(),
+            content,
+            own,
+            members: AtomicU32::new(0),
+        }
+    }
+
+    /// Takes note of the space as a handle holds it; the first one is kept.
+    #[cfg(feature = "near")]
+    pub(crate) fn asked_by(&self, space: &Space) {
+        if *space == self.space {
+            self.asked.get_or_init(|| space.clone());
+        }
+    }
+
+    /// Returns the key of the space, where it stands for the handle that asked first.
+    #[cfg(feature = "near")]
+    #[inline(always)]
+    pub(crate) fn asked_key(&self) -> &[u8] {
+        self.asked.get().unwrap_or(&self.space).key()
     }
 
     /// Returns what a class of `space` takes.

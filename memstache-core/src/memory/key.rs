@@ -1,7 +1,7 @@
 //! By what an entry is looked up and put in, without building an address.
 
 use std::{
-    hash::{BuildHasher, Hash},
+    hash::{BuildHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -118,23 +118,30 @@ pub(crate) struct Hashed {
 }
 
 impl Hashed {
+    #[inline]
+    #[expect(clippy::manual_hash_one, reason = "that is a call, on the way of each hit")]
     pub(crate) fn new(hasher: &RandomState, key: &impl Hash) -> Self {
-        let hash = hasher.hash_one(key);
+        let mut state = hasher.build_hasher();
+        key.hash(&mut state);
+        let hash = state.finish();
         Self { short: (hash >> 32) as u32, lane: hash as u32 }
     }
 
     /// Returns the shard among a power of two of them.
+    #[inline]
     pub(crate) fn shard(self, shards: usize) -> usize {
         self.lane as usize & (shards - 1)
     }
 
     /// Returns the hash for tables and policies.
+    #[inline]
     pub(crate) fn wide(self) -> u64 {
         wide(self.short)
     }
 }
 
 /// Spreads 32 bits over 64: tables use the lowest and the highest ones.
+#[inline]
 pub(crate) fn wide(short: u32) -> u64 {
     u64::from(short).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

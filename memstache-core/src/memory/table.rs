@@ -132,6 +132,7 @@ impl<P: EvictionPolicy, X: Extra> Table<P, X> {
     }
 
     /// Tells the policy of a read.
+    #[inline]
     pub(crate) fn record_access(&self, id: SlotId, hash: Hashed) {
         self.policy.record_access(id, hash.wide());
     }

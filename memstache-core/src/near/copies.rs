@@ -20,7 +20,7 @@ use super::{
     tickets::{Ticket, Tickets},
 };
 use crate::{
-    address::Address,
+    address::{Address, Parts},
     clock::{Clock, Tick},
     entry::{Entry, Meta},
     expiry::{self, Freshness},
@@ -57,6 +57,14 @@ pub(crate) struct Beside {
     confirmed_at: Tick,
     /// What is charged for what was decoded from it; zero if nothing is kept.
     pub(super) decoded: usize,
+}
+
+/// What a look at the decoded values brought.
+pub(crate) enum Looked<V> {
+    /// The value, or that there is none.
+    Sure(Option<V>),
+    /// Only the copy can tell.
+    Unsure,
 }
 
 /// The copies of a near cache; shared by its clones, its follower and the handle.
@@ -139,6 +147,7 @@ impl Copies {
         at.is_some_and(|at| lost.remove(at).is_some())
     }
 
+    #[inline]
     pub(super) fn shard(&self, hash: Hashed) -> &RwLock<Shard> {
         &self.shards[hash.shard(self.shards.len())]
     }
@@ -304,55 +313,51 @@ impl Copies {
         }
     }
 
-    /// Returns what is kept decoded, if it is wanted and its copy would answer; `told` is told of that.
-    #[inline]
-    pub(super) fn decoded(
+    /// Returns what `take` makes of what is kept decoded, if a fresh value is all that is asked for.
+    ///
+    /// In place, down to the value's type: what a hit does is little, and each call on its way would cost as much.
+    #[inline(always)]
+    pub(super) fn decoded<V>(
         &self,
         key: &impl Key,
-        scope: &Scope,
         now: Tick,
-        wanted: &DecodedAs,
-        told: Option<&mut Option<Meta>>,
-    ) -> Option<Value> {
+        wanted: DecodedAs,
+        take: impl FnOnce(&Value) -> Option<V>,
+    ) -> Looked<V> {
         let hash = Hashed::new(&self.hasher, key);
-        {
-            let shard = self.shard(hash).read();
-            let decoded = shard.decoded(hash, key)?;
-            let is_plain =
-                told.is_none() && scope.max_staleness.is_none() && scope.consistency != Consistency::Authority;
-            if is_plain && decoded.is_sure(self.noted.load(SeqCst), now) {
-                let value = decoded.value(wanted)?;
-                shard.record_access(decoded.copy, hash);
-                return Some(value);
-            }
+        let shard = self.shard(hash).read();
+        let Some(decoded) = shard.decoded(hash, key) else { return Looked::Sure(None) };
+        if !decoded.is_sure(self.noted.load(SeqCst), now) {
+            return Looked::Unsure;
         }
-        self.decoded_by_copy(key, scope, now, wanted, told)
+        let Some(value) = decoded.value(wanted) else { return Looked::Sure(None) };
+        // Before it is taken: that waits for the value's count, and what comes after it waits, too.
+        shard.record_access(decoded.copy, hash);
+        Looked::Sure(take(value))
     }
 
-    /// Returns what is kept decoded, by what its copy says.
-    #[cold]
-    #[inline(never)]
-    fn decoded_by_copy(
+    /// Returns what is kept decoded, if its copy would answer; `told` is told of that.
+    pub(super) fn decoded_by_copy(
         &self,
         key: &impl Key,
         scope: &Scope,
         now: Tick,
-        wanted: &DecodedAs,
+        wanted: DecodedAs,
         told: Option<&mut Option<Meta>>,
     ) -> Option<Value> {
         self.fresh(key, scope, now, |shard, copy| {
             let decoded = shard.decoded(Hashed::new(&self.hasher, key), key)?;
             decoded.raise(copy.extra().checked.load(Relaxed));
-            let value = decoded.value(wanted)?;
+            let value = decoded.value(wanted).filter(|value| (***value).type_id() == wanted.type_id)?;
             if let Some(told) = told {
                 *told = Some(copy.meta_held());
             }
-            Some(value)
+            Some(Arc::clone(value))
         })
     }
 
     /// Keeps what was decoded from a copy, if it is still that copy and has none.
-    pub(super) fn keep_decoded(&self, key: &impl Key, entry: &Entry, value: Value, weight: usize) {
+    pub(super) fn keep_decoded(&self, key: &Parts<'_>, entry: &Entry, value: Value, weight: usize) {
         if weight > self.largest {
             return;
         }
@@ -363,12 +368,12 @@ impl Copies {
         if place(&self.shard(hash).read()).is_none() {
             return;
         }
-        let mut dropped = Vec::new();
+        let (mut dropped, charge) = (Vec::new(), weight + Decoded::bytes(key.name()));
         let mut table = self.shard(hash).write();
         let mut held = place(&table);
-        self.make_room(&mut table, &mut held, |_, held| held.map_or(0, |_| weight + Decoded::BYTES), &mut dropped);
+        self.make_room(&mut table, &mut held, |_, held| held.map_or(0, |_| charge), &mut dropped);
         if let Some(id) = held {
-            table.keep(id, value, weight);
+            table.keep(id, key.space(), value, weight);
         }
         drop(table);
     }
@@ -386,6 +391,7 @@ impl Copies {
         }
     }
 
+    #[inline]
     pub(super) fn is_verified(&self) -> bool {
         !self.unverified.load(SeqCst)
     }

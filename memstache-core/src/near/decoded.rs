@@ -8,17 +8,17 @@ use std::{
     },
 };
 
-use super::shard::Shard;
+use super::shard::Copies;
 use crate::{
     clock::Tick,
-    memory::{Class, Hashed, Key, SlotId, is_named, wide},
+    memory::{Class, Key, SlotId, is_named},
     service::DecodedAs,
 };
 
 /// The longest name that stands in the line.
-const SHORT: usize = 16;
-/// How many bits of the end of freshness there is room for.
-const BITS: u32 = 48;
+const SHORT: usize = 22;
+/// By how many bits of a tick the end of freshness is rounded down, so that four bytes hold the ticks of 34 years.
+const ROUNDED: u32 = 8;
 
 /// What is shared among those who asked for it.
 pub(super) type Value = Arc<dyn Any + Send + Sync>;
@@ -30,61 +30,51 @@ pub(super) struct Decoded {
     class: Arc<Class>,
     /// Up to which invalidation it is known that none hides the copy.
     checked: AtomicU64,
-    /// Until when it is fresh in the upper 48 bits, the length of the name in the lower 16.
-    life: u64,
-    /// The name, if it is as short as that.
-    name: [u8; SHORT],
+    name: Name,
     pub(super) copy: SlotId,
-    hash: u32,
+    /// Until when it is surely fresh, rounded down; what is fresh for longer than can be said here is so by its copy.
+    fresh_until: u32,
+}
+
+enum Name {
+    Short { len: u8, text: [u8; SHORT] },
+    Long(Box<[u8]>),
 }
 
 impl Decoded {
     /// What one takes, with its part of the hash table at the worst load.
-    pub(super) const BYTES: usize = (size_of::<Self>() + 1) * 16 / 7 + 1;
+    const BYTES: usize = (size_of::<Self>() + 1) * 16 / 7 + 1;
 
-    /// Makes it of a copy that is in the shard.
-    pub(super) fn new(shard: &Shard, copy: SlotId, value: Value) -> Option<Self> {
-        let slot = shard.get(copy)?;
+    /// Returns what one of an entry of this name takes beside its value.
+    pub(super) fn bytes(name: &[u8]) -> usize {
+        Self::BYTES + if name.len() > SHORT { name.len() } else { 0 }
+    }
+
+    /// Makes it of a copy.
+    pub(super) fn new(copies: &Copies, copy: SlotId, value: Value) -> Option<Self> {
+        let slot = copies.get(copy)?;
         // What each read extends is answered by the copy.
-        let fresh_until = if slot.slides() { 0 } else { slot.fresh_until().as_millis().min((1 << BITS) - 1) };
-        let (full, mut name) = (slot.name(), [0; SHORT]);
-        if let Some(short) = name.get_mut(..full.len()) {
-            short.copy_from_slice(full);
-        }
+        let fresh_until = if slot.slides() { 0 } else { slot.fresh_until().as_millis() >> ROUNDED };
         Some(Self {
             value,
             class: Arc::clone(slot.class()),
             checked: AtomicU64::new(slot.extra().checked.load(Relaxed)),
-            life: fresh_until << (64 - BITS) | full.len() as u64,
-            name,
+            name: Name::new(slot.name()),
             copy,
-            hash: slot.hash,
+            fresh_until: u32::try_from(fresh_until).unwrap_or(u32::MAX),
         })
     }
 
-    /// Returns the hash for the table.
-    pub(super) fn wide(&self) -> u64 {
-        wide(self.hash)
-    }
-
+    /// Returns whether it is the value of `key`.
     #[inline(always)]
-    pub(super) fn has(&self, hash: Hashed) -> bool {
-        self.hash == hash.short
-    }
-
-    /// Returns whether it is the value of `key`, whose hash it has.
-    #[inline(always)]
-    pub(super) fn is(&self, key: &impl Key, shard: &Shard) -> bool {
-        match self.name.get(..self.life as u16 as usize) {
-            Some(name) => is_named(name, self.class.space.key(), key),
-            None => shard.slot(self.copy).is_some_and(|slot| is_named(slot.name(), slot.space_key(), key)),
-        }
+    pub(super) fn is(&self, key: &impl Key) -> bool {
+        is_named(self.name.bytes(), self.class.asked_key(), key)
     }
 
     /// Returns whether it is fresh and nothing of `noted` invalidations hides it; `false` if only the copy can tell.
     #[inline(always)]
     pub(super) fn is_sure(&self, noted: u64, now: Tick) -> bool {
-        self.checked.load(Relaxed) == noted && now.as_millis() < self.life >> (64 - BITS)
+        self.checked.load(Relaxed) == noted && now.as_millis() < u64::from(self.fresh_until) << ROUNDED
     }
 
     /// Remembers what was found out about its copy.
@@ -93,13 +83,34 @@ impl Decoded {
         self.checked.fetch_max(checked, Relaxed);
     }
 
-    /// Returns the value, if it is what is wanted.
+    /// Returns the value, if it was decoded as is wanted; of what type it is, who takes it asks.
     #[inline(always)]
-    pub(super) fn value(&self, wanted: &DecodedAs) -> Option<Value> {
-        let is_wanted = (*self.value).type_id() == wanted.type_id && wanted.is_of(&self.class.content);
-        is_wanted.then(|| Arc::clone(&self.value))
+    pub(super) fn value(&self, wanted: DecodedAs) -> Option<&Value> {
+        wanted.is_of(&self.class.content).then_some(&self.value)
     }
 }
 
-// A hit takes one line of the cache beside the value itself.
+impl Name {
+    fn new(name: &[u8]) -> Self {
+        let mut text = [0; SHORT];
+        match text.get_mut(..name.len()) {
+            Some(short) => {
+                short.copy_from_slice(name);
+                Self::Short { len: name.len() as u8, text }
+            }
+            None => Self::Long(name.into()),
+        }
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            // Never longer than the text.
+            Self::Short { len, text } => text.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(name) => name,
+        }
+    }
+}
+
+// A hit takes one line of the cache beside the value itself, and its name if that is long.
 const _: () = assert!(size_of::<Decoded>() == 64);

@@ -30,7 +30,7 @@ mod view;
 
 use std::{fmt, sync::Arc};
 
-pub(crate) use self::copies::Copies;
+pub(crate) use self::copies::{Copies, Looked};
 pub use self::{degraded::OnDegraded, future::NearFuture, layer::NearLayer, service::Near};
 use crate::{
     clock::{Clock, SystemClock},

@@ -9,18 +9,20 @@ use super::{
     decoded::{Decoded, Value},
 };
 use crate::{
-    address::Address,
+    address::{Address, Space},
     clock::Tick,
     memory::{AnyPolicy, Departure, Draft, Hashed, Key, RemovalCause, Replaced, SlotId, Table, Whole, wide},
 };
+
+pub(super) type Copies = Table<AnyPolicy, Beside>;
 
 /// Room that is not given back.
 const LEAST_ROOM: usize = 64;
 
 /// The copies of one shard, and what was decoded from some of them: each goes with its copy, whichever way that goes.
 pub(super) struct Shard {
-    copies: Table<AnyPolicy, Beside>,
     decoded: HashTable<Decoded>,
+    copies: Copies,
 }
 
 /// What was taken out, to be dropped once the lock is free: dropping a value may be long, or somebody else's code.
@@ -31,28 +33,23 @@ pub(super) struct Taken {
 
 impl Shard {
     pub(super) fn new(policy: AnyPolicy, share: usize) -> Self {
-        Self { copies: Table::new(policy, share), decoded: HashTable::new() }
+        Self { decoded: HashTable::new(), copies: Table::new(policy, share) }
     }
 
     /// Returns what is kept decoded for a key.
     #[inline(always)]
     pub(super) fn decoded(&self, hash: Hashed, key: &impl Key) -> Option<&Decoded> {
-        // As for the copies: no name is compared in the loop.
-        let found = self.decoded.find(hash.wide(), |decoded| decoded.has(hash))?;
-        if found.is(key, self) { Some(found) } else { self.decoded_among(hash, key) }
+        self.decoded.find(hash.wide(), |decoded| decoded.is(key))
     }
 
-    #[cold]
-    #[inline(never)]
-    fn decoded_among(&self, hash: Hashed, key: &impl Key) -> Option<&Decoded> {
-        self.decoded.iter_hash(hash.wide()).find(|decoded| decoded.has(hash) && decoded.is(key, self))
-    }
-
-    /// Keeps what was decoded from a copy that has none yet.
-    pub(super) fn keep(&mut self, copy: SlotId, value: Value, weight: usize) {
-        let Some(decoded) = Decoded::new(self, copy, value) else { return };
-        self.copies.change(copy, |held| held.rest.extra.decoded = weight.saturating_add(Decoded::BYTES));
-        self.decoded.insert_unique(decoded.wide(), decoded, Decoded::wide);
+    /// Keeps what was decoded from a copy that has none yet, for who asks by `space`.
+    pub(super) fn keep(&mut self, copy: SlotId, space: &Space, value: Value, weight: usize) {
+        let Some(decoded) = Decoded::new(&self.copies, copy, value) else { return };
+        let Some(held) = self.copies.get(copy) else { return };
+        held.class().asked_by(space);
+        let (hash, weight) = (wide(held.hash), weight.saturating_add(Decoded::bytes(held.name())));
+        self.copies.change(copy, |held| held.rest.extra.decoded = weight);
+        self.decoded.insert_unique(hash, decoded, hash_of(&self.copies));
     }
 
     /// Takes out what was decoded from a copy; what it was charged for goes with the copy.
@@ -62,7 +59,7 @@ impl Shard {
         let decoded = found.ok()?.remove().0;
         let (len, room) = (self.decoded.len(), self.decoded.capacity());
         if room > LEAST_ROOM && len < room / 8 {
-            self.decoded.shrink_to(len * 2, Decoded::wide);
+            self.decoded.shrink_to(len * 2, hash_of(&self.copies));
         }
         Some(decoded)
     }
@@ -121,11 +118,16 @@ impl Shard {
     }
 }
 
+/// Of what is kept decoded, whose copy is there for as long.
+fn hash_of(copies: &Copies) -> impl Fn(&Decoded) -> u64 {
+    |decoded| copies.get(decoded.copy).map_or(0, |copy| wide(copy.hash))
+}
+
 /// To look at the copies; whatever changes them is said above.
 impl Deref for Shard {
-    type Target = Table<AnyPolicy, Beside>;
+    type Target = Copies;
 
-    fn deref(&self) -> &Self::Target {
+    fn deref(&self) -> &Copies {
         &self.copies
     }
 }

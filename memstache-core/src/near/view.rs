@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::NearView;
+use super::{NearView, copies::Looked, decoded::Value};
 use crate::{
     address::{Address, Parts},
     clock::Tick,
@@ -10,6 +10,28 @@ use crate::{
     request::{LeaseId, Scope, TierReport},
     service::{AsOf, DecodedAs, TryHit},
 };
+
+impl NearView {
+    /// Returns what `take` makes of what is kept decoded, for a read that asks for a fresh value and nothing more: a hit.
+    #[inline(always)]
+    pub(crate) fn decoded<V>(
+        &self,
+        parts: &Parts<'_>,
+        now: Tick,
+        wanted: DecodedAs,
+        take: impl FnOnce(&Value) -> Option<V>,
+    ) -> Looked<V> {
+        let copies = &self.0;
+        if !copies.is_verified() {
+            return Looked::Sure(None);
+        }
+        let looked = copies.decoded(parts, now, wanted, take);
+        if let Looked::Sure(Some(_)) = &looked {
+            copies.counters.hits.bump();
+        }
+        looked
+    }
+}
 
 impl TryHit for NearView {
     fn try_hit(&self, parts: &Parts<'_>, scope: &Scope, now: Tick) -> Option<Entry> {
@@ -35,7 +57,7 @@ impl TryHit for NearView {
         if !copies.is_verified() {
             return None;
         }
-        let value = copies.decoded(parts, scope, now, wanted, told)?;
+        let value = copies.decoded_by_copy(parts, scope, now, *wanted, told)?;
         copies.counters.hits.bump();
         Some(value)
     }

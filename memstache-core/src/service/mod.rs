@@ -173,22 +173,35 @@ pub struct ErasedService {
 struct Erased<S: ?Sized> {
     /// Apart from the stack, so that a hit is one call and not two.
     near: Option<Box<dyn TryHit>>,
+    /// The same, if it is what it mostly is: a hit on a decoded value is no call at all then.
+    #[cfg(feature = "near")]
+    view: Option<crate::NearView>,
     service: S,
 }
 
 impl ErasedService {
     /// Erases a stack.
     pub fn new(service: impl CacheService) -> Self {
-        Self { erased: Arc::new(Erased { near: None, service: Reused::new(service) }), parts: None, gate: None }
+        Self::over(Erased {
+            near: None,
+            #[cfg(feature = "near")]
+            view: None,
+            service: Reused::new(service),
+        })
+    }
+
+    fn over(erased: Erased<impl Dispatch + 'static>) -> Self {
+        Self { erased: Arc::new(erased), parts: None, gate: None }
     }
 
     /// Erases a stack that contains `near`, whose hits are answered without going through the stack: no layer sees them.
     pub fn with_try_hit(service: impl CacheService, near: impl TryHit) -> Self {
-        Self {
-            erased: Arc::new(Erased { near: Some(Box::new(near)), service: Reused::new(service) }),
-            parts: None,
-            gate: None,
-        }
+        Self::over(Erased {
+            #[cfg(feature = "near")]
+            view: (&near as &dyn Any).downcast_ref::<crate::NearView>().cloned(),
+            near: Some(Box::new(near)),
+            service: Reused::new(service),
+        })
     }
 
     /// Sends a request through the stack. One allocation of its own; nothing is done before the future is polled.
@@ -208,6 +221,13 @@ impl ErasedService {
     #[inline]
     pub fn near(&self) -> Option<&dyn TryHit> {
         self.erased.near.as_deref()
+    }
+
+    /// Returns the near tier, if it is the one of this crate.
+    #[cfg(feature = "near")]
+    #[inline]
+    pub(crate) fn near_view(&self) -> Option<&crate::NearView> {
+        self.erased.view.as_ref()
     }
 
     /// Has a part of the stack be asked how it is; [`Stack`](crate::Stack) does so for the parts that it knows.

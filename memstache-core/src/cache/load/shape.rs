@@ -125,6 +125,7 @@ where
         Some(Arc::clone(value) as _)
     }
 
+    #[inline]
     fn held(kept: Arc<dyn Any + Send + Sync>) -> Option<Arc<T>> {
         kept.downcast().ok()
     }

@@ -60,13 +60,25 @@ macro_rules! each {
     };
 }
 
+impl AnyPolicy {
+    #[inline(never)]
+    fn record_access_of_others(&self, slot: SlotId, hash: u64) {
+        each!(self, policy => policy.record_access(slot, hash));
+    }
+}
+
 impl EvictionPolicy for AnyPolicy {
     fn record_insert(&mut self, slot: SlotId, hash: u64, weight: usize) {
         each!(self, policy => policy.record_insert(slot, hash, weight));
     }
 
+    #[inline]
     fn record_access(&self, slot: SlotId, hash: u64) {
-        each!(self, policy => policy.record_access(slot, hash));
+        match self {
+            // In place: each hit comes by here, and this is the policy that most have.
+            Self::TinyLfu(policy) => policy.record_access(slot, hash),
+            _ => self.record_access_of_others(slot, hash),
+        }
     }
 
     fn record_update(&mut self, slot: SlotId, hash: u64, weight: usize) {

@@ -360,7 +360,9 @@ async fn decoded_values_are_charged_and_make_room() {
         |name: &[u8]| crate::TryHit::try_decoded(&view, &Parts::new(&space, name).unwrap(), &scope, now, &wanted, None);
     let mut kept = 0;
     for n in 0..2000u32 {
-        let name = n.to_be_bytes();
+        // A name stands in its place unless it is long.
+        let (name, place) =
+            [(n.to_be_bytes().to_vec(), 149), ([n.to_be_bytes(); 6].concat(), 149 + 24)][n as usize % 2].clone();
         let parts = Parts::new(&space, &name).unwrap();
         let address = parts.to_address(&PlainNamer).unwrap();
         let value = vec![0; (n as usize * 37) % 600];
@@ -379,7 +381,7 @@ async fn decoded_values_are_charged_and_make_room() {
             kept += 1;
             assert_eq!(*value.downcast::<u32>().unwrap(), n);
             assert!(
-                after.entries < before.entries || after.bytes == before.bytes + weight + super::decoded::Decoded::BYTES,
+                after.entries < before.entries || after.bytes == before.bytes + weight + place,
                 "{before:?} {after:?}"
             );
         }

@@ -1,10 +1,11 @@
 //! The tests of how nodes find each other, with the servers that they find each other by.
 
-use std::{env, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use crate::{
+    process,
     servers::{Version, system},
     steps::Steps,
     workspace::Workspace,
@@ -49,7 +50,7 @@ fn programs(ws: &Workspace, steps: &mut Steps) -> Result<Vec<(&'static str, Path
         ("MEMSTACHE_NAMED", Version::Bind9.program(ws, steps)?),
         ("MEMSTACHE_NSUPDATE", system(ws, steps, "nsupdate")?),
         ("MEMSTACHE_KUBECTL", system(ws, steps, "kubectl")?),
-        ("MEMSTACHE_KUBE_STUB", env::current_exe()?),
+        ("MEMSTACHE_KUBE_STUB", process::own_program()?),
         ("MEMSTACHE_PROMTOOL", system(ws, steps, "promtool")?),
     ])
 }

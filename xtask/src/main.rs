@@ -62,6 +62,8 @@ enum Verb {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // While it is still what stands there; who needs it says so if it was not found.
+    drop(process::own_program());
     match run(cli.verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {

@@ -1,14 +1,27 @@
 //! Runs a command and reads what it prints line by line, while it runs.
 
 use std::{
+    env,
     io::{self, BufRead as _, BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::mpsc::{self, Sender},
+    sync::{
+        OnceLock,
+        mpsc::{self, Sender},
+    },
     thread,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+
+/// Where this program is, as it was first asked for.
+///
+/// To be asked for once before anything is built: a build of the workspace may put another of this program in its place, and
+/// the system then says of this one that it was deleted.
+pub(crate) fn own_program() -> Result<PathBuf> {
+    static OWN: OnceLock<Option<PathBuf>> = OnceLock::new();
+    OWN.get_or_init(|| env::current_exe().ok()).clone().context("the program cannot find itself")
+}
 
 /// What is left of a command that has ended.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! handler of signals could promise.
 
 use std::{
-    env, fs,
+    fs,
     io::{self, Read as _, Write as _},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -16,6 +16,7 @@ use super::{
     launch::{self, Order},
     state,
 };
+use crate::process;
 
 /// What the parent says when the servers shall stay.
 const STAY: &str = "stay";
@@ -52,7 +53,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Watches over services that are about to be started.
     pub(super) fn of(orders: &[Order]) -> Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
+        let mut command = Command::new(process::own_program()?);
         command.arg("keep").args(orders.iter().map(|order| &order.folder)).stdin(Stdio::piped());
         launch::apart(&mut command);
         let child = command.spawn().context("the keeper of the servers could not be started")?;

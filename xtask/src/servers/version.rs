@@ -1,7 +1,7 @@
 //! Which server runs, and where its program comes from.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -103,7 +103,7 @@ impl Version {
     pub(crate) fn program(self, ws: &Workspace, steps: &mut Steps) -> Result<PathBuf> {
         let found = match self {
             // Ourselves.
-            Self::Stub => return Ok(env::current_exe()?),
+            Self::Stub => return process::own_program(),
             Self::Bind9 => system(ws, steps, "named")?,
             Self::NatsOld => system(ws, steps, "nats-server")?,
             Self::Nats2 => wheel(ws, steps, &self.environment(ws, NATS_2, "xtask/nats2.txt"), "nats-server")?,

@@ -19,8 +19,10 @@ use crate::{
     entry::{Content, Meta, Schema},
 };
 
-/// What one class takes: itself, its count, its space's text and its part of the table.
-const CLASS: usize = size_of::<Class>() + 16 + 16 + 12;
+/// What one class takes: itself, its count, its space's text, that of a handle which may be gone, and its part of the table.
+const CLASS: usize = size_of::<Class>() + 16 + 2 * TEXT + 12;
+/// What comes with the text of a space.
+const TEXT: usize = 16;
 
 /// The space and the kind of content of entries; a few thousand entries share one.
 pub(crate) struct Class {
@@ -77,7 +79,7 @@ impl Class {
 
     /// Returns what a class of `space` takes.
     pub(crate) fn bytes(space_key: &[u8]) -> usize {
-        CLASS + space_key.len()
+        CLASS + 2 * space_key.len()
     }
 
     /// Returns whether it is shared by the entries of a space and a kind of content.

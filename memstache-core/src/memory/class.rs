@@ -19,17 +19,19 @@ use crate::{
     entry::{Content, Meta, Schema},
 };
 
-/// What one class takes: itself, its count, its space's text, that of a handle which may be gone, and its part of the table.
-const CLASS: usize = size_of::<Class>() + 16 + 2 * TEXT + 12;
+/// What a shared class takes: itself, its count, its space's text, the space of a handle which may be gone with another, and its
+/// part of the table.
+const CLASS: usize = size_of::<Class>() + 16 + TEXT + size_of::<Space>() + TEXT + 12;
 /// What comes with the text of a space.
 const TEXT: usize = 16;
 
 /// The space and the kind of content of entries; a few thousand entries share one.
 pub(crate) struct Class {
     pub(crate) space: Space,
-    /// The same, as a handle holds it that asks for values: it is mostly told by where its key stands.
+    /// The same, as a handle holds it that asks for values: it is mostly told by where its key stands. Only in shared classes, and
+    /// boxed, for the sake of the others: of those each entry has its own.
     #[cfg(feature = "near")]
-    asked: OnceLock<Space>,
+    asked: OnceLock<Box<Space>>,
     /// With a `plain_len` of one if the plain lengths stand behind the values, else of zero.
     pub(crate) content: Content,
     /// What an entry says that a slot has no room for; such an entry has its class for itself.
@@ -65,8 +67,8 @@ impl Class {
     /// Takes note of the space as a handle holds it; the first one is kept.
     #[cfg(feature = "near")]
     pub(crate) fn asked_by(&self, space: &Space) {
-        if *space == self.space {
-            self.asked.get_or_init(|| space.clone());
+        if self.own.is_none() && *space == self.space {
+            self.asked.get_or_init(|| Box::new(space.clone()));
         }
     }
 
@@ -74,7 +76,7 @@ impl Class {
     #[cfg(feature = "near")]
     #[inline(always)]
     pub(crate) fn asked_key(&self) -> &[u8] {
-        self.asked.get().unwrap_or(&self.space).key()
+        self.asked.get().map_or(&self.space, |space| &**space).key()
     }
 
     /// Returns what a class of `space` takes.

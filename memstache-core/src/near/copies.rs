@@ -15,18 +15,16 @@ use tokio::sync::mpsc;
 
 use super::{
     NearConfig, NearStats, OnDegraded,
-    decoded::{Decoded, Value},
     shard::{Shard, Taken},
     tickets::{Ticket, Tickets},
 };
 use crate::{
-    address::{Address, Parts},
+    address::Address,
     clock::{Clock, Tick},
     entry::{Entry, Meta},
     expiry::{self, Freshness},
     memory::{AnyPolicy, Draft, Extra, Hashed, Held, Key, Packed, RemovalCause, Sequences, SlotId},
     request::{Consistency, LeaseId, Scope},
-    service::DecodedAs,
     striped::Striped,
 };
 
@@ -59,20 +57,12 @@ pub(crate) struct Beside {
     pub(super) decoded: usize,
 }
 
-/// What a look at the decoded values brought.
-pub(crate) enum Looked<V> {
-    /// The value, or that there is none.
-    Sure(Option<V>),
-    /// Only the copy can tell.
-    Unsure,
-}
-
 /// The copies of a near cache; shared by its clones, its follower and the handle.
 pub(crate) struct Copies {
     pub(super) shards: Box<[RwLock<Shard>]>,
     pub(super) shard_bytes: usize,
     pub(super) policy: Arc<dyn Fn(usize) -> AnyPolicy + Send + Sync>,
-    largest: usize,
+    pub(super) largest: usize,
     pub(super) hasher: RandomState,
     pub(super) tickets: Tickets,
     pub(super) sequences: RwLock<Sequences>,
@@ -297,7 +287,7 @@ impl Copies {
     }
 
     /// Lets copies go until there is room for what `growth` says.
-    fn make_room(
+    pub(super) fn make_room(
         &self,
         table: &mut Shard,
         old: &mut Option<SlotId>,
@@ -311,71 +301,6 @@ impl Copies {
             }
             dropped.extend(self.take_out(table, victim, RemovalCause::Evicted));
         }
-    }
-
-    /// Returns what `take` makes of what is kept decoded, if a fresh value is all that is asked for.
-    ///
-    /// In place, down to the value's type: what a hit does is little, and each call on its way would cost as much.
-    #[inline(always)]
-    pub(super) fn decoded<V>(
-        &self,
-        key: &impl Key,
-        now: Tick,
-        wanted: DecodedAs,
-        take: impl FnOnce(&Value) -> Option<V>,
-    ) -> Looked<V> {
-        let hash = Hashed::new(&self.hasher, key);
-        let shard = self.shard(hash).read();
-        let Some(decoded) = shard.decoded(hash, key) else { return Looked::Sure(None) };
-        if !decoded.is_sure(self.noted.load(SeqCst), now) {
-            return Looked::Unsure;
-        }
-        let Some(value) = decoded.value(wanted) else { return Looked::Sure(None) };
-        // Before it is taken: that waits for the value's count, and what comes after it waits, too.
-        shard.record_access(decoded.copy, hash);
-        Looked::Sure(take(value))
-    }
-
-    /// Returns what is kept decoded, if its copy would answer; `told` is told of that.
-    pub(super) fn decoded_by_copy(
-        &self,
-        key: &impl Key,
-        scope: &Scope,
-        now: Tick,
-        wanted: DecodedAs,
-        told: Option<&mut Option<Meta>>,
-    ) -> Option<Value> {
-        self.fresh(key, scope, now, |shard, copy| {
-            let decoded = shard.decoded(Hashed::new(&self.hasher, key), key)?;
-            decoded.raise(copy.extra().checked.load(Relaxed));
-            let value = decoded.value(wanted).filter(|value| (***value).type_id() == wanted.type_id)?;
-            if let Some(told) = told {
-                *told = Some(copy.meta_held());
-            }
-            Some(Arc::clone(value))
-        })
-    }
-
-    /// Keeps what was decoded from a copy, if it is still that copy and has none.
-    pub(super) fn keep_decoded(&self, key: &Parts<'_>, entry: &Entry, value: Value, weight: usize) {
-        if weight > self.largest {
-            return;
-        }
-        let hash = Hashed::new(&self.hasher, key);
-        let takes = |slot: Copy<'_>| slot.extra().decoded == 0 && slot.is_of(entry);
-        let place = |table: &Shard| table.find(hash, key).filter(|id| table.get(*id).is_some_and(takes));
-        // Whoever comes after the first asks in vain: that holds up no reader.
-        if place(&self.shard(hash).read()).is_none() {
-            return;
-        }
-        let (mut dropped, charge) = (Vec::new(), weight + Decoded::bytes(key.name()));
-        let mut table = self.shard(hash).write();
-        let mut held = place(&table);
-        self.make_room(&mut table, &mut held, |_, held| held.map_or(0, |_| charge), &mut dropped);
-        if let Some(id) = held {
-            table.keep(id, key.space(), value, weight);
-        }
-        drop(table);
     }
 
     /// Takes a copy out, to be dropped once the lock is free.
@@ -432,7 +357,7 @@ impl Copy<'_> {
     /// Returns whether an entry that was answered is this very copy.
     ///
     /// The bytes themselves, not only their version: those begin anew in a store that was emptied.
-    fn is_of(self, entry: &Entry) -> bool {
+    pub(super) fn is_of(self, entry: &Entry) -> bool {
         let (value, meta) = (self.value(), &entry.meta);
         value.as_ptr() == entry.value.as_ptr() && self.version() == meta.version && self.content() == meta.content
     }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::shard::Copies;
+use super::shard::Entries;
 use crate::{
     clock::Tick,
     memory::{Class, Key, SlotId, is_named},
@@ -51,7 +51,7 @@ impl Decoded {
     }
 
     /// Makes it of a copy.
-    pub(super) fn new(copies: &Copies, copy: SlotId, value: Value) -> Option<Self> {
+    pub(super) fn new(copies: &Entries, copy: SlotId, value: Value) -> Option<Self> {
         let slot = copies.get(copy)?;
         // What each read extends is answered by the copy.
         let fresh_until = if slot.slides() { 0 } else { slot.fresh_until().as_millis() >> ROUNDED };

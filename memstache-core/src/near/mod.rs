@@ -21,6 +21,7 @@ mod degraded;
 mod explain;
 mod follow;
 mod future;
+mod kept;
 mod layer;
 mod service;
 mod shard;
@@ -30,7 +31,7 @@ mod view;
 
 use std::{fmt, sync::Arc};
 
-pub(crate) use self::copies::{Copies, Looked};
+pub(crate) use self::{copies::Copies, kept::Looked};
 pub use self::{degraded::OnDegraded, future::NearFuture, layer::NearLayer, service::Near};
 use crate::{
     clock::{Clock, SystemClock},

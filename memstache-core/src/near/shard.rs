@@ -14,7 +14,8 @@ use crate::{
     memory::{AnyPolicy, Departure, Draft, Hashed, Key, RemovalCause, Replaced, SlotId, Table, Whole, wide},
 };
 
-pub(super) type Copies = Table<AnyPolicy, Beside>;
+/// The copies alone.
+pub(super) type Entries = Table<AnyPolicy, Beside>;
 
 /// Room that is not given back.
 const LEAST_ROOM: usize = 64;
@@ -22,7 +23,7 @@ const LEAST_ROOM: usize = 64;
 /// The copies of one shard, and what was decoded from some of them: each goes with its copy, whichever way that goes.
 pub(super) struct Shard {
     decoded: HashTable<Decoded>,
-    copies: Copies,
+    copies: Entries,
 }
 
 /// What was taken out, to be dropped once the lock is free: dropping a value may be long, or somebody else's code.
@@ -119,15 +120,15 @@ impl Shard {
 }
 
 /// Of what is kept decoded, whose copy is there for as long.
-fn hash_of(copies: &Copies) -> impl Fn(&Decoded) -> u64 {
+fn hash_of(copies: &Entries) -> impl Fn(&Decoded) -> u64 {
     |decoded| copies.get(decoded.copy).map_or(0, |copy| wide(copy.hash))
 }
 
 /// To look at the copies; whatever changes them is said above.
 impl Deref for Shard {
-    type Target = Copies;
+    type Target = Entries;
 
-    fn deref(&self) -> &Copies {
+    fn deref(&self) -> &Entries {
         &self.copies
     }
 }

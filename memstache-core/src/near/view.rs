@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::{NearView, copies::Looked, decoded::Value};
+use super::{NearView, decoded::Value, kept::Looked};
 use crate::{
     address::{Address, Parts},
     clock::Tick,
